@@ -1,0 +1,110 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// One target per station, listed in the order traffic meets them. A target may
+// import only what its `dependencies` name; the build rejects anything else
+// (`--explicit-target-dependency-import-check error`).
+
+let house: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .strictMemorySafety(),
+  .treatAllWarnings(as: .error),
+  .enableExperimentalFeature("Lifetimes"),
+]
+
+/// A target of headers and static inline wrappers around a C library; no logic.
+func clang(_ name: String, links: [String] = []) -> Target {
+  .target(
+    name: name, cSettings: [.define("_GNU_SOURCE")],
+    linkerSettings: links.map { .linkedLibrary($0) })
+}
+
+func station(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: house)
+}
+
+/// The tests of a station; `TestSupport` builds packets and captures.
+func tests(_ station: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(
+    name: station + "Tests", dependencies: [.byName(name: station)] + dependencies,
+    swiftSettings: house)
+}
+
+let package = Package(
+  name: "sluice",
+  products: [.executable(name: "sluice", targets: ["sluice"])],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
+  ],
+  targets: [
+    clang("CSluiceLinux"),
+    clang("CSluiceOpenSSL", links: ["ssl", "crypto"]),
+    clang("CSluiceVectorscan", links: ["hs"]),
+    clang("CSluicePCRE2", links: ["pcre2-8"]),
+    clang("CSluiceCompression", links: ["z", "zstd"]),
+
+    station("Traffic", []),
+    station("Capture", ["Traffic", "CSluiceLinux", "CSluiceCompression"]),
+    station("PacketDecoding", ["Traffic"]),
+    station("FlowTracking", ["Traffic", "PacketDecoding"]),
+    station("StreamReassembly", ["Traffic", "PacketDecoding"]),
+    station("AppLayer", ["Traffic", "CSluiceOpenSSL", "CSluiceCompression"]),
+    station("RuleLanguage", []),
+    station(
+      "Detection",
+      [
+        "Traffic", "PacketDecoding", "AppLayer", "RuleLanguage", "CSluiceVectorscan",
+        "CSluicePCRE2", "CSluiceOpenSSL", "CSluiceCompression",
+      ]),
+    station(
+      "Inspection",
+      [
+        "Traffic", "PacketDecoding", "FlowTracking", "StreamReassembly", "AppLayer",
+        "Detection",
+      ]),
+    station("Interception", ["Traffic", "AppLayer", "Inspection", "CSluiceLinux", "CSluiceOpenSSL"]),
+    station("Diversion", ["Traffic", "CSluiceLinux"]),
+    station("EventOutput", ["Traffic", "AppLayer", "Detection", "Inspection"]),
+    station(
+      "Engine",
+      [
+        "Traffic", "Capture", "PacketDecoding", "FlowTracking", "StreamReassembly", "AppLayer",
+        "RuleLanguage", "Detection", "Inspection", "Interception", "Diversion", "EventOutput",
+        "CSluiceLinux", "Yams", .product(name: "Logging", package: "swift-log"),
+      ]),
+    station("Control", ["Engine", "CSluiceLinux"]),
+    .executableTarget(
+      name: "sluice",
+      dependencies: [
+        "Engine", "Control", "Detection", "RuleLanguage", "Diversion", "Interception",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: house),
+
+    .target(name: "TestSupport", dependencies: ["Traffic"], path: "Tests/TestSupport", swiftSettings: house),
+    tests("Traffic", []),
+    tests("Capture", ["Traffic", "TestSupport"]),
+    tests("PacketDecoding", ["Traffic", "TestSupport"]),
+    tests("FlowTracking", ["Traffic", "PacketDecoding", "TestSupport"]),
+    tests("StreamReassembly", ["Traffic", "PacketDecoding", "TestSupport"]),
+    tests("AppLayer", ["Traffic", "TestSupport"]),
+    tests("RuleLanguage", []),
+    tests("Detection", ["Traffic", "PacketDecoding", "AppLayer", "RuleLanguage", "TestSupport"]),
+    tests("Inspection", ["Traffic", "PacketDecoding", "AppLayer", "RuleLanguage", "Detection", "TestSupport"]),
+    tests("Interception", ["Traffic", "Inspection"]),
+    tests("Diversion", ["Traffic"]),
+    tests("EventOutput", ["Traffic", "AppLayer", "Detection", "Inspection"]),
+    tests("Engine", ["Traffic", "Inspection", "Detection", "TestSupport"]),
+    tests("Control", ["Engine"]),
+  ],
+  cLanguageStandard: .gnu11
+)
+
+// While one station is being worked on: build and test it and what it stands on alone.
+if let only = Context.environment["SLUICE_ONLY"] {
+  let chosen = Set(only.split(separator: ",").map(String.init))
+  package.targets.removeAll { !chosen.contains($0.name) }
+  package.products = []
+}

@@ -1,0 +1,1 @@
+#include "CSluicePCRE2.h"

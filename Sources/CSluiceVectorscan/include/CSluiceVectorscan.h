@@ -1,0 +1,3 @@
+// Vectorscan (Hyperscan API); no logic.
+#pragma once
+#include <hs/hs.h>
