@@ -34,6 +34,13 @@ extension RawSpan {
 }
 
 extension Array where Element == UInt8 {
+  /// The octets, borrowed for as long as the array is.
+  @inlinable
+  public var rawSpan: RawSpan {
+    @_lifetime(borrow self)
+    get { unsafe span.bytes }
+  }
+
   /// Appends the octets of `bytes`.
   @inlinable
   public mutating func append(_ bytes: RawSpan) {

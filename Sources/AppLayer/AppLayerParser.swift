@@ -1,0 +1,36 @@
+import Traffic
+
+/// The state of one application protocol on one flow: consumes chunks, yields transactions.
+///
+/// Chunks may be cut anywhere; the result must not depend on where. Input is hostile: whatever it
+/// holds, a parser ends in a value, in waiting for more, or in an event, never in a trap.
+open class AppLayerParser {
+  public let appProtocol: AppProtocol
+  /// Oldest first. Those that are complete, inspected and logged are taken away by the owner.
+  public internal(set) var transactions: [Transaction] = []
+  /// Nothing more can be understood in this direction; chunks are ignored from here on.
+  public internal(set) var hasFailed: (toServer: Bool, toClient: Bool) = (false, false)
+  /// The flow goes on as another protocol from the next byte (CONNECT, Upgrade, STARTTLS).
+  public internal(set) var successor: ProtocolChange?
+
+  public init(appProtocol: AppProtocol) { self.appProtocol = appProtocol }
+
+  /// Takes the next chunk of a stream, or a whole datagram.
+  open func consume(_ chunk: borrowing StreamChunk) {}
+
+  /// Both directions are over; what was unfinished becomes complete as far as it goes.
+  open func finish(at time: Timestamp) {}
+
+  /// Takes away the oldest transactions for which `isDone` holds.
+  public final func removeTransactions(while isDone: (Transaction) -> Bool) {
+    var count = 0
+    while count < transactions.count, isDone(transactions[count]) { count += 1 }
+    if count > 0 { transactions.removeFirst(count) }
+  }
+}
+
+/// What follows on the same connection after a change of protocol.
+public enum ProtocolChange: Sendable, Equatable {
+  case recognise
+  case to(AppProtocol)
+}

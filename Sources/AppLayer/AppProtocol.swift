@@ -1,0 +1,22 @@
+/// An application protocol that Sluice recognises or that a rule may name.
+public enum AppProtocol: UInt8, Sendable, Hashable, CaseIterable {
+  case unknown
+  /// Recognition gave up: none of those known.
+  case failed
+  case http, tls, dns
+  case smtp, ftp, ftpData, ssh, smb, dcerpc, imap, pop3, http2, quic, mdns, dhcp, ntp, tftp, sip
+  case websocket
+
+  /// The name in rules and in EVE's `app_proto`.
+  public var name: String {
+    switch self {
+    case .ftpData: "ftp-data"
+    default: String(describing: self)
+    }
+  }
+
+  public init?(name: String) {
+    guard let found = Self.allCases.first(where: { $0.name == name }) else { return nil }
+    self = found
+  }
+}

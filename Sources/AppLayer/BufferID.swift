@@ -1,0 +1,24 @@
+/// An inspection buffer that rules name by a sticky keyword.
+public enum BufferID: UInt8, Sendable, Hashable, CaseIterable {
+  // HTTP
+  case httpURI, httpURIRaw, httpMethod, httpProtocol, httpRequestLine, httpResponseLine
+  case httpHost, httpHostRaw, httpUserAgent, httpReferer, httpCookie, httpAccept
+  case httpAcceptEncoding, httpAcceptLanguage, httpConnection, httpContentType, httpContentLength
+  case httpLocation, httpServer, httpHeader, httpHeaderRaw, httpHeaderNames, httpStart
+  case httpRequestHeader, httpResponseHeader, httpRequestBody, httpResponseBody
+  case httpStatusCode, httpStatusMessage
+  case fileData, fileName, fileMagic
+  // TLS
+  case tlsSNI, tlsCertificates, tlsCertificateSubject, tlsCertificateIssuer
+  case tlsCertificateSerial, tlsCertificateFingerprint, tlsSubjectAltName, tlsALPN
+  case tlsRandom, tlsRandomTime, tlsRandomBytes, ja3Hash, ja3String, ja3sHash, ja3sString, ja4Hash
+  // DNS
+  case dnsQueryName, dnsQueriesName, dnsAnswerName, dnsAuthorityName, dnsAdditionalName
+  case dnsResponseName
+}
+
+/// A number of a transaction that a keyword compares.
+public enum NumberID: UInt8, Sendable, Hashable, CaseIterable {
+  case dnsOpcode, dnsRcode, dnsQueryType, tlsVersion, tlsCertificateChainLength
+  case tlsNotBefore, tlsNotAfter, fileSize
+}

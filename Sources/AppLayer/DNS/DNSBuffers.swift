@@ -1,0 +1,3 @@
+extension BufferTable {
+  static let dns: [BufferDeclaration] = []
+}

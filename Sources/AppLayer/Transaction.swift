@@ -1,0 +1,70 @@
+import Traffic
+
+/// One exchange of an application protocol (an HTTP request with its response, a DNS query with its
+/// answer, a TLS handshake), as far as it has been parsed.
+///
+/// Protocols subclass it. `progress` only grows; what each value means is the protocol's own and is
+/// what `BufferDeclaration.Source.progress` refers to.
+open class Transaction {
+  /// Numbered from 0 within the flow (EVE `tx_id`).
+  public let id: UInt64
+  public let appProtocol: AppProtocol
+  /// Monotone, by direction.
+  public internal(set) var progress: (toServer: Int, toClient: Int) = (0, 0)
+  /// The highest progress in each direction: the transaction is finished there.
+  public let progressComplete: Int
+  /// What the parser found odd, in the order found; rules match them by `app-layer-event`.
+  public internal(set) var events: [AppEvent] = []
+  /// Opaque: what the station above remembers of this transaction.
+  public var inspectionState: AnyObject?
+  /// Opaque: what has been written of it (a bit for each record).
+  public var loggedBits: UInt32 = 0
+  /// When its first byte was seen.
+  public let start: Timestamp
+
+  public init(id: UInt64, appProtocol: AppProtocol, progressComplete: Int, start: Timestamp) {
+    self.id = id
+    self.appProtocol = appProtocol
+    self.progressComplete = progressComplete
+    self.start = start
+  }
+
+  public final func progress(_ direction: Direction) -> Int {
+    direction == .toServer ? progress.toServer : progress.toClient
+  }
+
+  public final func isComplete(_ direction: Direction) -> Bool {
+    progress(direction) >= progressComplete
+  }
+
+  public final var isComplete: Bool { isComplete(.toServer) && isComplete(.toClient) }
+
+  /// The inspection buffer, or nil when the transaction has none (yet).
+  ///
+  /// - Parameter index: which one, where a buffer may occur several times (`dns.query`); 0 otherwise.
+  ///   Callers count up from 0 until nil.
+  open func buffer(_ id: BufferID, _ direction: Direction, index: Int) -> BufferView? { nil }
+
+  /// A number that a keyword compares, or nil when the transaction has none.
+  open func number(_ id: NumberID, _ direction: Direction, index: Int) -> UInt64? { nil }
+
+  /// The detector has seen the streaming buffers of this direction up to their present end: what no
+  /// rule can need any more may be let go, and `newCount` starts over.
+  open func markInspected(_ direction: Direction) {}
+
+  final func raise(_ event: AppEvent) {
+    if !events.contains(event) { events.append(event) }
+  }
+}
+
+/// Something odd that an application parser met; `name` is how `app-layer-event` spells it after
+/// the protocol ("missing_host_header").
+public struct AppEvent: Hashable, Sendable {
+  public let appProtocol: AppProtocol
+  public let name: String
+
+  public init(_ appProtocol: AppProtocol, _ name: String) {
+    self.appProtocol = appProtocol
+    self.name = name
+  }
+}
