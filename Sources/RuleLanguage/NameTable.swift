@@ -1,0 +1,57 @@
+/// Turns keyword spellings into lower-case names, each made once.
+///
+/// A rule set names some hundred keywords 750,000 times; the table saves that many strings.
+/// - Limits: keeps `namesMax` names; further ones are made anew each time.
+struct NameTable {
+  static let namesMax = 4_096
+  /// Twice the names at least, so that chains stay short; a power of two.
+  private static let slotCount = 16_384
+
+  private var names: [(bytes: [UInt8], name: String)] = []
+  /// Indexes into `names`, or -1.
+  private var slots = [Int32](repeating: -1, count: slotCount)
+
+  mutating func name(_ bytes: [UInt8], _ range: Range<Int>) -> String {
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    for index in range { hash = (hash ^ UInt64(ASCII.lowercased(bytes[index]))) &* 0x100_0000_01b3 }
+    // Fold the high bits in: FNV-1a mixes upwards.
+    var slot = Int(truncatingIfNeeded: hash ^ hash >> 32) & (Self.slotCount &- 1)
+    while slots[slot] >= 0 {
+      let known = names[Int(slots[slot])]
+      if Self.equal(known.bytes, bytes, range) { return known.name }
+      slot = (slot &+ 1) & (Self.slotCount &- 1)
+    }
+    let lowercased = ASCII.lowercased(bytes[range])
+    let name = lowercased.text
+    if names.count < Self.namesMax {
+      slots[slot] = Int32(names.count)
+      names.append((lowercased, name))
+    }
+    return name
+  }
+
+  private static func equal(_ known: [UInt8], _ bytes: [UInt8], _ range: Range<Int>) -> Bool {
+    guard known.count == range.count else { return false }
+    var index = range.lowerBound
+    for byte in known {
+      guard byte == ASCII.lowercased(bytes[index]) else { return false }
+      index &+= 1
+    }
+    return true
+  }
+}
+
+/// Header expressions by their text: a few hundred texts serve tens of thousands of rules.
+///
+/// - Limits: keeps `expressionsMax`; further ones are parsed anew.
+struct ExpressionTable<Leaf: HeaderLeaf> {
+  static var expressionsMax: Int { 65_536 }
+  private var expressions: [[UInt8]: HeaderExpression<Leaf>] = [:]
+
+  mutating func expression(_ bytes: [UInt8]) throws(RuleValueError) -> HeaderExpression<Leaf> {
+    if let known = expressions[bytes] { return known }
+    let expression = try HeaderExpression<Leaf>(bytes)
+    if expressions.count < Self.expressionsMax { expressions[bytes] = expression }
+    return expression
+  }
+}
