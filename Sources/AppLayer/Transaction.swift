@@ -37,6 +37,10 @@ open class Transaction {
     progress(direction) >= progressComplete
   }
 
+  /// The one direction that there is anything to inspect in, for transactions of a single message
+  /// (DNS); nil when both may matter.
+  open var soleDirection: Direction? { nil }
+
   public final var isComplete: Bool { isComplete(.toServer) && isComplete(.toClient) }
 
   /// The inspection buffer, or nil when the transaction has none (yet).

@@ -1,3 +1,30 @@
+import Traffic
+
 extension BufferTable {
-  static let dns: [BufferDeclaration] = []
+  /// Sticky buffers of DNS. A message is there at once, so progress 1 is all there is.
+  /// - Source: Suricata 8, "DNS Keywords".
+  static let dns: [BufferDeclaration] = [
+    BufferDeclaration(
+      .dnsQueryName, ["dns.query", "dns_query"], [.init(.dns, .toServer, progress: 1)],
+      isMultiple: true, summary: "Each name asked for, in a request."),
+    BufferDeclaration(
+      .dnsQueriesName, ["dns.queries.rrname"], both, isMultiple: true,
+      summary: "Each name of the question section, in requests and responses."),
+    BufferDeclaration(
+      .dnsAnswerName, ["dns.answers.rrname", "dns.answer.name"], both, isMultiple: true,
+      summary: "Owner name of each answer record."),
+    BufferDeclaration(
+      .dnsAuthorityName, ["dns.authorities.rrname"], both, isMultiple: true,
+      summary: "Owner name of each authority record."),
+    BufferDeclaration(
+      .dnsAdditionalName, ["dns.additionals.rrname"], both, isMultiple: true,
+      summary: "Owner name of each additional record."),
+    BufferDeclaration(
+      .dnsResponseName, ["dns.response.rrname"], [.init(.dns, .toClient, progress: 1)],
+      isMultiple: true, summary: "Every name of a response, whatever its section."),
+  ]
+
+  private static let both: [BufferDeclaration.Source] = [
+    .init(.dns, .toServer, progress: 1), .init(.dns, .toClient, progress: 1),
+  ]
 }
