@@ -56,7 +56,7 @@ let package = Package(
       "Detection",
       [
         "Traffic", "PacketDecoding", "AppLayer", "RuleLanguage", "CSluiceVectorscan",
-        "CSluicePCRE2", "CSluiceOpenSSL", "CSluiceCompression",
+        "CSluicePCRE2", "CSluiceOpenSSL", "CSluiceCompression", "CSluiceLinux",
       ]),
     station(
       "Inspection",

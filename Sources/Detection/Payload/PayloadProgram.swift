@@ -4,17 +4,35 @@ import Traffic
 /// The steps of one rule over one buffer, in rule order: contents, pcre, byte_* and their like.
 ///
 /// Built keyword by keyword through ``PayloadProgramBuilder``; matched against as many buffers as
-/// there are. Immutable and shared by all workers.
+/// there are. Immutable and shared by all workers. The steps are plain data and the literals lie in
+/// one array, so that matching touches no reference counts.
 public struct PayloadProgram: Sendable {
-  public internal(set) var steps: [PayloadStep] = []
+  /// What the rule says of the buffer's absence (`absent` keyword).
+  public enum Absence: Sendable {
+    /// The buffer must be there.
+    case mustExist
+    /// `absent`: the rule matches only when there is no such buffer.
+    case mustBeAbsent
+    /// `absent: or_else`: no buffer, or one that matches.
+    case mayBeAbsent
+  }
+
+  var steps: [PayloadStep] = []
+  var literals: [UInt8] = []
+  var expressions: [RegularExpression] = []
+  /// The `base64_data` programs, run over what a `base64_decode` step yields.
+  var nested: [PayloadProgram] = []
   /// Transforms that make the buffer before the steps see it, in order.
   public internal(set) var transforms: [BufferTransform] = []
+  public internal(set) var absence = Absence.mustExist
+  /// The contents as the rule gives them, for choosing a fast pattern and for explaining.
+  public internal(set) var contents: [ContentStep] = []
 
-  public var isEmpty: Bool { steps.isEmpty }
+  public var isEmpty: Bool { steps.isEmpty && absence == .mustExist }
 
-  /// The positive contents from which the fast pattern is chosen.
-  public var contents: [ContentStep] {
-    steps.compactMap { if case .content(let content) = $0 { content } else { nil } }
+  /// No step could use anything but the bytes of one content anywhere in the buffer.
+  public var isSinglePlainContent: Bool {
+    steps.count == 1 && contents.count == 1 && contents[0].isUnconstrained
   }
 }
 

@@ -1,0 +1,32 @@
+import Glibc
+import Traffic
+
+extension EntropyTest {
+  /// Shannon entropy of the octets, in bits per octet.
+  func holds(_ bytes: RawSpan) -> Bool {
+    let start = Int(clamping: offset)
+    guard start >= 0, start < bytes.byteCount else { return false }
+    let available = bytes.byteCount - start
+    let count = byteCount > 0 ? min(Int(byteCount), available) : available
+    let entropy = Self.entropy(bytes.extracting(start..<start + count))
+    if isNotEqual { return entropy != value }
+    switch comparison {
+    case .less: return entropy < value
+    case .greater: return entropy > value
+    case .equal: return entropy == value
+    case .lessOrEqual: return entropy <= value
+    case .greaterOrEqual: return entropy >= value
+    case .and, .or: return false
+    }
+  }
+
+  static func entropy(_ bytes: RawSpan) -> Double {
+    guard bytes.byteCount > 0 else { return 0 }
+    var counts = [Int](repeating: 0, count: 256)
+    for index in 0..<bytes.byteCount { counts[Int(bytes.u8(at: index))] += 1 }
+    let total = Double(bytes.byteCount)
+    return counts.reduce(0) { sum, count in
+      count == 0 ? sum : sum - Double(count) / total * log2(Double(count) / total)
+    }
+  }
+}

@@ -1,0 +1,70 @@
+import CSluicePCRE2
+import RuleLanguage
+import Traffic
+
+/// What matching writes down while it goes through a rule; one for each worker.
+public struct PayloadScratch: ~Copyable {
+  /// Values of `byte_extract`, `byte_math`; indexed by a rule's variables.
+  var variables: [UInt64] = Array(repeating: 0, count: PayloadVariables.countMax)
+  /// Where the last match ended: what relative steps count from.
+  var cursor = 0
+  /// Steps still allowed for this rule and buffer (Suricata `inspection-recursion-limit`).
+  var budget = 0
+  /// A negated relative match, or the budget, made further tries pointless.
+  var isDiscontinued = false
+  var decoded: [UInt8] = []
+  let matchData: RegularExpressionScratch
+  /// Captures of pcre for `flow:` and `pkt:` variables, of the rule in hand.
+  public internal(set) var captures: [PayloadCapture] = []
+  /// What `replace` puts over the buffer, of the rule in hand.
+  public internal(set) var replacements: [PayloadReplacement] = []
+  /// Times that a rule ran out of its budget, and that PCRE2 ran out of its own.
+  public internal(set) var budgetExhaustedCount: UInt64 = 0
+  public internal(set) var expressionLimitCount: UInt64 = 0
+
+  public static let stepsMax = 3000
+
+  public init() { matchData = RegularExpressionScratch() }
+
+  /// Before each rule: variables, captures and replacements of another rule are forgotten.
+  public mutating func beginRule() {
+    if !captures.isEmpty { captures.removeAll(keepingCapacity: true) }
+    if !replacements.isEmpty { replacements.removeAll(keepingCapacity: true) }
+    for index in 0..<PayloadVariables.countMax { variables[index] = 0 }
+  }
+}
+
+public struct PayloadCapture: Sendable {
+  public enum Scope: Sendable { case flow, packet }
+  public var scope: Scope
+  public var name: String
+  public var bytes: [UInt8]
+}
+
+public struct PayloadReplacement: Sendable {
+  /// Octets from the start of the buffer.
+  public var position: Int
+  public var bytes: [UInt8]
+}
+
+/// The names that a rule's `byte_extract` and `byte_math` give to numbers.
+public struct PayloadVariables: Sendable {
+  /// More variables than this in one rule refuse it.
+  public static let countMax = 32
+  private var names: [String] = []
+
+  public init() {}
+
+  func index(of name: String) -> UInt8? {
+    names.firstIndex(of: name).map { UInt8(truncatingIfNeeded: $0) }
+  }
+
+  mutating func define(_ name: String) throws(RuleValueError) -> UInt8 {
+    if let known = index(of: name) { return known }
+    guard names.count < Self.countMax else {
+      throw RuleValueError("more than \(Self.countMax) variables in one rule")
+    }
+    names.append(name)
+    return UInt8(truncatingIfNeeded: names.count - 1)
+  }
+}

@@ -1,0 +1,121 @@
+import RuleLanguage
+
+/// One step in the form that matching runs: plain data, indexes instead of references.
+enum PayloadStep: Sendable {
+  case content(ContentInstruction)
+  case pcre(ExpressionInstruction)
+  case byteTest(ByteTest)
+  case byteJump(ByteJump)
+  case byteExtract(ByteExtract)
+  case byteMath(ByteMath)
+  case isDataAt(IsDataAt)
+  /// `bsize`, `urilen`: the length of the buffer as a whole.
+  case size(NumericCondition)
+  case base64(Base64Instruction)
+  case entropy(EntropyTest)
+}
+
+struct ContentInstruction: Sendable, BitwiseCopyable {
+  var literalStart: Int32
+  var literalCount: Int32
+  var isNegated: Bool
+  var isCaseInsensitive: Bool
+  var isRelative: Bool
+  /// A later step is positioned by this one: on its failure the next occurrence is tried.
+  var anchorsNext = false
+  var startsWith: Bool
+  var endsWith: Bool
+  var offset: Operand?
+  var depth: Operand?
+  var distance: Operand?
+  var within: Operand?
+  /// Where its replacement stands in the literals, -1 without one; as long as the literal.
+  var replacementStart: Int32 = -1
+}
+
+struct ExpressionInstruction: Sendable, BitwiseCopyable {
+  var index: Int32
+  var isNegated: Bool
+  var isRelative: Bool
+  var anchorsNext = false
+}
+
+/// How a number lies in the bytes.
+struct NumberShape: Sendable, BitwiseCopyable {
+  enum Base: UInt8, Sendable, BitwiseCopyable { case binary, decimal, hexadecimal, octal }
+  var base = Base.binary
+  var isLittleEndian = false
+  var isRelative = false
+  var bitmask: UInt64 = 0
+  var hasBitmask = false
+}
+
+struct ByteTest: Sendable, BitwiseCopyable {
+  enum Comparison: UInt8, Sendable, BitwiseCopyable {
+    case less, greater, equal, lessOrEqual, greaterOrEqual, and, or
+  }
+  var shape: NumberShape
+  var byteCount: Operand
+  var isNegated: Bool
+  var comparison: Comparison
+  var value: Operand
+  var offset: Operand
+}
+
+struct ByteJump: Sendable, BitwiseCopyable {
+  var shape: NumberShape
+  var byteCount: Operand
+  var offset: Operand
+  var multiplier: Int64 = 1
+  var postOffset: Operand = .constant(0)
+  var isAligned = false
+  var fromBeginning = false
+  var fromEnd = false
+}
+
+struct ByteExtract: Sendable, BitwiseCopyable {
+  var shape: NumberShape
+  var byteCount: Int64
+  var offset: Int64
+  var variable: UInt8
+  var multiplier: UInt64 = 1
+  /// 0, 2 or 4: the value is rounded up to a multiple of it.
+  var alignment: UInt64 = 0
+}
+
+struct ByteMath: Sendable, BitwiseCopyable {
+  enum Operation: UInt8, Sendable, BitwiseCopyable {
+    case add, subtract, multiply, divide, shiftLeft, shiftRight
+  }
+  var shape: NumberShape
+  var byteCount: Operand
+  var offset: Int64
+  var operation: Operation
+  var value: Operand
+  var result: UInt8
+}
+
+struct IsDataAt: Sendable, BitwiseCopyable {
+  var position: Operand
+  var isRelative: Bool
+  var isNegated: Bool
+}
+
+struct Base64Instruction: Sendable, BitwiseCopyable {
+  /// Octets of encoded text at most, 0 for all.
+  var byteCount: Int64
+  var offset: Int64
+  var isRelative: Bool
+  var isRFC2045: Bool
+  /// Index of the program over the decoded bytes, -1 when the rule only asks that it decodes.
+  var nested: Int32 = -1
+}
+
+struct EntropyTest: Sendable, BitwiseCopyable {
+  var offset: Int64 = 0
+  var byteCount: Int64 = 0
+  var comparison: ByteTest.Comparison = .greater
+  var isNotEqual = false
+  /// Bits per octet, 0…8.
+  var value: Double = 0
+}

@@ -1,0 +1,98 @@
+import CSluicePCRE2
+import RuleLanguage
+import Traffic
+
+// SAFETY: the code and match data belong to one object each, are made in its initialiser and freed
+// in its deinitialiser; PCRE2 reads compiled code without writing to it, so that workers may share it.
+
+/// A compiled `pcre` of a rule.
+@safe public final class RegularExpression: @unchecked Sendable {
+  private let code: OpaquePointer
+  let captureNames: [(scope: PayloadCapture.Scope, name: String)]
+
+  /// - Parameter options: PCRE2 compile options.
+  /// - Throws: where PCRE2 refuses the pattern, with its words and the offset.
+  init(
+    pattern: [UInt8], options: UInt32, captureNames: [(PayloadCapture.Scope, String)] = []
+  ) throws(RuleValueError) {
+    var errorCode: Int32 = 0
+    var errorOffset = 0
+    let compiled = unsafe pattern.withUnsafeBufferPointer { bytes in
+      unsafe pcre2_compile_8(bytes.baseAddress, bytes.count, options, &errorCode, &errorOffset, nil)
+    }
+    guard let compiled = unsafe compiled else {
+      throw RuleValueError(
+        "PCRE2 refuses the pattern: \(Self.message(errorCode))", columnOffset: errorOffset)
+    }
+    unsafe code = compiled
+    // Without JIT (refused for some patterns) the interpreter serves.
+    unsafe pcre2_jit_compile_8(compiled, UInt32(PCRE2_JIT_COMPLETE))
+    self.captureNames = captureNames.map { (scope: $0.0, name: $0.1) }
+  }
+
+  deinit { unsafe pcre2_code_free_8(code) }
+
+  enum Outcome {
+    case match(Range<Int>)
+    case noMatch
+    /// PCRE2 gave up at its match limit.
+    case limit
+  }
+
+  /// Searches from `start`, which lies inside `bytes`; lookbehind sees what is before it.
+  func match(_ bytes: RawSpan, from start: Int, scratch: borrowing RegularExpressionScratch) -> Outcome {
+    let result = unsafe bytes.withUnsafeBytes { subject in
+      unsafe pcre2_match_8(
+        code, subject.baseAddress?.assumingMemoryBound(to: UInt8.self), subject.count,
+        start, 0, scratch.data, scratch.context)
+    }
+    if result >= 0 {
+      let offsets = unsafe pcre2_get_ovector_pointer_8(scratch.data)
+      guard let offsets = unsafe offsets, unsafe offsets[0] <= offsets[1] else { return .noMatch }
+      return unsafe .match(Int(offsets[0])..<Int(offsets[1]))
+    }
+    return result == PCRE2_ERROR_NOMATCH ? .noMatch : .limit
+  }
+
+  /// The octets of a group of the last match; nil when it took no part.
+  func group(_ number: Int, of bytes: RawSpan, scratch: borrowing RegularExpressionScratch) -> [UInt8]? {
+    guard number < RegularExpressionScratch.groupsMax,
+      let offsets = unsafe pcre2_get_ovector_pointer_8(scratch.data)
+    else { return nil }
+    let low = unsafe offsets[2 * number]
+    let high = unsafe offsets[2 * number + 1]
+    guard low <= high, high <= bytes.byteCount else { return nil }
+    return bytes.extracting(Int(low)..<Int(high)).copied()
+  }
+
+  private static func message(_ code: Int32) -> String {
+    var text = [UInt8](repeating: 0, count: 200)
+    let count = unsafe text.withUnsafeMutableBufferPointer {
+      unsafe pcre2_get_error_message_8(code, $0.baseAddress, $0.count)
+    }
+    return String(decoding: text.prefix(max(0, Int(count))), as: UTF8.self)
+  }
+}
+
+/// Match data and limits of one worker.
+@safe final class RegularExpressionScratch {
+  /// Groups whose positions are kept; a rule names at most eight.
+  static let groupsMax = 16
+  /// Backtracking steps before PCRE2 gives up (Suricata `pcre.match-limit` is 3500 by default).
+  static let matchLimit: UInt32 = 3500
+  static let depthLimit: UInt32 = 1500
+  let data: OpaquePointer?
+  let context: OpaquePointer?
+
+  init() {
+    unsafe data = pcre2_match_data_create_8(UInt32(Self.groupsMax), nil)
+    unsafe context = pcre2_match_context_create_8(nil)
+    unsafe pcre2_set_match_limit_8(context, Self.matchLimit)
+    unsafe pcre2_set_depth_limit_8(context, Self.depthLimit)
+  }
+
+  deinit {
+    unsafe pcre2_match_data_free_8(data)
+    unsafe pcre2_match_context_free_8(context)
+  }
+}
