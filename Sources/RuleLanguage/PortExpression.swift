@@ -41,7 +41,6 @@ public struct PortLeaf: HeaderLeaf {
 
   private static func hint(for text: ArraySlice<UInt8>) -> String? {
     if text.contains(ASCII.minus) { return "a range of ports is written with ':'" }
-    if text.contains(ASCII.openParenthesis) { return "put a blank before the '('" }
     if let first = text.first, ASCII.isLetter(first) { return "a variable needs a '$' before its name" }
     return nil
   }

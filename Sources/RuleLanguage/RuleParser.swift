@@ -147,7 +147,7 @@ struct RuleParser {
     return start..<index
   }
 
-  /// Bytes up to the next blank that is not in brackets; or, after the last bracket, up to the options.
+  /// Bytes up to the next blank that is not in brackets.
   private mutating func readList(_ name: StaticString) throws(RuleSyntaxError) -> Range<Int> {
     skipSpace()
     let start = index
@@ -156,13 +156,17 @@ struct RuleParser {
       switch bytes[index] {
       case ASCII.openBracket: depth &+= 1
       case ASCII.closeBracket: depth &-= 1
-      case ASCII.openParenthesis where depth > 0: break scan
+      case ASCII.openParenthesis: break scan
       case let byte where depth <= 0 && ASCII.isSpace(byte): break scan
       default: break
       }
       index &+= 1
     }
     guard index > start else { throw RuleSyntaxError("the rule ends before its \(name)", at: start) }
+    guard depth <= 0 else { throw RuleSyntaxError("\(name): ']' is missing", at: start) }
+    if index < end, bytes[index] == ASCII.openParenthesis {
+      throw RuleSyntaxError("a blank is missing before '('", at: index)
+    }
     return start..<index
   }
 

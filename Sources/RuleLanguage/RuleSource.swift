@@ -21,9 +21,16 @@ final class RuleSource: Sendable {
 
   /// The location of `offset`, counted from an `anchor` before it on the same line, or by the joined lines.
   func location(of offset: Int, anchor: Int, line: Int, column: Int) -> RuleLocation {
-    guard let piece = pieces.last(where: { $0.offset <= offset }) else {
+    guard !pieces.isEmpty else {
       return RuleLocation(file: fileName, line: line, column: column &+ (offset &- anchor))
     }
+    var first = 0
+    var end = pieces.count
+    while end &- first > 1 {
+      let middle = first &+ (end &- first) / 2
+      if pieces[middle].offset <= offset { first = middle } else { end = middle }
+    }
+    let piece = pieces[first]
     return RuleLocation(file: fileName, line: piece.line, column: offset &- piece.offset &+ 1)
   }
 }
