@@ -15,6 +15,8 @@ public enum BufferID: UInt8, Sendable, Hashable, CaseIterable {
   // DNS
   case dnsQueryName, dnsQueriesName, dnsAnswerName, dnsAuthorityName, dnsAdditionalName
   case dnsResponseName
+  // mDNS
+  case mdnsQueriesName, mdnsAnswerName, mdnsAuthorityName, mdnsAdditionalName, mdnsResponseName
 }
 
 /// A number of a transaction that a keyword compares.

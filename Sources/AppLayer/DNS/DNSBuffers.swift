@@ -22,6 +22,26 @@ extension BufferTable {
     BufferDeclaration(
       .dnsResponseName, ["dns.response.rrname"], [.init(.dns, .toClient, progress: 1)],
       isMultiple: true, summary: "Every name of a response, whatever its section."),
+    BufferDeclaration(
+      .mdnsQueriesName, ["mdns.queries.rrname"], multicast, isMultiple: true,
+      summary: "Each name of the question section."),
+    BufferDeclaration(
+      .mdnsAnswerName, ["mdns.answers.rrname"], multicast, isMultiple: true,
+      summary: "Owner name of each answer record."),
+    BufferDeclaration(
+      .mdnsAuthorityName, ["mdns.authorities.rrname"], multicast, isMultiple: true,
+      summary: "Owner name of each authority record."),
+    BufferDeclaration(
+      .mdnsAdditionalName, ["mdns.additionals.rrname"], multicast, isMultiple: true,
+      summary: "Owner name of each additional record."),
+    BufferDeclaration(
+      .mdnsResponseName, ["mdns.response.rrname"], multicast, isMultiple: true,
+      summary: "Every name of a response, whatever its section."),
+  ]
+
+  /// Questions and answers both go to the group.
+  private static let multicast: [BufferDeclaration.Source] = [
+    .init(.mdns, .toServer, progress: 1), .init(.mdns, .toClient, progress: 1),
   ]
 
   private static let both: [BufferDeclaration.Source] = [

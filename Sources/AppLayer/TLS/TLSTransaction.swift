@@ -1,13 +1,107 @@
 import Traffic
 
-/// A TLS connection, as far as it can be read from outside.
+/// A TLS connection, as far as it can be read from outside. There is one for each connection.
 public final class TLSTransaction: Transaction {
-  /// The negotiated version; until the server has spoken, the client's; 0 when nothing is known.
-  public internal(set) var version = TLSVersion(rawValue: 0)
+  /// The first hello of the client; one said again on the server's request is not kept.
   public internal(set) var clientHello: ClientHello?
+  /// The server's hello, or until it comes its request to say hello again.
   public internal(set) var serverHello: ServerHello?
   public internal(set) var serverCertificates: CertificateChain?
   public internal(set) var clientCertificates: CertificateChain?
   /// An earlier session was taken up again: there was no certificate.
   public internal(set) var isResumed = false
+  /// The first alert that was readable, as level and description (RFC 8446 section 6).
+  public internal(set) var alert: (direction: Direction, level: UInt8, description: UInt8)?
+
+  init(start: Timestamp) {
+    super.init(id: 0, appProtocol: .tls, progressComplete: TLSProgress.finished, start: start)
+  }
+
+  /// The negotiated version; 0 (undetermined) until the server has spoken.
+  public var version: TLSVersion { serverHello?.version ?? TLSVersion(rawValue: 0) }
+
+  /// Both sides have come to the end of what is readable of the handshake.
+  public var isHandshakeDone: Bool {
+    progress.toServer >= TLSProgress.clientHandshakeDone
+      && progress.toClient >= TLSProgress.serverHandshakeDone
+  }
+
+  public private(set) lazy var ja3: [UInt8]? = clientHello.map { TLSFingerprint.ja3($0) }
+  public private(set) lazy var ja3Hash: [UInt8]? = ja3.map { Digest.md5.hex($0) }
+  public private(set) lazy var ja3s: [UInt8]? = serverHello.map { TLSFingerprint.ja3s($0) }
+  public private(set) lazy var ja3sHash: [UInt8]? = ja3s.map { Digest.md5.hex($0) }
+  public private(set) lazy var ja4: [UInt8]? = clientHello.map { TLSFingerprint.ja4($0) }
+
+  public func certificates(_ direction: Direction) -> CertificateChain? {
+    direction == .toServer ? clientCertificates : serverCertificates
+  }
+
+  public override func buffer(_ id: BufferID, _ direction: Direction, index: Int) -> BufferView? {
+    switch id {
+    case .tlsCertificates:
+      return element(index, of: certificates(direction)?.certificates)
+    case .tlsSubjectAltName:
+      return element(index, of: certificates(direction)?.leaf?.subjectAltNames)
+    case .tlsALPN:
+      return element(index, of: direction == .toServer ? clientHello?.alpn : serverHello?.alpn)
+    default:
+      guard index == 0, let bytes = single(id, direction) else { return nil }
+      return BufferView(bytes)
+    }
+  }
+
+  private func single(_ id: BufferID, _ direction: Direction) -> [UInt8]? {
+    switch id {
+    case .tlsCertificateSubject: certificates(direction)?.leaf?.subject
+    case .tlsCertificateIssuer: certificates(direction)?.leaf?.issuer
+    case .tlsCertificateSerial: certificates(direction)?.leaf?.serial
+    case .tlsCertificateFingerprint: certificates(direction)?.fingerprint
+    case .tlsRandom: random(direction)
+    case .tlsRandomTime: random(direction).map { Array($0.prefix(4)) }
+    case .tlsRandomBytes: random(direction).map { Array($0.dropFirst(4)) }
+    case .tlsSNI: direction == .toServer ? clientHello?.serverName : nil
+    case .ja3Hash: direction == .toServer ? ja3Hash : nil
+    case .ja3String: direction == .toServer ? ja3 : nil
+    case .ja3sHash: direction == .toClient ? ja3sHash : nil
+    case .ja3sString: direction == .toClient ? ja3s : nil
+    case .ja4Hash: direction == .toServer ? ja4 : nil
+    default: nil
+    }
+  }
+
+  /// The hello's random; not that of an SSLv2 hello, which has other lengths.
+  private func random(_ direction: Direction) -> [UInt8]? {
+    let bytes = direction == .toServer ? clientHello?.random : serverHello?.random
+    return bytes?.count == 32 ? bytes : nil
+  }
+
+  private func element(_ index: Int, of list: [[UInt8]]?) -> BufferView? {
+    guard let list, index >= 0, index < list.count else { return nil }
+    return BufferView(list[index])
+  }
+
+  /// `tlsVersion` is what the side itself said: the client's version field, the negotiated version.
+  public override func number(_ id: NumberID, _ direction: Direction, index: Int) -> UInt64? {
+    guard index == 0 else { return nil }
+    switch id {
+    case .tlsVersion:
+      let said = direction == .toServer ? clientHello?.legacyVersion : serverHello?.version
+      return said.map { UInt64($0.rawValue) }
+    case .tlsCertificateChainLength:
+      return certificates(direction).map { UInt64($0.count) }
+    case .tlsNotBefore:
+      return certificates(direction)?.leaf.map { UInt64(clamping: $0.notBefore) }
+    case .tlsNotAfter:
+      return certificates(direction)?.leaf.map { UInt64(clamping: $0.notAfter) }
+    default: return nil
+    }
+  }
+
+  func advance(_ direction: Direction, to value: Int) {
+    if direction == .toServer {
+      progress.toServer = max(progress.toServer, value)
+    } else {
+      progress.toClient = max(progress.toClient, value)
+    }
+  }
 }
