@@ -1,0 +1,39 @@
+import RuleLanguage
+import Traffic
+
+/// A match that passed thresholds and is to be logged.
+public struct Alert: Sendable {
+  public var rule: RuleIndex
+  /// What was done: the rule's action, or what `rate_filter` made of it.
+  public var action: RuleAction
+  /// The packet or flow was stopped (EVE `alert.action` is then "blocked").
+  public var isBlocked: Bool
+  public var source: RuleMatch.Source
+  public var direction: Direction
+  public var transactionID: UInt64?
+  public var captures: [PayloadCapture]
+}
+
+/// What the rules that matched ask to be done with a packet or chunk, and with what follows.
+public struct DetectionDecision: Sendable {
+  public enum Scope: UInt8, Sendable {
+    case none, packet, flow
+  }
+
+  /// What to do with the packet in hand: accept, drop or reject.
+  public var verdict = Verdict.accept
+  /// How far a drop or reject reaches.
+  public var dropScope = Scope.none
+  /// How far a pass reaches: nothing more of the packet, or of the flow, is inspected.
+  public var passScope = Scope.none
+  /// Whom a reject tells; `reject` and `rejectsrc` the sender of the packet.
+  public var rejectAction: RuleAction?
+  /// The rule that decided on drop or reject.
+  public var decidingRule: RuleIndex?
+  /// A matching rule asks that the rest of the flow goes by unseen (`bypass`).
+  public var bypassesFlow = false
+  /// Octets to be put over the packet's payload (`replace`).
+  public var replacements: [PayloadReplacement] = []
+
+  public init() {}
+}

@@ -1,0 +1,98 @@
+import AppLayer
+import Traffic
+
+/// What detection needs to know of the flow of a packet or chunk; filled by the path for each call.
+public struct FlowFacts: Sendable, BitwiseCopyable {
+  /// A count for each direction.
+  public struct Counts: Sendable, BitwiseCopyable {
+    public var toServer: UInt64
+    public var toClient: UInt64
+
+    @inlinable
+    public init(toServer: UInt64 = 0, toClient: UInt64 = 0) {
+      self.toServer = toServer
+      self.toClient = toClient
+    }
+
+    @inlinable
+    public subscript(direction: Direction) -> UInt64 {
+      direction == .toServer ? toServer : toClient
+    }
+  }
+
+  /// Number of the flow, for `by_flow` thresholds.
+  public var id: UInt64 = 0
+  /// Which way the packet that was handed in travels.
+  public var packetDirection = Direction.toServer
+  /// TCP: the handshake was seen (or the flow picked up midstream); others: both ends have spoken.
+  public var isEstablished = false
+  public var isMidstream = false
+  public var appProtocol = AppProtocol.unknown
+  public var packets = Counts()
+  /// Octets of packets with all headers.
+  public var bytes = Counts()
+  /// Octets of TCP stream seen so far (`stream_size`).
+  public var streamBytes = Counts()
+  public var start = Timestamp(nanoseconds: 0)
+  /// What recognition found odd about the flow as a whole.
+  public var appLayerEvents = FlowAppLayerEvents()
+
+  @inlinable
+  public init() {}
+}
+
+/// `app-layer-event:applayer_…`: what protocol recognition found odd about a flow.
+public struct FlowAppLayerEvents: OptionSet, Sendable, BitwiseCopyable {
+  public let rawValue: UInt8
+  @inlinable
+  public init(rawValue: UInt8) { self.rawValue = rawValue }
+
+  public static let mismatchProtocolBothDirections = FlowAppLayerEvents(rawValue: 1)
+  public static let wrongDirectionFirstData = FlowAppLayerEvents(rawValue: 2)
+  public static let detectProtocolOnlyOneDirection = FlowAppLayerEvents(rawValue: 4)
+  public static let protocolDetectionSkipped = FlowAppLayerEvents(rawValue: 8)
+  public static let noTLSAfterSTARTTLS = FlowAppLayerEvents(rawValue: 16)
+  public static let unexpectedProtocol = FlowAppLayerEvents(rawValue: 32)
+
+  static let byName: [String: FlowAppLayerEvents] = [
+    "applayer_mismatch_protocol_both_directions": .mismatchProtocolBothDirections,
+    "applayer_wrong_direction_first_data": .wrongDirectionFirstData,
+    "applayer_detect_protocol_only_one_direction": .detectProtocolOnlyOneDirection,
+    "applayer_proto_detection_skipped": .protocolDetectionSkipped,
+    "applayer_no_tls_after_starttls": .noTLSAfterSTARTTLS,
+    "applayer_unexpected_protocol": .unexpectedProtocol,
+  ]
+}
+
+/// 256 bits, one for each stream event by the number that its name table gives.
+public struct StreamEventSet: Sendable, BitwiseCopyable {
+  @usableFromInline var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+
+  @inlinable
+  public init() {}
+
+  @inlinable
+  public var isEmpty: Bool { words.0 | words.1 | words.2 | words.3 == 0 }
+
+  @inlinable
+  public mutating func insert(_ event: UInt8) {
+    let bit = UInt64(1) << UInt64(event & 63)
+    switch event >> 6 {
+    case 0: words.0 |= bit
+    case 1: words.1 |= bit
+    case 2: words.2 |= bit
+    default: words.3 |= bit
+    }
+  }
+
+  @inlinable
+  public func contains(_ event: UInt8) -> Bool {
+    let bit = UInt64(1) << UInt64(event & 63)
+    switch event >> 6 {
+    case 0: return words.0 & bit != 0
+    case 1: return words.1 & bit != 0
+    case 2: return words.2 & bit != 0
+    default: return words.3 & bit != 0
+    }
+  }
+}

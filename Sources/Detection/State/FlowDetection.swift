@@ -1,0 +1,64 @@
+import Traffic
+
+/// What detection remembers of one flow; made by the path with the flow, dropped with it.
+///
+/// - Limits: at most ``pendingMax`` undecided stream rules and ``variablesMax`` flow variables.
+public final class FlowDetection {
+  /// Rules of one direction whose fast pattern was seen in the stream and that wait for more bytes.
+  struct PendingRule {
+    var rule: RuleIndex
+    /// Where the fast pattern ended, octets from the start of the stream; once the window has moved
+    /// past it, the rule is forgotten.
+    var hitEnd: UInt64
+  }
+
+  struct DirectionState {
+    var pending: [PendingRule] = []
+    var hasBeenInspectedForAddresses = false
+  }
+
+  static let pendingMax = 64
+  static let variablesMax = 256
+
+  /// Bits by number of the name (see ``VariableNames``), 64 to a word; empty for most flows.
+  var bits: [UInt64] = []
+  var integers: [(name: UInt16, value: UInt32)] = []
+  public internal(set) var variables: [PayloadCapture] = []
+  var toServer = DirectionState()
+  var toClient = DirectionState()
+  /// Packets and chunks of this flow for `tag:session`.
+  var tags: [FlowTag] = []
+  /// Which rule set `pending` refers to.
+  var generation: UInt64 = 0
+  /// A pass rule matched: nothing more of the flow is inspected. The path looks before it calls.
+  public internal(set) var isPassed = false
+  /// A drop or reject rule matched: nothing more of the flow gets through.
+  public internal(set) var isDropped = false
+  /// Counters of `by_flow` thresholds.
+  var thresholds: [FlowThreshold] = []
+
+  public init() {}
+}
+
+/// A `tag` in force on a flow.
+struct FlowTag {
+  var rule: RuleIndex
+  var packetsLeft: UInt32
+  var bytesLeft: UInt64
+  var until: Timestamp
+}
+
+struct FlowThreshold {
+  var gid: UInt32
+  var sid: UInt32
+  var entry: ThresholdEntry
+}
+
+/// The counters of one threshold on one tracked thing.
+struct ThresholdEntry {
+  var windowStart = Timestamp(nanoseconds: 0)
+  var count: UInt32 = 0
+  /// `backoff`: the count at which the next alert is due. `rate_filter`: see ``actionUntil``.
+  var nextCount: UInt32 = 0
+  var actionUntil = Timestamp(nanoseconds: .min)
+}
