@@ -22,6 +22,9 @@ public struct ClassificationFile: Sendable {
   public private(set) var diagnostics: [RuleDiagnostic] = []
   private var indexes: [String: Int] = [:]
 
+  /// An empty file.
+  public init() {}
+
   /// The entry of that name in any case.
   public func entry(_ name: String) -> Entry? {
     indexes[ASCII.lowercased(name.utf8).text].map { entries[$0] }

@@ -38,6 +38,9 @@ public struct ThresholdFile: Sendable {
   public private(set) var entries: [Entry] = []
   public private(set) var diagnostics: [RuleDiagnostic] = []
 
+  /// An empty file.
+  public init() {}
+
   public static func parse(_ bytes: [UInt8], fileName: String) -> ThresholdFile {
     var file = ThresholdFile()
     var lines = ConfigurationLines(bytes, fileName: fileName)

@@ -2,7 +2,7 @@ import AppLayer
 import Traffic
 
 /// What detection needs to know of the flow of a packet or chunk; filled by the path for each call.
-public struct FlowFacts: Sendable, BitwiseCopyable {
+public struct FlowFacts: Sendable {
   /// A count for each direction.
   public struct Counts: Sendable, BitwiseCopyable {
     public var toServer: UInt64

@@ -4,6 +4,7 @@ import CSluiceVectorscan
 ///
 /// - Source: Hyperscan developer reference, "Compiling Patterns". Literals are written as `\xHH`,
 ///   because the literal compiler refuses patterns that start with NUL.
+@safe
 final class PatternDatabase: @unchecked Sendable {
   // SAFETY: Vectorscan never writes to a database after it is compiled; the pointer is freed once,
   // in deinit, when no scanner can hold the object any more.
@@ -39,7 +40,7 @@ final class PatternDatabase: @unchecked Sendable {
     // SAFETY: the pointers into `all`, `flags` and `ids` are used only within their closures;
     // every expression ends in NUL; Vectorscan copies what it keeps.
     let status = unsafe all.withUnsafeBufferPointer { characters in
-      var pointers: [UnsafePointer<CChar>?] = []
+      var pointers: [UnsafePointer<CChar>?] = unsafe []
       if let base = characters.baseAddress {
         for offset in offsets { unsafe pointers.append(base + offset) }
       }
@@ -49,7 +50,7 @@ final class PatternDatabase: @unchecked Sendable {
           &database, &failure)
       }
     }
-    guard unsafe status == HS_SUCCESS, let database = unsafe database else {
+    guard status == HS_SUCCESS, let database = unsafe database else {
       var message = "Vectorscan error \(status)"
       if let error = unsafe failure {
         if let text = unsafe error.pointee.message { message = unsafe String(cString: text) }

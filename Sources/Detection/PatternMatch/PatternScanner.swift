@@ -5,6 +5,7 @@ import Traffic
 ///
 /// Duplicates are dropped in the callback by a stamp for each literal, so a scan costs nothing to
 /// clear and never allocates.
+@safe
 struct PatternScanner: ~Copyable {
   // SAFETY: the three tables hold `capacity` elements each, and no database scanned has more
   // literals than that (`prepare` grows them first, and `scan` refuses larger ones); they are freed
@@ -114,6 +115,7 @@ struct PatternScanner: ~Copyable {
   }
 }
 
+@unsafe
 private struct ScanContext {
   var stamps: UnsafeMutablePointer<UInt32>
   var ends: UnsafeMutablePointer<UInt32>

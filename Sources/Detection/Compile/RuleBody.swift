@@ -1,0 +1,101 @@
+import AppLayer
+import RuleLanguage
+import Traffic
+
+/// What of a rule is looked at only once its head holds. Immutable, shared.
+final class RuleBody: Sendable {
+  let conditions: [RuleCondition]
+  /// Steps over the packet's payload or the stream; nil when the rule has none.
+  let payload: PayloadProgram?
+  let payloadScope: PayloadScope
+  let buffers: [BufferStep]
+  let transactionConditions: [TransactionCondition]
+  let actions: [StateAction]
+  let threshold: RuleThreshold?
+  /// Matches and acts, but is not logged (`noalert`, `flowbits:noalert`).
+  let isSilent: Bool
+  /// Steps that run for a `=>` rule on both directions.
+  let isTransactional: Bool
+  /// A drop or pass reaches the whole flow even when only a packet matched.
+  let actsOnFlow: Bool
+
+  init(draft: RuleDraft) {
+    conditions = draft.conditions
+    payload = draft.payload
+    payloadScope = draft.payloadScope
+    buffers = draft.buffers
+    transactionConditions = draft.transactionConditions
+    actions = draft.actions
+    threshold = draft.threshold
+    isSilent = draft.isSilent
+    isTransactional = draft.isTransactional
+    actsOnFlow = draft.actsOnFlow
+  }
+}
+
+enum RuleCondition: Sendable {
+  case packet(PacketCondition)
+  case state(StateCondition)
+}
+
+/// Where the steps over the payload look.
+struct PayloadScope: OptionSet, Sendable {
+  let rawValue: UInt8
+  /// The payload of each packet.
+  static let packet = PayloadScope(rawValue: 1)
+  /// The reassembled stream, and payloads that are not part of one.
+  static let stream = PayloadScope(rawValue: 2)
+}
+
+/// The steps of a rule over one sticky buffer, or over a header of the packet.
+struct BufferStep: Sendable {
+  enum Subject: Sendable, Hashable {
+    case buffer(BufferID)
+    case packetHeader(PacketHeader)
+    /// The raw stream or datagram beside sticky buffers, in a rule on transactions.
+    case payload
+  }
+
+  var subject: Subject
+  var program: PayloadProgram
+  /// By direction: the progress from which it may be tried, and the last at which it may change;
+  /// -1 where the buffer does not exist.
+  var firstProgress: (toServer: Int, toClient: Int) = (-1, -1)
+  var lastProgress: (toServer: Int, toClient: Int) = (-1, -1)
+  var isMultiple = false
+  var isStreaming = false
+
+  func first(_ direction: Direction) -> Int {
+    direction == .toServer ? firstProgress.toServer : firstProgress.toClient
+  }
+  func last(_ direction: Direction) -> Int {
+    direction == .toServer ? lastProgress.toServer : lastProgress.toClient
+  }
+}
+
+/// A header of the packet as a buffer (`tcp.hdr`).
+///
+/// - Source: Suricata "Header Keywords".
+enum PacketHeader: UInt8, Sendable, Hashable {
+  case ipv4, ipv6, tcp, udp, icmpv4, icmpv6
+}
+
+/// A condition on a transaction that is no buffer.
+enum TransactionCondition: Sendable {
+  /// At least one of the numbers of that name is so.
+  case number(NumberID, NumericCondition)
+  case event(AppEvent)
+  case progress(Direction, Int, isNegated: Bool)
+}
+
+/// `threshold` and `detection_filter` of a rule, or what the threshold file lays over it.
+struct RuleThreshold: Sendable, Hashable {
+  enum Kind: Sendable, Hashable {
+    case limit, threshold, both, backoff, detectionFilter
+  }
+  var kind: Kind
+  var track: ThresholdFile.Track
+  var count: UInt32
+  var seconds: UInt32
+  var multiplier: UInt32 = 1
+}

@@ -1,0 +1,60 @@
+import AppLayer
+import RuleLanguage
+import Traffic
+
+/// A rule while its keywords are being read.
+struct RuleDraft {
+  var head = RuleHead()
+  var info: RuleInfo
+  var conditions: [RuleCondition] = []
+  var payload: PayloadProgram?
+  var payloadScope: PayloadScope = []
+  var buffers: [BufferStep] = []
+  var transactionConditions: [TransactionCondition] = []
+  var actions: [StateAction] = []
+  var threshold: RuleThreshold?
+  var isSilent = false
+  var isTransactional = false
+  var actsOnFlow = false
+  var kind = RuleKind.packet
+  /// Order of loading, the last word in the order of trying.
+  var number = 0
+  /// Explicit `priority` beats that of the class.
+  var hasPriority = false
+  /// Direction of travel that the rule's buffers ask for; nil for both or unknown.
+  var usesFlowBits: VariableUse = []
+  var usesFlowIntegers: VariableUse = []
+  var usesHostBits: VariableUse = []
+  var usesPairBits: VariableUse = []
+}
+
+/// What a rule does with variables of one kind; setters are tried before readers.
+struct VariableUse: OptionSet {
+  let rawValue: UInt8
+  static let reads = VariableUse(rawValue: 1)
+  static let writes = VariableUse(rawValue: 2)
+
+  /// Higher is tried earlier.
+  var rank: Int {
+    switch (contains(.reads), contains(.writes)) {
+    case (false, true): 3
+    case (true, true): 2
+    case (true, false): 1
+    case (false, false): 0
+    }
+  }
+}
+
+/// When a rule is tried.
+enum RuleKind: UInt8, Sendable {
+  /// Addresses only: once for each direction of a flow.
+  case addressOnly
+  /// Each packet.
+  case packet
+  /// Packet payloads, streams, or both, by its scope.
+  case payload
+  /// Transactions.
+  case transaction
+  /// Packets with decode, stream or flow events.
+  case event
+}

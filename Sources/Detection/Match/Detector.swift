@@ -1,0 +1,50 @@
+import AppLayer
+import PacketDecoding
+import Traffic
+
+/// Matches traffic against a rule set; one for each worker.
+///
+/// For each packet or chunk the path calls the `inspect…` functions that apply, then
+/// ``decide(_:_:_:_:into:)`` once. Nothing is allocated where no rule comes near a match.
+public struct Detector: ~Copyable {
+  public private(set) var ruleSet: RuleSet
+  let shared: SharedDetectionState
+  var scanner = PatternScanner()
+  var scratch = PayloadScratch()
+  /// Candidates of the scan in hand; kept and emptied.
+  var candidates: [RuleIndex] = []
+  /// Spare states of transactions.
+  var spareInspections: [TransactionInspection] = []
+  var transformed: [UInt8] = []
+  public internal(set) var counters = DetectionCounters()
+  /// Every rule of a group is a candidate, whatever its literal: slow, the same matches. A check on the
+  /// prefilter for tests.
+  public var isPrefilterOff = false
+
+  public init(ruleSet: RuleSet, shared: SharedDetectionState) {
+    self.ruleSet = ruleSet
+    self.shared = shared
+    scanner.prepare(ruleSet.groups.tables)
+  }
+
+  /// Takes another rule set from the next call on.
+  public mutating func replace(ruleSet: RuleSet) {
+    self.ruleSet = ruleSet
+    scanner.prepare(ruleSet.groups.tables)
+  }
+}
+
+/// What a worker's detector has done, for statistics.
+public struct DetectionCounters: Sendable {
+  public var packetsInspected: UInt64 = 0
+  public var streamBytesInspected: UInt64 = 0
+  public var transactionsInspected: UInt64 = 0
+  /// Rules tried after the prefilter.
+  public var candidates: UInt64 = 0
+  public var matches: UInt64 = 0
+  public var alerts: UInt64 = 0
+  /// Alerts kept back by thresholds and suppressions.
+  public var suppressed: UInt64 = 0
+  /// Undecided stream rules forgotten because a flow had too many (``FlowDetection/pendingMax``).
+  public var pendingOverflow: UInt64 = 0
+}
