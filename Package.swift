@@ -85,7 +85,7 @@ let package = Package(
 
     .target(name: "TestSupport", dependencies: ["Traffic"], path: "Tests/TestSupport", swiftSettings: house),
     tests("Traffic", []),
-    tests("Capture", ["Traffic", "TestSupport"]),
+    tests("Capture", ["Traffic", "TestSupport", "CSluiceLinux"]),
     tests("PacketDecoding", ["Traffic", "TestSupport"]),
     tests("FlowTracking", ["Traffic", "PacketDecoding", "TestSupport"]),
     tests("StreamReassembly", ["Traffic", "PacketDecoding", "TestSupport"]),

@@ -19,3 +19,4 @@ static inline void *sluice_memmem(
     const void *haystack, size_t haystackLength, const void *needle, size_t needleLength) {
   return memmem(haystack, haystackLength, needle, needleLength);
 }
+#include "CSluiceLinuxQueue.h"
