@@ -1,7 +1,7 @@
 /// Which way a packet or chunk travels within its flow.
 ///
 /// The client is the side that sent the first packet (for TCP, the SYN).
-public enum Direction: UInt8, Sendable, Hashable, CaseIterable {
+public enum Direction: UInt8, Sendable, Hashable, CaseIterable, BitwiseCopyable {
   case toServer = 0
   case toClient = 1
 

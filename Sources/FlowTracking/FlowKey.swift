@@ -1,0 +1,126 @@
+import PacketDecoding
+import Traffic
+
+/// Hashes and keys of flows.
+struct FlowHash: Sendable {
+  private let seed0: UInt64
+  private let seed1: UInt64
+
+  init(seed: UInt64) {
+    seed0 = Self.spread(seed ^ 0x9e37_79b9_7f4a_7c15)
+    seed1 = Self.spread(seed &+ 0xd1b5_4a32_d192_ed03)
+  }
+
+  /// The same number for both directions of a flow; unguessable without the seed, so that nobody
+  /// can aim at one chain.
+  func callAsFunction(_ tuple: FlowTuple) -> UInt32 {
+    let (low, high) = Self.ordered(tuple)
+    var mixed = Self.fold(low.address.high ^ seed0, low.address.low ^ seed1)
+    mixed = Self.fold(mixed ^ high.address.high, high.address.low ^ seed0)
+    let ports = UInt64(low.port) << 48 | UInt64(high.port) << 32 | UInt64(tuple.vlan)
+    mixed = Self.fold(mixed ^ ports, seed1 ^ UInt64(tuple.ipProtocol))
+    return UInt32(truncatingIfNeeded: mixed ^ mixed >> 32)
+  }
+
+  private typealias End = (address: IPAddress, port: UInt16)
+
+  private static func ordered(_ tuple: FlowTuple) -> (End, End) {
+    let source: End = (tuple.source, tuple.sourcePort)
+    let destination: End = (tuple.destination, tuple.destinationPort)
+    if source.address != destination.address {
+      return source.address < destination.address ? (source, destination) : (destination, source)
+    }
+    return source.port <= destination.port ? (source, destination) : (destination, source)
+  }
+
+  /// The two halves of the 128-bit product, folded.
+  private static func fold(_ left: UInt64, _ right: UInt64) -> UInt64 {
+    let product = left.multipliedFullWidth(by: right)
+    return product.high ^ product.low
+  }
+
+  private static func spread(_ value: UInt64) -> UInt64 {
+    let mixed = (value ^ value >> 30) &* 0xbf58_476d_1ce4_e5b9
+    let more = (mixed ^ mixed >> 27) &* 0x94d0_49bb_1331_11eb
+    return more ^ more >> 31
+  }
+}
+
+/// Which packets belong to which flow.
+enum FlowKey {
+  /// Flows are those of TCP, UDP, SCTP, ICMP and ESP; a fragment waits for its datagram.
+  static func belongsToFlow(_ packet: borrowing DecodedPacket) -> Bool {
+    if packet.ipVersion == 0 { return false }
+    if packet.isFragment, !packet.isReassembled { return false }
+    if packet.hasTransport { return true }
+    return packet.ipProtocol == IPProtocol.esp
+  }
+
+  static func isSynAck(_ packet: borrowing DecodedPacket) -> Bool {
+    guard packet.isTCP else { return false }
+    let both = TCPFields.syn | TCPFields.ack
+    return packet.tcp.flags & both == both
+  }
+
+  /// The key of a packet as its sender sees it.
+  static func key(of packet: borrowing DecodedPacket, usesVLAN: Bool) -> FlowTuple {
+    var tuple = packet.tuple
+    if !usesVLAN { tuple.vlan = 0 }
+    if packet.isICMP {
+      // Suricata keys ICMP by type and answering type; the identifier is not part of it.
+      tuple.sourcePort = UInt16(packet.icmp.type)
+      tuple.destinationPort = UInt16(counterpart(of: packet.icmp.type, ipProtocol: packet.ipProtocol))
+    } else if !packet.hasTransport {
+      tuple.sourcePort = 0
+      tuple.destinationPort = 0
+    }
+    return tuple
+  }
+
+  /// The flow that an ICMP error is about, as the sender of the quoted packet sees it.
+  static func quotedKey(of packet: borrowing DecodedPacket, usesVLAN: Bool) -> FlowTuple {
+    FlowTuple(
+      source: packet.icmp.quotedSource, destination: packet.icmp.quotedDestination,
+      sourcePort: packet.icmp.quotedSourcePort, destinationPort: packet.icmp.quotedDestinationPort,
+      ipProtocol: packet.icmp.quotedProtocol, vlan: usesVLAN ? packet.vlanKey : 0)
+  }
+
+  /// The ICMP type that answers `type` (RFC 792, 950, 1256, 4443, 4861); 0 for those without.
+  static func counterpart(of type: UInt8, ipProtocol: UInt8) -> UInt8 {
+    if ipProtocol == IPProtocol.icmp {
+      switch type {
+      case 8: return 0
+      case 0: return 8
+      case 13: return 14
+      case 14: return 13
+      case 15: return 16
+      case 16: return 15
+      case 17: return 18
+      case 18: return 17
+      case 10: return 9
+      case 9: return 10
+      default: return 0
+      }
+    }
+    switch type {
+    case 128: return 129
+    case 129: return 128
+    case 133: return 134
+    case 134: return 133
+    case 135: return 136
+    case 136: return 135
+    default: return 0
+    }
+  }
+
+  /// Destination unreachable, source quench, redirect, time exceeded, parameter problem; ICMPv6
+  /// types below 128 (RFC 4443 section 2.1).
+  static func isICMPError(_ packet: borrowing DecodedPacket) -> Bool {
+    guard packet.isICMP else { return false }
+    if packet.ipProtocol == IPProtocol.icmpv6 { return packet.icmp.type < 128 }
+    switch packet.icmp.type {
+    case 3, 4, 5, 11, 12: return true
+    default: return false
+    }
+  }
+}

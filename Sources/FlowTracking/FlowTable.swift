@@ -1,0 +1,337 @@
+import PacketDecoding
+import Traffic
+
+/// All flows of one worker: a slab of records, found by a seeded hash of both directions.
+///
+/// Each record has a ``TCPSession`` beside it. Timeouts are kept in a wheel of one-second buckets;
+/// a packet touches no bucket unless the flow's state changes, the bucket is set right when it
+/// comes due. Time is packet time.
+/// - Source: Suricata `flow`, `flow-timeouts`.
+/// - Limits: `flowCountMax` flows; beyond that `track` answers `.full` (counter `memcapHits`).
+/// - Complexity: O(1) a packet and an expired flow; allocation only while the slab grows.
+public struct FlowTable: ~Copyable {
+  public let settings: FlowTableSettings
+  public internal(set) var counters = FlowTableCounters()
+  var flows: [Flow] = []
+  var sessions: [TCPSession] = []
+  var links: [FlowLink] = []
+  var freeHead = FlowIndex.none
+  var wheel = FlowWheel()
+  private let hash: FlowHash
+  private var slots: [UInt64]
+  private var liveCount = 0
+
+  public init(settings: FlowTableSettings) {
+    self.settings = settings
+    hash = FlowHash(seed: settings.seed)
+    slots = [UInt64](repeating: 0, count: 1024)
+  }
+
+  /// Flows held now.
+  public var count: Int { liveCount }
+
+  /// Finds or makes the flow of a packet, counts the packet on it and runs TCP tracking.
+  ///
+  /// - Parameter packetLength: octets as captured, for the byte counts.
+  /// - Returns: see ``FlowLookup/Outcome``; with `.supersedes` and `.full` nothing was changed.
+  public mutating func track(
+    _ packet: borrowing DecodedPacket, packetLength: Int, time: Timestamp
+  ) -> FlowLookup {
+    guard FlowKey.belongsToFlow(packet) else { return FlowLookup(.none) }
+    wheel.start(at: time)
+    if packet.icmp.hasQuoted, FlowKey.isICMPError(packet) {
+      return trackQuoted(packet, packetLength: packetLength, time: time)
+    }
+    let key = FlowKey.key(of: packet, usesVLAN: settings.usesVLAN)
+    let keyHash = hash(key)
+    if let (index, direction) = find(key, keyHash) {
+      if let reason = reasonToSupersede(index, packet, direction, time) {
+        var lookup = FlowLookup(.supersedes, index, direction)
+        lookup.endReason = reason
+        return lookup
+      }
+      return update(index, direction, packet, packetLength: packetLength, time: time, .existing)
+    }
+    if FlowKey.isICMPError(packet) { return FlowLookup(.none) }
+    guard liveCount < min(settings.flowCountMax, Int(UInt32.max) - 1) else {
+      counters.memcapHits &+= 1
+      return FlowLookup(.full)
+    }
+    // Who answers a SYN that was not seen is the server.
+    let isAnswer = FlowKey.isSynAck(packet)
+    let index = insert(isAnswer ? key.reversed : key, keyHash, packet, time)
+    return update(
+      index, isAnswer ? .toClient : .toServer, packet, packetLength: packetLength, time: time, .new)
+  }
+
+  /// The flow that an ICMP error is about, and the direction in which the error travels; counts nothing.
+  public func lookupQuoted(_ packet: borrowing DecodedPacket) -> (index: FlowIndex, direction: Direction)? {
+    guard packet.icmp.hasQuoted else { return nil }
+    let key = FlowKey.quotedKey(of: packet, usesVLAN: settings.usesVLAN)
+    guard let (index, quotedDirection) = find(key, hash(key)) else { return nil }
+    return (index, quotedDirection.opposite)
+  }
+
+  /// The flow with this key as one of its ends sees it.
+  public func lookup(_ tuple: FlowTuple) -> (index: FlowIndex, direction: Direction)? {
+    var key = tuple
+    if !settings.usesVLAN { key.vlan = 0 }
+    return find(key, hash(key))
+  }
+
+  /// The record at `index`; it must be one that `track` gave and that was not removed since.
+  public subscript(index: FlowIndex) -> Flow {
+    _read { yield flows[index.index] }
+    _modify { yield &flows[index.index] }
+  }
+
+  /// The TCP session beside the record at `index`.
+  public func session(_ index: FlowIndex) -> TCPSession { sessions[index.index] }
+
+  /// Whether `index` holds a flow.
+  public func isLive(_ index: FlowIndex) -> Bool {
+    index.index < links.count && links[index.index].isLive
+  }
+
+  /// Marks a flow as not to be looked at again; its timeout becomes that of bypassed flows.
+  public mutating func bypass(_ index: FlowIndex) { setState(index, .bypassed) }
+
+  /// Exchanges client and server, where something above found that they were taken wrongly
+  /// (a connection picked up in its middle).
+  public mutating func swapSides(_ index: FlowIndex) {
+    guard isLive(index) else { return }
+    let flow = flows[index.index]
+    flows[index.index].tuple = flow.tuple.reversed
+    flows[index.index].toServer = flow.toClient
+    flows[index.index].toClient = flow.toServer
+    sessions[index.index].swapSides()
+  }
+
+  /// Takes a flow out; its place may serve another flow from now on.
+  /// - Returns: the record as it was last, nil if there was none.
+  @discardableResult
+  public mutating func remove(_ index: FlowIndex, reason: FlowEndReason) -> Flow? {
+    guard isLive(index) else { return nil }
+    let flow = flows[index.index]
+    removeFromIndex(flow.tuple, index)
+    wheel.unlink(index, &links)
+    links[index.index].isLive = false
+    links[index.index].next = freeHead
+    freeHead = index
+    liveCount &-= 1
+    counters.flowsEnded &+= 1
+    counters.flowsActive = UInt64(liveCount)
+    if reason == .timeout { counters.flowsTimedOut &+= 1 }
+    if reason == .reuse { counters.tcpReused &+= 1 }
+    return flow
+  }
+}
+
+// MARK: - Counting packets
+
+extension FlowTable {
+  private mutating func trackQuoted(
+    _ packet: borrowing DecodedPacket, packetLength: Int, time: Timestamp
+  ) -> FlowLookup {
+    guard let (index, direction) = lookupQuoted(packet) else { return FlowLookup(.none) }
+    count(packet, on: index, direction, packetLength, time)
+    var lookup = FlowLookup(.existing, index, direction)
+    lookup.isQuoted = true
+    return lookup
+  }
+
+  private mutating func update(
+    _ index: FlowIndex, _ direction: Direction, _ packet: borrowing DecodedPacket,
+    packetLength: Int, time: Timestamp, _ outcome: FlowLookup.Outcome
+  ) -> FlowLookup {
+    var lookup = FlowLookup(outcome, index, direction)
+    count(packet, on: index, direction, packetLength, time)
+    if packet.isTCP {
+      lookup.tcp = sessions[index.index].track(packet, direction, time, settings.tcp)
+      noteTCP(index, lookup.tcp, packet.tcp.flags)
+    } else {
+      noteICMP(index, packet, direction)
+      let flow = flows[index.index]
+      if flow.state == .new, flow.toServer.packetCount > 0, flow.toClient.packetCount > 0 {
+        setState(index, .established)
+      }
+    }
+    return lookup
+  }
+
+  private mutating func count(
+    _ packet: borrowing DecodedPacket, on index: FlowIndex, _ direction: Direction,
+    _ packetLength: Int, _ time: Timestamp
+  ) {
+    let flags = packet.isTCP ? packet.tcp.flags : 0
+    let length = UInt64(max(0, packetLength))
+    if direction == .toServer {
+      flows[index.index].toServer.count(length, packet.timeToLive, flags)
+    } else {
+      flows[index.index].toClient.count(length, packet.timeToLive, flags)
+    }
+    // Captures may run backwards; the end of a flow does not.
+    if flows[index.index].lastTime < time { flows[index.index].lastTime = time }
+  }
+
+  private mutating func noteTCP(_ index: FlowIndex, _ result: TCPTrackResult, _ flags: UInt8) {
+    if flags & TCPFields.syn != 0 {
+      if flags & TCPFields.ack != 0 { counters.tcpSynAck &+= 1 } else { counters.tcpSyn &+= 1 }
+    }
+    if flags & TCPFields.rst != 0 { counters.tcpRst &+= 1 }
+    if result.flags.contains(.badChecksum) { counters.tcpInvalidChecksum &+= 1 }
+    if result.flags.contains(.noSession) { counters.tcpNoSession &+= 1 }
+    if result.flags.contains(.sessionStarted) { counters.tcpSessions &+= 1 }
+    if result.flags.contains(.midstreamPickup) { counters.tcpMidstreamPickups &+= 1 }
+    let session = sessions[index.index]
+    flows[index.index].isMidstream = session.isMidstream
+    let state: FlowState
+    switch session.state {
+    case .none, .synSent, .synReceived: state = .new
+    case .established, .finWait1, .finWait2, .closeWait, .closing: state = .established
+    case .timeWait, .lastAck, .closed: state = .closed
+    }
+    if flows[index.index].state != .bypassed { setState(index, state) }
+  }
+
+  private mutating func noteICMP(
+    _ index: FlowIndex, _ packet: borrowing DecodedPacket, _ direction: Direction
+  ) {
+    guard packet.isICMP else { return }
+    if direction == .toServer, flows[index.index].toServer.packetCount == 1 {
+      flows[index.index].icmpType = packet.icmp.type
+      flows[index.index].icmpCode = packet.icmp.code
+    } else if direction == .toClient, flows[index.index].toClient.packetCount == 1 {
+      flows[index.index].icmpResponseType = packet.icmp.type
+      flows[index.index].icmpResponseCode = packet.icmp.code
+    }
+  }
+
+  private mutating func setState(_ index: FlowIndex, _ state: FlowState) {
+    guard isLive(index), flows[index.index].state != state else { return }
+    flows[index.index].state = state
+    wheel.unlink(index, &links)
+    wheel.link(index, &links, dueSecond: dueTime(index).seconds &+ 1)
+  }
+
+  private func reasonToSupersede(
+    _ index: FlowIndex, _ packet: borrowing DecodedPacket, _ direction: Direction, _ time: Timestamp
+  ) -> FlowEndReason? {
+    if dueTime(index) < time { return .timeout }
+    if packet.isTCP, sessions[index.index].isReuse(packet.tcp, direction, settings.tcp) { return .reuse }
+    return nil
+  }
+
+  /// The last moment at which the flow is not yet timed out.
+  func dueTime(_ index: FlowIndex) -> Timestamp {
+    let flow = flows[index.index]
+    let seconds = settings.timeouts(ipProtocol: flow.tuple.ipProtocol).seconds(flow.state)
+    // Wraps only beyond the year 2262.
+    return Timestamp(nanoseconds: flow.lastTime.nanoseconds &+ seconds &* 1_000_000_000)
+  }
+}
+
+extension FlowSide {
+  fileprivate mutating func count(_ length: UInt64, _ timeToLive: UInt8, _ flags: UInt8) {
+    timeToLiveMin = packetCount == 0 ? timeToLive : min(timeToLiveMin, timeToLive)
+    timeToLiveMax = max(timeToLiveMax, timeToLive)
+    packetCount &+= 1
+    byteCount &+= length
+    tcpFlags |= flags
+  }
+}
+
+// MARK: - Slab and index
+
+extension FlowTable {
+  private mutating func insert(
+    _ key: FlowTuple, _ keyHash: UInt32, _ packet: borrowing DecodedPacket, _ time: Timestamp
+  ) -> FlowIndex {
+    if (liveCount &+ 1) &* 2 > slots.count { growIndex() }
+    var flow = Flow(
+      tuple: key, flowID: flowID(counters.flowsCreated), startTime: time, lastTime: time,
+      ipVersion: packet.ipVersion)
+    flow.vlan0 = packet.vlan0
+    flow.vlan1 = packet.vlan1
+    flow.vlanCount = packet.vlanCount
+    let index = place(flow)
+    occupy(UInt64(keyHash) << 32 | UInt64(index.rawValue &+ 1))
+    wheel.link(index, &links, dueSecond: dueTime(index).seconds &+ 1)
+    liveCount &+= 1
+    counters.flowsCreated &+= 1
+    counters.flowsActive = UInt64(liveCount)
+    counters.flowsActiveMax = max(counters.flowsActiveMax, counters.flowsActive)
+    return index
+  }
+
+  private mutating func place(_ flow: Flow) -> FlowIndex {
+    guard freeHead == .none else {
+      let index = freeHead
+      freeHead = links[index.index].next
+      flows[index.index] = flow
+      sessions[index.index] = TCPSession()
+      links[index.index] = FlowLink(isLive: true)
+      return index
+    }
+    let index = FlowIndex(rawValue: UInt32(flows.count))
+    flows.append(flow)
+    sessions.append(TCPSession())
+    links.append(FlowLink(isLive: true))
+    return index
+  }
+
+  /// An odd multiplier permutes the 53-bit numbers, so that no two flows share an identifier.
+  private func flowID(_ counter: UInt64) -> UInt64 {
+    (counter &* 0x9e37_79b9_7f4a_7c15 &+ settings.seed) & 0x1f_ffff_ffff_ffff
+  }
+
+  private func find(_ key: FlowTuple, _ keyHash: UInt32) -> (FlowIndex, Direction)? {
+    let mask = slots.count &- 1
+    var slot = Int(keyHash) & mask
+    // Ends: at most half of the slots are occupied.
+    while slots[slot] != 0 {
+      if UInt32(truncatingIfNeeded: slots[slot] >> 32) == keyHash {
+        let index = FlowIndex(rawValue: UInt32(truncatingIfNeeded: slots[slot]) &- 1)
+        let tuple = flows[index.index].tuple
+        if tuple == key { return (index, .toServer) }
+        if tuple == key.reversed { return (index, .toClient) }
+      }
+      slot = (slot &+ 1) & mask
+    }
+    return nil
+  }
+
+  private mutating func occupy(_ entry: UInt64) {
+    let mask = slots.count &- 1
+    var slot = Int(entry >> 32) & mask
+    while slots[slot] != 0 { slot = (slot &+ 1) & mask }
+    slots[slot] = entry
+  }
+
+  private mutating func growIndex() {
+    let old = slots
+    slots = [UInt64](repeating: 0, count: old.count &* 2)
+    for entry in old where entry != 0 { occupy(entry) }
+  }
+
+  /// Closes the hole by moving later entries of the run towards their home slots.
+  private mutating func removeFromIndex(_ key: FlowTuple, _ index: FlowIndex) {
+    let mask = slots.count &- 1
+    let entry = UInt64(hash(key)) << 32 | UInt64(index.rawValue &+ 1)
+    var hole = Int(entry >> 32) & mask
+    while slots[hole] != entry {
+      if slots[hole] == 0 { return }
+      hole = (hole &+ 1) & mask
+    }
+    var next = (hole &+ 1) & mask
+    while slots[next] != 0 {
+      let home = Int(slots[next] >> 32) & mask
+      if (next &- home) & mask >= (next &- hole) & mask {
+        slots[hole] = slots[next]
+        hole = next
+      }
+      next = (next &+ 1) & mask
+    }
+    slots[hole] = 0
+  }
+}
