@@ -43,10 +43,12 @@ public struct RuleVariables: Sendable, Hashable {
 ///
 /// Negation is Suricata's. The tree is flattened into ranges to take and ranges to leave out, where a `!`
 /// turns everything under it, through lists and variables, to the other side. The result is the first less
-/// the second; with nothing to take, it is any less the second. So `[$A,!$B]` with B = `!1.2.3.4` takes
-/// 1.2.3.4, and an exception from an exception is only possible with another rule.
+/// the second; with nothing to take but something to leave out, it is everything less the second. So
+/// `[$A,!$B]` with B = `!1.2.3.4` takes 1.2.3.4, and an exception from an exception needs another rule.
 ///
-/// IPv6 blocks do not take the IPv4 addresses that share their number space; `any` takes both families.
+/// IPv4 and IPv6 are reckoned apart, as in Suricata: `any` takes both, but `!10.0.0.0/8` takes IPv4 alone, so
+/// an EXTERNAL_NET of `!$HOME_NET` covers IPv6 only if HOME_NET names an IPv6 block.
+/// An IPv6 block does not take the IPv4 addresses that share its number space.
 public struct RuleVariableResolver: Sendable {
   private let variables: RuleVariables
   private var addressSets: [String: AddressSet] = [:]
@@ -62,10 +64,18 @@ public struct RuleVariableResolver: Sendable {
     var walk = HeaderWalk<AddressLeaf>(groups: variables.addressGroups, trees: addressTrees, kind: "address")
     try walk.visit(expression.root, isNegated: false)
     addressTrees = walk.trees
+    let taken = Self.families(walk.taken)
+    let left = Self.families(walk.left)
+    guard RangeSet.union(left.ipv4) != [RuleAddress.ipv4Block] else {
+      throw RuleValueError("all IPv4 addresses are left out")
+    }
     let set = AddressSet(
-      try walk.ranges(
-        walk.taken.flatMap { Self.withoutIPv4($0.bounds) },
-        walk.left.flatMap { Self.withoutIPv4($0.bounds) }))
+      RangeSet.union(
+        walk.ranges(taken.ipv4, less: left.ipv4, of: [RuleAddress.ipv4Block])
+          + walk.ranges(taken.ipv6, less: left.ipv6, of: Self.ipv6Space)))
+    guard !set.ranges.isEmpty else {
+      throw RuleValueError("the address expression leaves nothing to match")
+    }
     addressSets[expression.text] = set
     return set
   }
@@ -76,15 +86,33 @@ public struct RuleVariableResolver: Sendable {
     var walk = HeaderWalk<PortLeaf>(groups: variables.portGroups, trees: portTrees, kind: "port")
     try walk.visit(expression.root, isNegated: false)
     portTrees = walk.trees
-    let set = PortSet(try walk.ranges(walk.taken.map { $0.low...$0.high }, walk.left.map { $0.low...$0.high }))
+    let set = PortSet(
+      walk.ranges(
+        walk.taken.map { $0.low...$0.high }, less: walk.left.map { $0.low...$0.high },
+        of: [UInt16.min...UInt16.max]))
+    guard !set.ranges.isEmpty else { throw RuleValueError("the port expression leaves nothing to match") }
     portSets[expression.text] = set
     return set
   }
 
-  /// An IPv6 range does not reach into the block where IPv4 addresses stand.
-  private static func withoutIPv4(_ range: ClosedRange<RuleAddress>) -> [ClosedRange<RuleAddress>] {
-    if range.lowerBound.isIPv4, range.upperBound.isIPv4 { return [range] }
-    return RangeSet.subtract([RuleAddress.ipv4Block], from: [range])
+  private static let ipv6Space = RangeSet.subtract(
+    [RuleAddress.ipv4Block], from: [RuleAddress.least...RuleAddress.greatest])
+
+  /// The ranges by family: an IPv6 range does not reach into the block where IPv4 addresses stand.
+  private static func families(
+    _ leaves: [AddressLeaf]
+  ) -> (ipv4: [ClosedRange<RuleAddress>], ipv6: [ClosedRange<RuleAddress>]) {
+    var ipv4: [ClosedRange<RuleAddress>] = []
+    var ipv6: [ClosedRange<RuleAddress>] = []
+    for leaf in leaves {
+      let range = leaf.bounds
+      if range.lowerBound.isIPv4, range.upperBound.isIPv4 {
+        ipv4.append(range)
+      } else {
+        ipv6 += RangeSet.subtract([RuleAddress.ipv4Block], from: [range])
+      }
+    }
+    return (ipv4, ipv6)
   }
 }
 
@@ -162,15 +190,11 @@ private struct HeaderWalk<Leaf: HeaderLeaf> {
     }
   }
 
+  /// The ranges taken out of `space`, less those left out; if there are only such, the space less them.
   func ranges<Bound: RangeBound>(
-    _ taken: [ClosedRange<Bound>], _ left: [ClosedRange<Bound>]
-  ) throws(RuleValueError) -> [ClosedRange<Bound>] {
-    let all = [Bound.least...Bound.greatest]
-    let positive = takesAny || taken.isEmpty ? all : RangeSet.union(taken)
-    let result = RangeSet.subtract(RangeSet.union(left), from: positive)
-    guard !result.isEmpty else {
-      throw RuleValueError("the \(kind) expression leaves nothing to match")
-    }
-    return result
+    _ taken: [ClosedRange<Bound>], less left: [ClosedRange<Bound>], of space: [ClosedRange<Bound>]
+  ) -> [ClosedRange<Bound>] {
+    let isWholeSpace = takesAny || (taken.isEmpty && !left.isEmpty)
+    return RangeSet.subtract(RangeSet.union(left), from: isWholeSpace ? space : RangeSet.union(taken))
   }
 }

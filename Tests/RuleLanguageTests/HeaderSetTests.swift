@@ -94,11 +94,25 @@ struct HeaderSetTests {
     #expect(try !holds(rest, "10.9.9.9"))
     #expect(try !holds(rest, "11.9.9.9"))
     #expect(try holds(rest, "12.0.0.0"))
-    #expect(try holds(rest, "::1"))
     #expect(try ports("!80") == ["0-79", "81-65535"])
     #expect(try ports("[!80,!443]") == ["0-79", "81-442", "444-65535"])
     #expect(try ports("[1024:,!8080]") == ["1024-8079", "8081-65535"])
     #expect(try ports("[!0,!65535]") == ["1-65534"])
+  }
+
+  @Test func `negation of one family says nothing of the other`() throws {
+    #expect(try !holds(addresses("!10.0.0.0/8"), "2001:db8::1"))
+    #expect(try !holds(addresses("!2001:db8::/32"), "10.0.0.1"))
+    let both = try addresses("[2001:db8::/32,!10.0.0.0/8]")
+    #expect(try holds(both, "2001:db8::1"))
+    #expect(try !holds(both, "2001:db9::1"))
+    #expect(try holds(both, "11.0.0.1"))
+    #expect(try !holds(both, "10.0.0.1"))
+    let all = try addresses("[any,!10.0.0.0/8]")
+    #expect(try holds(all, "2001:db8::1"))
+    #expect(try !holds(all, "10.0.0.1"))
+    #expect(try holds(addresses("[2001:db8::/32,!2001:db8:1::/48]"), "2001:db8:2::1"))
+    #expect(try !holds(addresses("[2001:db8::/32,!2001:db8:1::/48]"), "2001:db8:1::1"))
   }
 
   @Test func `negation runs through variables and lists`() throws {
@@ -122,7 +136,9 @@ struct HeaderSetTests {
 
   @Test(arguments: [
     ("!any", "'!any' matches nothing"), ("[10.0.0.0/8,!10.0.0.0/8]", "the address expression leaves nothing to match"),
-    ("!$ANY", "'!any' matches nothing"), ("$HOME_NTE", "address variable $HOME_NTE is not defined"),
+    ("!$ANY", "'!any' matches nothing"), ("!0.0.0.0/0", "all IPv4 addresses are left out"),
+    ("[1.1.1.1,!0.0.0.0-127.255.255.255,!128.0.0.0/1]", "all IPv4 addresses are left out"),
+    ("!::/0", "the address expression leaves nothing to match"), ("$HOME_NTE", "address variable $HOME_NTE is not defined"),
     ("$LOOP", "variable $LOOP is defined by itself ($LOOP → $LOOP2 → $LOOP)"),
     ("$BROKEN", "variable $BROKEN: '1.2.3' is not an address"), ("$EMPTY", "variable $EMPTY: nothing here"),
     ("$", "'$' without the name of a variable"), ("[]", "an item is missing before ']'"),
