@@ -26,7 +26,7 @@ public struct IPv6ExtensionHeader {
   /// - Parameter offset: octets, a multiple of eight.
   public static func fragment(offset: Int, more: Bool, identification: UInt32) -> Self {
     var body: [UInt8] = [0]
-    body.append16(offset / 8 << 3 | (more ? 1 : 0))
+    body.append16((offset / 8) << 3 | (more ? 1 : 0))
     body.append32(Int(identification))
     return Self(type: 44, body: body)
   }
