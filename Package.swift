@@ -64,7 +64,7 @@ let package = Package(
         "Traffic", "PacketDecoding", "FlowTracking", "StreamReassembly", "AppLayer",
         "Detection",
       ]),
-    station("Interception", ["Traffic", "AppLayer", "Inspection", "CSluiceLinux", "CSluiceOpenSSL"]),
+    station("Interception", ["Traffic", "CSluiceLinux", "CSluiceOpenSSL"]),
     station("Diversion", ["Traffic", "CSluiceLinux"]),
     station("EventOutput", ["Traffic", "AppLayer", "Detection", "Inspection"]),
     station(
@@ -93,7 +93,7 @@ let package = Package(
     tests("RuleLanguage", []),
     tests("Detection", ["Traffic", "PacketDecoding", "AppLayer", "RuleLanguage", "TestSupport"]),
     tests("Inspection", ["Traffic", "PacketDecoding", "AppLayer", "RuleLanguage", "Detection", "TestSupport"]),
-    tests("Interception", ["Traffic", "Inspection"]),
+    tests("Interception", ["Traffic", "CSluiceLinux", "CSluiceOpenSSL"]),
     tests("Diversion", ["Traffic"]),
     tests("EventOutput", ["Traffic", "AppLayer", "Detection", "Inspection"]),
     tests("Engine", ["Traffic", "Inspection", "Detection", "TestSupport"]),

@@ -20,3 +20,4 @@ static inline void *sluice_memmem(
   return memmem(haystack, haystackLength, needle, needleLength);
 }
 #include "CSluiceLinuxQueue.h"
+#include "TransparentSockets.h"

@@ -1,9 +1,80 @@
 // OpenSSL with its macros wrapped for Swift; no logic.
 #pragma once
+// EC_KEY is deprecated, yet a key made through it has its public half encoded in 4 us instead of 148.
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/bio.h>
+#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
+
+// Keys
+
+static inline EVP_PKEY *sluice_p256_generate(void) {
+  EC_KEY *half = EC_KEY_new_by_curve_name(NID_X9_62_prime256v1);
+  EVP_PKEY *key = EVP_PKEY_new();
+  if (half && key && EC_KEY_generate_key(half) == 1 && EVP_PKEY_assign_EC_KEY(key, half) == 1) return key;
+  EC_KEY_free(half);
+  EVP_PKEY_free(key);
+  return NULL;
+}
+
+// Contexts
+
+static inline long sluice_ctx_set_mode(SSL_CTX *c, long mode) { return SSL_CTX_set_mode(c, mode); }
+static inline int sluice_ctx_set_min_version(SSL_CTX *c, int v) { return (int)SSL_CTX_set_min_proto_version(c, v); }
+static inline int sluice_ctx_set_max_version(SSL_CTX *c, int v) { return (int)SSL_CTX_set_max_proto_version(c, v); }
+static inline int sluice_set_max_version(SSL *s, int v) { return (int)SSL_set_max_proto_version(s, v); }
+static inline long sluice_ctx_set_session_cache_mode(SSL_CTX *c, long m) { return SSL_CTX_set_session_cache_mode(c, m); }
+static inline long sluice_ctx_set_read_ahead(SSL_CTX *c, long on) { return SSL_CTX_set_read_ahead(c, on); }
+static inline long sluice_ctx_set_ticket_keys(SSL_CTX *c, void *keys, long count) { return SSL_CTX_set_tlsext_ticket_keys(c, keys, count); }
+static inline long sluice_ctx_ticket_keys_length(SSL_CTX *c) { return SSL_CTX_set_tlsext_ticket_keys(c, NULL, 0); }
+static inline void sluice_ctx_set_read_buffer(SSL_CTX *c, size_t n) { SSL_CTX_set_default_read_buffer_len(c, n); }
+static inline int sluice_ctx_set_ciphers(SSL_CTX *c, const char *list) { return SSL_CTX_set_cipher_list(c, list); }
+#define SLUICE_MODES (SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS)
+#define SLUICE_OPTIONS_BOTH (SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION)
+static inline long sluice_modes(void) { return SLUICE_MODES; }
+static inline uint64_t sluice_options_both(void) { return SLUICE_OPTIONS_BOTH; }
+static inline uint64_t sluice_options_server(void) { return SLUICE_OPTIONS_BOTH | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA; }
+static inline uint64_t sluice_option_no_ticket(void) { return SSL_OP_NO_TICKET; }
+static inline long sluice_cache_off(void) { return SSL_SESS_CACHE_OFF; }
+static inline long sluice_cache_client_external(void) { return SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL; }
+
+// Connections
+
+static inline int sluice_set_host_name(SSL *s, const char *name) { return (int)SSL_set_tlsext_host_name(s, name); }
+static inline int sluice_set_owner(SSL *s, void *owner) { return SSL_set_ex_data(s, 0, owner); }
+static inline void *sluice_owner(const SSL *s) { return SSL_get_ex_data(s, 0); }
+static inline int sluice_session_reused(const SSL *s) { return SSL_session_reused((SSL *)s); }
+static inline int sluice_session_is_tls13(const SSL_SESSION *s) { return SSL_SESSION_get_protocol_version(s) >= TLS1_3_VERSION; }
+
+// Input and output
+
+static inline void sluice_bio_retry_read(BIO *b) { BIO_set_retry_read(b); }
+static inline void sluice_bio_retry_write(BIO *b) { BIO_set_retry_write(b); }
+static inline void sluice_bio_clear_retry(BIO *b) { BIO_clear_retry_flags(b); }
+static inline long sluice_bio_memory(BIO *b, char **data) { return BIO_get_mem_data(b, data); }
+static inline int sluice_bio_type(void) { return BIO_get_new_index() | BIO_TYPE_SOURCE_SINK; }
+
+// Errors
+
+static inline int sluice_error_reason(unsigned long code) { return ERR_GET_REASON(code); }
+static inline int sluice_error_library(unsigned long code) { return ERR_GET_LIB(code); }
+/// A received alert N is reported as reason 1000 + N by the SSL library.
+static inline int sluice_error_alert(unsigned long code) {
+  int reason = ERR_GET_REASON(code);
+  return ERR_GET_LIB(code) == ERR_LIB_SSL && reason > SSL_AD_REASON_OFFSET && reason < SSL_AD_REASON_OFFSET + 256
+             ? reason - SSL_AD_REASON_OFFSET : -1;
+}
+
+// Stacks
+
+static inline int sluice_x509_count(const STACK_OF(X509) *s) { return s ? sk_X509_num(s) : 0; }
+static inline X509 *sluice_x509_at(const STACK_OF(X509) *s, int i) { return sk_X509_value(s, i); }
+static inline STACK_OF(X509) *sluice_x509_stack(void) { return sk_X509_new_null(); }
+static inline int sluice_x509_push(STACK_OF(X509) *s, X509 *x) { return sk_X509_push(s, x); }
+static inline void sluice_x509_stack_free(STACK_OF(X509) *s) { sk_X509_free(s); }
