@@ -78,3 +78,7 @@ static inline X509 *sluice_x509_at(const STACK_OF(X509) *s, int i) { return sk_X
 static inline STACK_OF(X509) *sluice_x509_stack(void) { return sk_X509_new_null(); }
 static inline int sluice_x509_push(STACK_OF(X509) *s, X509 *x) { return sk_X509_push(s, x); }
 static inline void sluice_x509_stack_free(STACK_OF(X509) *s) { sk_X509_free(s); }
+
+// Names
+
+static inline unsigned long sluice_name_format(void) { return XN_FLAG_RFC2253; }

@@ -1,0 +1,103 @@
+import CSluiceLinux
+import CSluiceOpenSSL
+import Glibc
+import Traffic
+
+extension CertificateAuthority {
+  /// Makes an authority and writes both files: the key 0600, the certificate 0644.
+  ///
+  /// Neither file is ever overwritten (O_EXCL, no symbolic links followed). When the certificate
+  /// can't be written the key just written is removed again.
+  public static func make(
+    keyPath: String, certificatePath: String, commonName: String? = nil, now: Timestamp
+  ) throws(AuthorityError) -> CertificateAuthority {
+    let authority = try generate(commonName: commonName ?? defaultCommonName(), now: now)
+    guard let key = authority.key.pem() else { throw .library(OpenSSLErrors.drain().text) }
+    try write(key, to: keyPath, mode: 0o600)
+    do {
+      try write(authority.certificatePEM(), to: certificatePath, mode: 0o644)
+    } catch {
+      unsafe unlink(keyPath)
+      throw error
+    }
+    return authority
+  }
+
+  /// Reads both files and checks that they belong together and that nobody else may read the key.
+  public static func load(keyPath: String, certificatePath: String) throws(AuthorityError) -> CertificateAuthority {
+    guard let key = PrivateKey.read(pem: try read(keyPath, secret: true)) else { throw .notAKey(path: keyPath) }
+    guard let certificate = Certificate.read(pem: try read(certificatePath, secret: false)) else {
+      throw .notACertificate(path: certificatePath)
+    }
+    guard key.matches(certificate) else { throw .keyDoesNotMatch(key: keyPath, certificate: certificatePath) }
+    guard unsafe X509_check_ca(certificate.pointer) == 1, let identifier = identifier(of: certificate) else {
+      throw .notAnAuthority(path: certificatePath)
+    }
+    return CertificateAuthority(key: key, certificate: certificate, keyIdentifier: identifier)
+  }
+
+  private static func identifier(of certificate: Certificate) -> [UInt8]? {
+    // SAFETY: the string belongs to the certificate and is copied at once.
+    guard let held = unsafe X509_get0_subject_key_id(certificate.pointer),
+      let bytes = unsafe ASN1_STRING_get0_data(held)
+    else { return nil }
+    return unsafe [UInt8](UnsafeBufferPointer(start: bytes, count: Int(ASN1_STRING_length(held))))
+  }
+
+  private static func write(_ bytes: [UInt8], to path: String, mode: mode_t) throws(AuthorityError) {
+    let file = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode)
+    guard file >= 0 else {
+      throw errno == EEXIST ? .exists(path: path) : .unwritable(path: path, reason: errorText(errno))
+    }
+    defer { close(file) }
+    // Not subject to the umask, which could leave the certificate unreadable.
+    let complete = fchmod(file, mode) == 0 && writeAll(bytes, to: file) && fsync(file) == 0
+    if !complete {
+      let reason = errorText(errno)
+      unsafe unlink(path)
+      throw .unwritable(path: path, reason: reason)
+    }
+  }
+
+  private static func writeAll(_ bytes: [UInt8], to file: Int32) -> Bool {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      // SAFETY: the buffer is valid for the call.
+      let wrote = unsafe rest.withUnsafeBytes { unsafe Glibc.write(file, $0.baseAddress, $0.count) }
+      if wrote < 0, errno == EINTR { continue }
+      guard wrote > 0 else { return false }
+      rest = rest.dropFirst(wrote)
+    }
+    return true
+  }
+
+  /// At most 1 MiB, which no key or certificate reaches.
+  private static func read(_ path: String, secret: Bool) throws(AuthorityError) -> [UInt8] {
+    let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else {
+      throw errno == ENOENT ? .missing(path: path) : .unreadable(path: path, reason: errorText(errno))
+    }
+    defer { close(file) }
+    var status = stat()
+    guard unsafe fstat(file, &status) == 0 else { throw .unreadable(path: path, reason: errorText(errno)) }
+    let mode = UInt32(status.st_mode) & 0o7777
+    if secret, mode & 0o077 != 0 { throw .wrongMode(path: path, mode: mode) }
+    guard status.st_size <= 1 << 20 else { throw .unreadable(path: path, reason: "larger than 1 MiB") }
+    var bytes: [UInt8] = []
+    var part = [UInt8](repeating: 0, count: 16_384)
+    while bytes.count <= 1 << 20 {
+      let got = unsafe Glibc.read(file, &part, part.count)
+      if got < 0, errno == EINTR { continue }
+      guard got >= 0 else { throw .unreadable(path: path, reason: errorText(errno)) }
+      if got == 0 { break }
+      bytes += part[0..<got]
+    }
+    return bytes
+  }
+}
+
+/// The kernel's words for an error number.
+func errorText(_ code: Int32) -> String {
+  // SAFETY: strerror returns a NUL-terminated string, copied at once.
+  unsafe strerror(code).map { unsafe String(cString: $0) } ?? "error \(code)"
+}

@@ -1,0 +1,68 @@
+/// A table of at most `countMax` entries; at the limit the least recently used one goes.
+///
+/// - Complexity: O(1) each; links are indexes into one array, so that nothing is allocated for
+///   an entry once the table has grown.
+struct LRUTable<Key: Hashable, Value> {
+  private struct Node {
+    var key: Key
+    var value: Value
+    var newer: Int
+    var older: Int
+  }
+
+  let countMax: Int
+  private(set) var evictions: UInt64 = 0
+  private var nodes: [Node] = []
+  private var places: [Key: Int] = [:]
+  private var newest = -1
+  private var oldest = -1
+
+  init(countMax: Int) { self.countMax = max(1, countMax) }
+
+  var count: Int { places.count }
+
+  /// The value, which becomes the most recently used one.
+  mutating func value(for key: Key) -> Value? {
+    guard let place = places[key] else { return nil }
+    if place != newest {
+      unlink(place)
+      linkNewest(place)
+    }
+    return nodes[place].value
+  }
+
+  mutating func set(_ value: Value, for key: Key) {
+    if let place = places[key] {
+      nodes[place].value = value
+      _ = self.value(for: key)
+      return
+    }
+    let place: Int
+    if nodes.count < countMax {
+      place = nodes.count
+      nodes.append(Node(key: key, value: value, newer: -1, older: -1))
+    } else {
+      place = oldest
+      unlink(place)
+      places[nodes[place].key] = nil
+      nodes[place] = Node(key: key, value: value, newer: -1, older: -1)
+      evictions &+= 1
+    }
+    places[key] = place
+    linkNewest(place)
+  }
+
+  private mutating func unlink(_ place: Int) {
+    let node = nodes[place]
+    if node.newer >= 0 { nodes[node.newer].older = node.older } else { newest = node.older }
+    if node.older >= 0 { nodes[node.older].newer = node.newer } else { oldest = node.newer }
+  }
+
+  private mutating func linkNewest(_ place: Int) {
+    nodes[place].newer = -1
+    nodes[place].older = newest
+    if newest >= 0 { nodes[newest].newer = place }
+    newest = place
+    if oldest < 0 { oldest = place }
+  }
+}

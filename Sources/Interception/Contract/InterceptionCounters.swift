@@ -1,0 +1,52 @@
+/// What one worker counted since its start.
+public struct InterceptionCounters: Sendable, Equatable {
+  public var accepted: UInt64 = 0
+  public var adopted: UInt64 = 0
+  /// Times that accepting paused at `connectionCountMax`, or for want of descriptors.
+  public var acceptPauses: UInt64 = 0
+  public var acceptFailures: UInt64 = 0
+  public var active: UInt64 = 0
+  public var relayedPlain: UInt64 = 0
+  public var relayedTunnelled: UInt64 = 0
+  public var relayedDecrypted: UInt64 = 0
+  /// The server was called before the client spoke.
+  public var serverFirst: UInt64 = 0
+  public var policyBlocked: UInt64 = 0
+  public var helloMalformed: UInt64 = 0
+  public var helloTooLarge: UInt64 = 0
+  public var helloTimeouts: UInt64 = 0
+  public var dialFailures: UInt64 = 0
+  public var dialTimeouts: UInt64 = 0
+  /// The client's address could not be taken and this machine's was.
+  public var ownAddressFallbacks: UInt64 = 0
+  public var upstreamHandshakes: UInt64 = 0
+  public var upstreamResumptions: UInt64 = 0
+  public var upstreamHandshakeFailures: UInt64 = 0
+  public var upstreamUntrusted: UInt64 = 0
+  public var clientHandshakes: UInt64 = 0
+  public var clientResumptions: UInt64 = 0
+  public var clientHandshakeFailures: UInt64 = 0
+  /// The client went away before the relay began.
+  public var clientGone: UInt64 = 0
+  public var handshakeTimeouts: UInt64 = 0
+  public var leavesMinted: UInt64 = 0
+  public var leafCacheHits: UInt64 = 0
+  public var leafEvictions: UInt64 = 0
+  public var mintingFailures: UInt64 = 0
+  public var verificationCacheHits: UInt64 = 0
+  public var sessionEvictions: UInt64 = 0
+  public var cuts: UInt64 = 0
+  public var blocks: UInt64 = 0
+  public var resets: UInt64 = 0
+  public var relayFailures: UInt64 = 0
+  public var idleTimeouts: UInt64 = 0
+  public var stoppedConnections: UInt64 = 0
+  public var finished: UInt64 = 0
+  /// Octets written to the other side.
+  public var bytesToServer: UInt64 = 0
+  public var bytesToClient: UInt64 = 0
+  /// Times one side was not read because the other could not take more.
+  public var backpressure: UInt64 = 0
+
+  public init() {}
+}

@@ -1,0 +1,54 @@
+import Traffic
+
+/// Decides what becomes of a TLS connection once its ClientHello is known.
+public protocol InterceptionPolicy: Sendable {
+  /// Called on a worker's thread, once for each ClientHello; must not block.
+  func decide(_ facts: PolicyFacts) -> PolicyDecision
+}
+
+/// What a decision may rest upon.
+public struct PolicyFacts: Sendable {
+  public var flow: FlowTuple
+  public var sni: String?
+  public var alpn: [String]
+  /// The TLS records up to the end of the ClientHello, for JA3 and JA4.
+  public var clientHello: [UInt8]
+
+  public init(flow: FlowTuple, sni: String?, alpn: [String], clientHello: [UInt8]) {
+    self.flow = flow
+    self.sni = sni
+    self.alpn = alpn
+    self.clientHello = clientHello
+  }
+}
+
+public struct PolicyDecision: Sendable, Hashable {
+  public enum Action: UInt8, Sendable, Hashable {
+    /// Take TLS apart and inspect what is inside.
+    case inspect
+    /// Relay the encrypted records as they are.
+    case tunnel
+    /// Cut the client off; the server is never called.
+    case block
+  }
+
+  public var action: Action
+  /// For events and `explain`: which entry of which list decided.
+  public var reason: String
+
+  public init(_ action: Action, reason: String) {
+    self.action = action
+    self.reason = reason
+  }
+}
+
+/// The same decision for every connection.
+public struct UniformPolicy: InterceptionPolicy {
+  let decision: PolicyDecision
+
+  public init(_ action: PolicyDecision.Action, reason: String = "default") {
+    decision = PolicyDecision(action, reason: reason)
+  }
+
+  public func decide(_ facts: PolicyFacts) -> PolicyDecision { decision }
+}

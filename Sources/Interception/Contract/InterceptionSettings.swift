@@ -1,0 +1,85 @@
+import Traffic
+
+/// Everything that can be set about the stage; immutable while a worker runs.
+public struct InterceptionSettings: Sendable {
+  public struct Destination: Sendable, Hashable {
+    public var address: IPAddress
+    public var port: UInt16
+    public init(address: IPAddress, port: UInt16) {
+      self.address = address
+      self.port = port
+    }
+  }
+
+  /// From whose address the server is called.
+  public enum SourceAddress: Sendable, Hashable {
+    /// The client's address and port; a connection for which that fails is refused.
+    case client
+    /// The client's address and port, or this machine's where that fails.
+    case clientOrOwn
+    /// This machine's (loopback tests, explicit proxy).
+    case own
+  }
+
+  /// What the client is shown of a server whose certificate does not verify.
+  public enum UntrustedUpstream: Sendable, Hashable {
+    case block
+    /// A leaf with the same names and dates by a CA that nobody trusts, so that the client warns.
+    case passDefect
+  }
+
+  public enum CutStyle: Sendable, Hashable {
+    /// RST to both sides.
+    case reset
+    /// The client gets a TLS alert (fatal `access_denied` before the handshake, close_notify
+    /// within TLS: OpenSSL sends no other) and FIN; the server RST.
+    case alert
+  }
+
+  public enum MalformedHello: Sendable, Hashable {
+    case reset
+    /// Relay as plain bytes, still inspected.
+    case relay
+  }
+
+  /// Where every connection goes; nil for the destination that the client asked for.
+  public var fixedDestination: Destination?
+  public var sourceAddress: SourceAddress = .client
+  /// SO_MARK of the sockets towards clients and servers; 0 for none. Both lie in the mask that
+  /// the diversion rules leave to the stage.
+  public var clientMark: UInt32 = 0x100
+  public var serverMark: UInt32 = 0x200
+
+  public var untrustedUpstream: UntrustedUpstream = .block
+  public var cutStyle: CutStyle = .reset
+  public var malformedHello: MalformedHello = .reset
+
+  /// How long a silent client is waited for before the server is called, for protocols in which
+  /// the server speaks first. Milliseconds.
+  public var serverFirstWaitMilliseconds: Int64 = 300
+  /// From the first byte of a ClientHello to its last; then the client is reset.
+  public var helloTimeoutMilliseconds: Int64 = 10_000
+  public var dialTimeoutMilliseconds: Int64 = 10_000
+  /// Each of the two TLS handshakes.
+  public var handshakeTimeoutMilliseconds: Int64 = 10_000
+  /// No byte either way for so long: both sides are reset.
+  public var idleTimeoutMilliseconds: Int64 = 600_000
+  /// How long a client may take to read a block page and close.
+  public var closingTimeoutMilliseconds: Int64 = 5_000
+  /// How long connections may go on after the worker was told to stop.
+  public var drainTimeoutMilliseconds: Int64 = 10_000
+
+  /// Octets up to the end of the ClientHello; beyond it the client is reset.
+  public var helloBytesMax = 65_536
+  /// Connections at a time in one worker; at the limit no more are accepted until one ends.
+  public var connectionCountMax = 20_000
+  /// Minted leaves a worker keeps; the least recently used one goes first.
+  public var leafCountMax = 2_048
+  /// Sessions of servers a worker keeps for resumption; the least recently used one goes first.
+  public var sessionCountMax = 4_096
+  /// Verification results a worker keeps, and for how long.
+  public var verificationCountMax = 4_096
+  public var verificationSeconds: Int64 = 600
+
+  public init() {}
+}

@@ -1,0 +1,50 @@
+import Traffic
+
+/// What is known of one intercepted connection; rules, events and `explain` read it.
+public struct RelayConnectionFacts: Sendable {
+  /// Unique within a worker.
+  public var number: UInt64
+  public var worker: Int
+  /// Client to server; the destination is the one the client asked for.
+  public var flow: FlowTuple
+  public var openedAt: Timestamp
+  public var form: RelayForm = .plain
+  /// The TLS records up to the end of the ClientHello, as the client sent them; empty without TLS.
+  public var clientHello: [UInt8] = []
+  /// The server name of the ClientHello, lower case; nil where there is none or it is not a name.
+  public var sni: String?
+  public var alpnOffered: [String] = []
+  /// The protocol both legs agreed on by ALPN.
+  public var alpn: String?
+  /// TLS version of the client's leg, for instance 0x0304; 0 without TLS or not decrypted.
+  public var tlsVersion: UInt16 = 0
+  public var upstreamTLSVersion: UInt16 = 0
+  /// OpenSSL's name of the suite on the client's leg.
+  public var cipherSuite: String = ""
+  public var clientResumed = false
+  public var upstreamResumed = false
+  /// DER of what the server presented, leaf first.
+  public var upstreamCertificates: [[UInt8]] = []
+  /// nil until the upstream certificate was looked at.
+  public var upstreamVerification: UpstreamVerification?
+  /// SHA-256 of the leaf that the client was shown; empty where none was minted.
+  public var mintedFingerprint: [UInt8] = []
+  public var decision: PolicyDecision?
+
+  public init(number: UInt64, worker: Int, flow: FlowTuple, openedAt: Timestamp) {
+    self.number = number
+    self.worker = worker
+    self.flow = flow
+    self.openedAt = openedAt
+  }
+}
+
+/// What the chunks of a connection are.
+public enum RelayForm: UInt8, Sendable, Hashable {
+  /// No TLS was seen: the bytes as they are.
+  case plain
+  /// TLS that policy leaves encrypted: the records as they are.
+  case tunnelled
+  /// TLS taken apart: what was inside.
+  case decrypted
+}

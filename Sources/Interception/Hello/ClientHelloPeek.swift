@@ -1,0 +1,174 @@
+import Traffic
+
+/// What the relay must know of a ClientHello to decide; the full parser lives above.
+public struct ClientHelloSketch: Sendable, Equatable {
+  /// Lower case; nil where the extension is missing or holds no plain host name.
+  public var sni: String?
+  public var alpn: [String] = []
+  /// As in supported_versions, else the legacy version alone.
+  public var versions: [UInt16] = []
+  /// Octets of the records up to the end of the hello.
+  public var recordBytes = 0
+
+  /// The highest version offered that is a version at all (GREASE values are not).
+  public var highestVersion: UInt16 { versions.filter { (0x0300...0x0304).contains($0) }.max() ?? 0 }
+  public var offersHTTP1: Bool { alpn.contains("http/1.1") }
+}
+
+/// Gathers the first bytes of a client until it is clear whether they are a ClientHello.
+///
+/// Each byte is looked at once, however the stream is cut into segments or records.
+/// - Source: RFC 8446 sections 4.1.2 and 5.1; RFC 6066 section 3; RFC 7301.
+/// - Limits: `bytesMax` octets of records; beyond it `.tooLarge`.
+public struct ClientHelloPeek {
+  public enum Outcome: Equatable, Sendable {
+    case needMore
+    /// The first bytes can't be TLS.
+    case notTLS
+    /// TLS by its first bytes, yet no ClientHello that can be read.
+    case malformed(String)
+    case tooLarge
+    case hello(ClientHelloSketch)
+  }
+
+  /// All that was fed, records and what followed them.
+  public private(set) var bytes: [UInt8] = []
+  let bytesMax: Int
+  /// Where the next record header starts in `bytes`; every record before it is in `message`.
+  var scanned = 0
+  /// The handshake message without record headers.
+  var message: [UInt8] = []
+
+  public init(bytesMax: Int = 65_536) { self.bytesMax = bytesMax }
+
+  /// Drops what was gathered; for when it has been handed on.
+  public mutating func takeBytes() -> [UInt8] {
+    defer {
+      bytes = []
+      message = []
+      scanned = 0
+    }
+    return bytes
+  }
+
+  public mutating func feed(_ more: RawSpan) -> Outcome {
+    bytes.append(more)
+    guard let first = bytes.first else { return .needMore }
+    guard first == 22 else { return version2(first) }
+    while let body = nextRecord() {
+      switch body {
+      case .failure(let outcome): return outcome
+      case .success(let range):
+        message.append(contentsOf: bytes[range])
+        scanned = range.upperBound
+      }
+      if let outcome = finished() { return outcome }
+    }
+    return bytes.count > bytesMax ? .tooLarge : .needMore
+  }
+
+  enum Step {
+    case success(Range<Int>)
+    case failure(Outcome)
+  }
+
+  /// The body of the record at `scanned`; nil while it is incomplete.
+  private func nextRecord() -> Step? {
+    let have = bytes.count - scanned
+    if have >= 1, bytes[scanned] != 22 { return .failure(.malformed("another record within the ClientHello")) }
+    if have >= 2, bytes[scanned + 1] != 3 {
+      return .failure(scanned == 0 ? .notTLS : .malformed("record version"))
+    }
+    guard have >= 5 else { return nil }
+    let length = Int(bytes[scanned + 3]) << 8 | Int(bytes[scanned + 4])
+    // RFC 8446 section 5.1: no empty handshake fragments, at most 2^14 octets.
+    guard (1...16_384).contains(length) else { return .failure(.malformed("record of \(length) octets")) }
+    if scanned == 0, have >= 6, bytes[5] != 1 { return .failure(.malformed("not a ClientHello")) }
+    guard have >= 5 + length else { return nil }
+    return .success(scanned + 5..<scanned + 5 + length)
+  }
+
+  /// The outcome as soon as `message` holds the whole hello.
+  private func finished() -> Outcome? {
+    guard message.count >= 4 else { return nil }
+    guard message[0] == 1 else { return .malformed("not a ClientHello") }
+    let length = Int(message[1]) << 16 | Int(message[2]) << 8 | Int(message[3])
+    if length > bytesMax { return .tooLarge }
+    guard message.count >= 4 + length else { return nil }
+    guard var sketch = unsafe Self.sketch(message.span.bytes.extracting(4..<4 + length)) else {
+      return .malformed("ClientHello lengths do not fit")
+    }
+    sketch.recordBytes = scanned
+    return .hello(sketch)
+  }
+
+  /// SSL 2.0 framing, which servers took for a TLS hello long after: never let it by as plain bytes.
+  private func version2(_ first: UInt8) -> Outcome {
+    guard first & 0x80 != 0 else { return .notTLS }
+    if bytes.count >= 3, bytes[2] != 1 { return .notTLS }
+    if bytes.count >= 4 { return bytes[3] == 3 ? .malformed("SSL 2.0 ClientHello") : .notTLS }
+    return .needMore
+  }
+
+  private static func sketch(_ body: RawSpan) -> ClientHelloSketch? {
+    var reader = ByteReader(body)
+    guard let legacy = reader.u16(), reader.skip(32),
+      let session = reader.u8(), session <= 32, reader.skip(Int(session)),
+      let suites = reader.u16(), suites >= 2, suites % 2 == 0, reader.skip(Int(suites)),
+      let compressions = reader.u8(), compressions >= 1, reader.skip(Int(compressions))
+    else { return nil }
+    var sketch = ClientHelloSketch(versions: [legacy])
+    if reader.isAtEnd { return sketch }
+    guard let length = reader.u16(), Int(length) == reader.remaining else { return nil }
+    while !reader.isAtEnd {
+      guard let type = reader.u16(), let size = reader.u16(), let content = reader.take(Int(size)) else { return nil }
+      switch type {
+      case 0: sketch.sni = serverName(content)
+      case 16: sketch.alpn = protocols(content)
+      case 43: sketch.versions = supportedVersions(content) ?? sketch.versions
+      default: break
+      }
+    }
+    return sketch
+  }
+
+  private static func serverName(_ content: RawSpan) -> String? {
+    var reader = ByteReader(content)
+    guard let list = reader.u16(), Int(list) == reader.remaining, reader.u8() == 0,
+      let size = reader.u16(), (1...255).contains(size), let name = reader.take(Int(size)), reader.isAtEnd
+    else { return nil }
+    return hostName(name)
+  }
+
+  /// Letters, digits, dot, hyphen, underscore: what can be a host name; nil for anything else.
+  private static func hostName(_ name: RawSpan) -> String? {
+    var lower: [UInt8] = []
+    for index in 0..<name.byteCount {
+      let byte = name.u8(at: index)
+      switch byte {
+      case 0x41...0x5a: lower.append(byte | 0x20)
+      case 0x61...0x7a, 0x30...0x39, 0x2d, 0x2e, 0x5f: lower.append(byte)
+      default: return nil
+      }
+    }
+    return String(decoding: lower, as: UTF8.self)
+  }
+
+  private static func protocols(_ content: RawSpan) -> [String] {
+    var reader = ByteReader(content)
+    guard reader.u16() != nil else { return [] }
+    var names: [String] = []
+    while let size = reader.u8(), let name = reader.take(Int(size)) {
+      names.append(String(decoding: name.copied(), as: UTF8.self))
+    }
+    return names
+  }
+
+  private static func supportedVersions(_ content: RawSpan) -> [UInt16]? {
+    var reader = ByteReader(content)
+    guard let size = reader.u8(), Int(size) == reader.remaining, size % 2 == 0 else { return nil }
+    var versions: [UInt16] = []
+    while let version = reader.u16() { versions.append(version) }
+    return versions
+  }
+}

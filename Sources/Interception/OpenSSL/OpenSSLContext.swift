@@ -1,0 +1,117 @@
+import CSluiceOpenSSL
+
+public enum InterceptionError: Error, Sendable, Equatable, CustomStringConvertible {
+  case library(String)
+  /// A system call failed while the stage was set up.
+  case system(call: String, reason: String)
+
+  public var description: String {
+    switch self {
+    case .library(let text): "OpenSSL: \(text)"
+    case .system(let call, let reason): "\(call): \(reason)"
+    }
+  }
+}
+
+/// Ticket keys all workers share, so that a client resumes with whichever worker it meets.
+public struct TicketKeys: Sendable {
+  let bytes: [UInt8]
+
+  public init() throws(InterceptionError) {
+    // Key name, HMAC key and AES key as OpenSSL 3.0 wants them: 80 octets.
+    guard let bytes = randomBytes(80) else { throw .library(OpenSSLErrors.drain().text) }
+    self.bytes = bytes
+  }
+}
+
+/// The settings all connections of one leg share.
+///
+/// SAFETY: owned, never nil; used on one worker's thread. The BIO method outlives every BIO,
+/// since each endpoint holds its context.
+@safe
+final class TLSContext {
+  let pointer: OpaquePointer
+  let method: SocketBIOMethod
+  let role: TLSRole
+
+  private init(_ role: TLSRole, _ pointer: OpaquePointer, _ method: SocketBIOMethod) {
+    self.role = role
+    unsafe self.pointer = pointer
+    self.method = method
+  }
+  deinit { unsafe SSL_CTX_free(pointer) }
+
+  /// For the leg towards the client.
+  ///
+  /// - Parameter tickets: nil for no resumption, as is right where the client is to see a defect
+  ///   of the server's certificate each time.
+  static func clientLeg(tickets: TicketKeys?) throws(InterceptionError) -> TLSContext {
+    let context = try unsafe make(.server, TLS_server_method())
+    let pointer = unsafe context.pointer
+    unsafe SSL_CTX_set_options(pointer, sluice_options_server())
+    // No cache: sessions travel in tickets, so that clients cannot fill our memory.
+    unsafe sluice_ctx_set_session_cache_mode(pointer, sluice_cache_off())
+    if let tickets {
+      var keys = tickets.bytes
+      guard unsafe sluice_ctx_ticket_keys_length(pointer) == keys.count,
+        unsafe sluice_ctx_set_ticket_keys(pointer, &keys, keys.count) == 1
+      else { throw .library("ticket keys of another size are wanted") }
+    } else {
+      unsafe SSL_CTX_set_options(pointer, sluice_option_no_ticket())
+      unsafe SSL_CTX_set_num_tickets(pointer, 0)
+    }
+    unsafe SSL_CTX_set_alpn_select_cb(pointer, { ssl, out, outCount, offered, offeredCount, _ in
+      guard let ssl = unsafe ssl, let endpoint = unsafe TLSEndpoint.owner(of: ssl) else { return SSL_TLSEXT_ERR_NOACK }
+      return unsafe endpoint.selectProtocol(out, outCount, UnsafeBufferPointer(start: offered, count: Int(offeredCount)))
+    }, nil)
+    return context
+  }
+
+  /// For the leg towards the server. Certificates are looked at after the handshake, by
+  /// ``UpstreamVerifier``; so the handshake itself takes any.
+  static func serverLeg() throws(InterceptionError) -> TLSContext {
+    let context = try unsafe make(.client, TLS_client_method())
+    let pointer = unsafe context.pointer
+    unsafe SSL_CTX_set_options(pointer, sluice_options_both())
+    unsafe sluice_ctx_set_session_cache_mode(pointer, sluice_cache_client_external())
+    unsafe SSL_CTX_set_cert_verify_callback(pointer, { _, _ in 1 }, nil)
+    unsafe SSL_CTX_sess_set_new_cb(pointer) { ssl, session in
+      guard let ssl = unsafe ssl, let session = unsafe session, let endpoint = unsafe TLSEndpoint.owner(of: ssl)
+      else { return 0 }
+      return unsafe endpoint.keep(session) ? 1 : 0
+    }
+    unsafe SSL_CTX_set_client_cert_cb(pointer) { ssl, _, _ in
+      if let ssl = unsafe ssl, let endpoint = unsafe TLSEndpoint.owner(of: ssl) { endpoint.wantsClientCertificate = true }
+      return 0
+    }
+    return context
+  }
+
+  private static func make(_ role: TLSRole, _ kind: OpaquePointer?) throws(InterceptionError) -> TLSContext {
+    guard let method = SocketBIOMethod(), let pointer = unsafe SSL_CTX_new(kind) else {
+      throw .library(OpenSSLErrors.drain().text)
+    }
+    unsafe sluice_ctx_set_mode(pointer, sluice_modes())
+    unsafe sluice_ctx_set_min_version(pointer, TLS1_2_VERSION)
+    // One system call fetches several records.
+    unsafe sluice_ctx_set_read_ahead(pointer, 1)
+    unsafe sluice_ctx_set_read_buffer(pointer, 65_536)
+    return unsafe TLSContext(role, pointer, method)
+  }
+}
+
+/// Which side of a handshake this process is.
+enum TLSRole {
+  case client
+  case server
+}
+
+/// A session of a server, for resumption.
+///
+/// SAFETY: owned, never nil, immutable once kept.
+@safe
+final class TLSSession {
+  let pointer: OpaquePointer
+  init(adopting pointer: OpaquePointer) { unsafe self.pointer = pointer }
+  deinit { unsafe SSL_SESSION_free(pointer) }
+}

@@ -1,0 +1,157 @@
+import Traffic
+
+extension InterceptionWorker {
+  func startRelay(_ connection: RelayConnection) {
+    connection.stage = .relaying
+    switch connection.facts.form {
+    case .plain: counters.relayedPlain &+= 1
+    case .tunnelled: counters.relayedTunnelled &+= 1
+    case .decrypted: counters.relayedDecrypted &+= 1
+    }
+    setDeadline(connection, settings.idleTimeoutMilliseconds)
+    openInspector(connection)
+    pump(connection)
+  }
+
+  func pump(_ connection: RelayConnection) {
+    if pump(connection, .toServer) { _ = pump(connection, .toClient) }
+  }
+
+  /// Moves what can be moved in one direction: inspect first, then write.
+  ///
+  /// At most one scratch buffer of inspected bytes waits for the receiver; until it is written the
+  /// sender is not read, so that the kernel's window slows the sender down.
+  /// - Returns: whether the connection lives on.
+  func pump(_ connection: RelayConnection, _ direction: Direction) -> Bool {
+    guard let source = connection.sender(direction), let sink = connection.receiver(direction) else { return true }
+    // After so many buffers the other connections have their turn.
+    for _ in 0..<8 {
+      guard flush(connection, direction, sink) else { return connection.stage != .closed }
+      if connection.lanes[direction.index].endedWithCloseNotify != nil {
+        return passEnd(connection, direction, source, sink)
+      }
+      let (count, stop) = source.fill(scratch)
+      if count > 0, !forward(connection, direction, count, sink) { return false }
+      switch stop {
+      case nil, .moved: continue
+      case .wouldBlock: return true
+      case .ended(let closeNotify):
+        connection.lanes[direction.index].endedWithCloseNotify = closeNotify
+        guard inspectEnd(connection, direction) else { return false }
+      case .reset:
+        end(connection, .reset(by: direction))
+        return false
+      case .failed(let failure):
+        end(connection, .failed(direction, failure.text))
+        return false
+      }
+    }
+    markReady(connection)
+    return true
+  }
+
+  /// Inspects the first `count` octets of the scratch buffer and writes them.
+  private func forward(_ connection: RelayConnection, _ direction: Direction, _ count: Int, _ sink: RelayLeg) -> Bool {
+    let bytes = scratch.bytes(count)
+    let lane = direction.index
+    let chunk = StreamChunk(
+      bytes: bytes, direction: direction, offset: connection.lanes[lane].inspected, time: time)
+    guard obey(connection, inspect(connection, chunk)) else { return false }
+    connection.lanes[lane].inspected &+= UInt64(count)
+    setDeadline(connection, settings.idleTimeoutMilliseconds)
+    let (written, stop) = sink.write(bytes)
+    noteForwarded(connection, direction, written)
+    switch stop {
+    case nil: return true
+    case .wouldBlock:
+      counters.backpressure &+= 1
+      connection.lanes[lane].pending = bytes.extracting(written..<count).copied()
+      connection.lanes[lane].pendingOffset = 0
+      return true
+    case .moved, .ended, .reset:
+      end(connection, .reset(by: direction.opposite))
+      return false
+    case .failed(let failure):
+      end(connection, .failed(direction.opposite, failure.text))
+      return false
+    }
+  }
+
+  /// - Returns: whether nothing is left waiting; false also when the connection ended over it.
+  private func flush(_ connection: RelayConnection, _ direction: Direction, _ sink: RelayLeg) -> Bool {
+    let lane = direction.index
+    guard connection.lanes[lane].hasPending else { return true }
+    let pending = connection.lanes[lane].pending
+    let offset = connection.lanes[lane].pendingOffset
+    let (written, stop) = unsafe sink.write(pending.span.bytes.extracting(offset..<pending.count))
+    connection.lanes[lane].pendingOffset = offset + written
+    noteForwarded(connection, direction, written)
+    if written > 0 { setDeadline(connection, settings.idleTimeoutMilliseconds) }
+    switch stop {
+    case nil:
+      connection.lanes[lane].pending = []
+      connection.lanes[lane].pendingOffset = 0
+      return true
+    case .wouldBlock: return false
+    case .moved, .ended, .reset: end(connection, .reset(by: direction.opposite))
+    case .failed(let failure): end(connection, .failed(direction.opposite, failure.text))
+    }
+    return false
+  }
+
+  /// The sender ended and everything it sent has been taken.
+  private func passEnd(_ connection: RelayConnection, _ direction: Direction, _ source: RelayLeg, _ sink: RelayLeg) -> Bool {
+    let lane = direction.index
+    if !connection.lanes[lane].isFinished {
+      let closeNotify = connection.lanes[lane].endedWithCloseNotify ?? false
+      guard sink.finish(closeNotify: closeNotify) else { return true }
+      connection.lanes[lane].isFinished = true
+    }
+    // FIN follows close_notify when the sender's did.
+    if source.stream.sawHangUp { sink.stream.shutDown() }
+    guard connection.lanes[direction.opposite.index].isFinished else { return true }
+    end(connection, .finished)
+    return false
+  }
+
+  private func noteForwarded(_ connection: RelayConnection, _ direction: Direction, _ count: Int) {
+    connection.lanes[direction.index].forwarded &+= UInt64(count)
+    if direction == .toServer { counters.bytesToServer &+= UInt64(count) } else { counters.bytesToClient &+= UInt64(count) }
+  }
+
+  // MARK: Inspection
+
+  private func openInspector(_ connection: RelayConnection) {
+    guard connection.inspector == nil else { return }
+    let inspector = observer.makeInspector()
+    connection.inspector = inspector
+    inspector.opened(connection.facts)
+  }
+
+  private func inspect(_ connection: RelayConnection, _ chunk: borrowing StreamChunk) -> RelayVerdict {
+    // A server that speaks before its client is inspected from its first byte.
+    openInspector(connection)
+    return connection.inspector?.inspect(chunk) ?? .cut(reason: "no inspector")
+  }
+
+  private func inspectEnd(_ connection: RelayConnection, _ direction: Direction) -> Bool {
+    let nothing = scratch.bytes(0)
+    let chunk = StreamChunk(
+      bytes: nothing, direction: direction, offset: connection.lanes[direction.index].inspected, isEnd: true, time: time)
+    return obey(connection, inspect(connection, chunk))
+  }
+
+  /// - Returns: whether the chunk may pass.
+  private func obey(_ connection: RelayConnection, _ verdict: RelayVerdict) -> Bool {
+    switch verdict {
+    case .forward: return true
+    case .cut(let reason):
+      counters.cuts &+= 1
+      end(connection, .cut(reason: reason))
+    case .block(let response, let reason):
+      counters.blocks &+= 1
+      end(connection, .blocked(reason: reason), response: response)
+    }
+    return false
+  }
+}

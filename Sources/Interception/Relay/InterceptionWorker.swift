@@ -1,0 +1,201 @@
+import CSluiceLinux
+import Glibc
+import Traffic
+
+/// What all workers share; nothing in it changes while they run.
+public struct InterceptionServices: Sendable {
+  public var issuers: LeafIssuers
+  public var verifier: UpstreamVerifier
+  public var policy: any InterceptionPolicy
+  public var tickets: TicketKeys
+
+  public init(issuers: LeafIssuers, verifier: UpstreamVerifier, policy: any InterceptionPolicy) throws(InterceptionError) {
+    self.issuers = issuers
+    self.verifier = verifier
+    self.policy = policy
+    tickets = try TicketKeys()
+  }
+}
+
+/// The TLS stage on one thread: takes connections, decides, calls servers, relays.
+///
+/// Everything is non-blocking upon one edge-triggered epoll instance. Make it and call `run` on
+/// the thread that is to do the work; other threads talk to it through its mailbox.
+public final class InterceptionWorker {
+  let index: Int
+  let settings: InterceptionSettings
+  let services: InterceptionServices
+  let observer: any InterceptionObserver
+  let mailbox: InterceptionMailbox
+  let queue: EventQueue
+  let dialer: Dialer
+  let scratch = ScratchBuffer(count: 65_536)
+
+  let serverLeg: TLSContext
+  let clientLeg: TLSContext
+  /// For clients that are shown a defect: no resumption.
+  let defectLeg: TLSContext
+  var minter: LeafMinter
+  let sessions: SessionCache
+  var verifications: LRUTable<VerificationKey, KnownUpstream>
+
+  var listeners: [ListenerSocket]
+  var acceptsPaused = false
+  var acceptPauseEnd: Int64 = 0
+  var connections: [RelayConnection?] = []
+  var freeSlots: [Int] = []
+  var generation: UInt32 = 0
+  var connectionNumber: UInt64 = 0
+  var ready: [RelayConnection] = []
+  var wheel: TimerWheel
+  public internal(set) var counters = InterceptionCounters()
+  /// Of the traffic, read once a batch.
+  var time: Timestamp
+  /// Monotonic nanoseconds, read once a batch.
+  var now: Int64
+  var stopDeadline: Int64?
+
+  public init(
+    index: Int, settings: InterceptionSettings, services: InterceptionServices, listeners: [ListenerSocket],
+    observer: any InterceptionObserver, mailbox: InterceptionMailbox
+  ) throws(InterceptionError) {
+    self.index = index
+    self.settings = settings
+    self.services = services
+    self.observer = observer
+    self.mailbox = mailbox
+    self.listeners = listeners
+    dialer = Dialer(source: settings.sourceAddress, mark: settings.serverMark)
+    queue = try EventQueue(batchCount: 256)
+    serverLeg = try TLSContext.serverLeg()
+    clientLeg = try TLSContext.clientLeg(tickets: services.tickets)
+    defectLeg = try TLSContext.clientLeg(tickets: nil)
+    do {
+      minter = try LeafMinter(issuers: services.issuers, countMax: settings.leafCountMax)
+    } catch {
+      throw .library(error.description)
+    }
+    sessions = SessionCache(countMax: settings.sessionCountMax)
+    verifications = LRUTable(countMax: settings.verificationCountMax)
+    now = sluice_clock_monotonic()
+    time = Timestamp(nanoseconds: sluice_clock_realtime())
+    wheel = TimerWheel(now: now)
+    guard queue.addLevel(mailbox.descriptor, token: Self.mailboxToken) else {
+      throw .system(call: "epoll_ctl", reason: errorText(errno))
+    }
+    for place in listeners.indices where !queue.addLevel(listeners[place].descriptor, token: UInt64(place)) {
+      throw .system(call: "epoll_ctl", reason: errorText(errno))
+    }
+  }
+
+  /// Tokens below 2^32 are listeners and the mailbox; a connection's generation is never 0.
+  static let mailboxToken: UInt64 = 0xffff_ffff
+
+  /// Works until told to stop and drained.
+  public func run() {
+    while true {
+      let count = queue.wait(milliseconds: waitMilliseconds())
+      now = sluice_clock_monotonic()
+      time = Timestamp(nanoseconds: sluice_clock_realtime())
+      for place in 0..<count { dispatch(queue.event(at: place)) }
+      continueReady()
+      for entry in wheel.expire(now: now) { timerFired(entry) }
+      resumeAccepting()
+      if exchangeMail() { break }
+    }
+    mailbox.close(counters)
+  }
+
+  private func waitMilliseconds() -> Int32 {
+    if !ready.isEmpty { return 0 }
+    var wait = wheel.wait(now: now)
+    for end in [acceptsPaused ? acceptPauseEnd : nil, stopDeadline].compactMap({ $0 }) {
+      let left = Int32(clamping: max(0, (end - now) / 1_000_000 + 1))
+      wait = wait < 0 ? left : min(wait, left)
+    }
+    return wait
+  }
+
+  private func dispatch(_ event: ReadyEvent) {
+    if event.token == Self.mailboxToken {
+      mailbox.acknowledge()
+    } else if event.token < Self.mailboxToken {
+      acceptAll(Int(event.token))
+    } else if let connection = connection(for: event.token) {
+      woken(connection, side: event.token & 1 == 0 ? .toServer : .toClient, event)
+    }
+  }
+
+  /// nil where the slot has been given to another connection since.
+  private func connection(for token: UInt64) -> RelayConnection? {
+    let slot = Int(UInt32(truncatingIfNeeded: token) >> 1)
+    guard slot < connections.count, let found = connections[slot], found.generation == UInt32(token >> 32) else { return nil }
+    return found
+  }
+
+  /// One side's socket has news; `side` is the direction in which that side sends.
+  private func woken(_ connection: RelayConnection, side: Direction, _ event: ReadyEvent) {
+    if side == .toClient, connection.isDialing {
+      if event.isWritable || event.isHangUp { dialEnded(connection) }
+      return
+    }
+    connection.sender(side)?.stream.wake(hangUp: event.isHangUp)
+    if side == .toServer, clientLeft(connection, event) { return }
+    advance(connection)
+    // A reset side that nobody reads, since its lane is full, would otherwise stay until the timeout.
+    if event.isError, connection.stage == .relaying, connection.lanes[side.index].hasPending {
+      end(connection, .reset(by: side))
+    }
+  }
+
+  /// Goes on from wherever the connection stands.
+  func advance(_ connection: RelayConnection) {
+    switch connection.stage {
+    case .hello: readHello(connection)
+    case .dialing, .closed: break
+    case .upstreamHandshake: continueUpstreamHandshake(connection)
+    case .clientHandshake: continueClientHandshake(connection)
+    case .relaying: pump(connection)
+    case .closing: pumpClosing(connection)
+    }
+  }
+
+  private func continueReady() {
+    guard !ready.isEmpty else { return }
+    let round = ready
+    ready.removeAll(keepingCapacity: true)
+    for connection in round {
+      connection.isReady = false
+      advance(connection)
+    }
+  }
+
+  /// Has the connection go on after others had their turn.
+  func markReady(_ connection: RelayConnection) {
+    guard !connection.isReady else { return }
+    connection.isReady = true
+    ready.append(connection)
+  }
+
+  // MARK: Stopping
+
+  /// - Returns: whether the worker is done.
+  private func exchangeMail() -> Bool {
+    counters.leavesMinted = minter.mintedCount
+    counters.leafCacheHits = minter.hitCount
+    counters.leafEvictions = minter.evictionCount
+    counters.sessionEvictions = sessions.evictionCount
+    let mail = mailbox.exchange(counters)
+    for adopted in mail.adopted { adopt(adopted) }
+    guard mail.isStopping else { return false }
+    if stopDeadline == nil {
+      stopDeadline = now + settings.drainTimeoutMilliseconds * 1_000_000
+      for listener in listeners where !acceptsPaused { queue.remove(listener.descriptor) }
+      listeners = []
+    }
+    if let stopDeadline, now >= stopDeadline {
+      for connection in connections.compactMap({ $0 }) { stopped(connection) }
+    }
+    return counters.active == 0
+  }
+}
