@@ -5,6 +5,7 @@ import Traffic
 extension InterceptionWorker {
   /// Looks at what the client sent first; meanwhile lets a server that speaks first through.
   func readHello(_ connection: RelayConnection) {
+    let scratch = scratch
     if connection.heldHello == nil {
       let (count, stop) = connection.client.fill(scratch)
       if count > 0 {

@@ -52,6 +52,7 @@ extension InterceptionWorker {
 
   /// Inspects the first `count` octets of the scratch buffer and writes them.
   private func forward(_ connection: RelayConnection, _ direction: Direction, _ count: Int, _ sink: RelayLeg) -> Bool {
+    let scratch = scratch
     let bytes = scratch.bytes(count)
     let lane = direction.index
     let chunk = StreamChunk(
@@ -135,6 +136,7 @@ extension InterceptionWorker {
   }
 
   private func inspectEnd(_ connection: RelayConnection, _ direction: Direction) -> Bool {
+    let scratch = scratch
     let nothing = scratch.bytes(0)
     let chunk = StreamChunk(
       bytes: nothing, direction: direction, offset: connection.lanes[direction.index].inspected, isEnd: true, time: time)
