@@ -70,25 +70,25 @@ public struct ClientHello: Sendable {
     extensions.append(type)
     var reader = ByteReader(content)
     switch type {
-    case TLSExtension.serverName:
+    case TLSExtensionType.serverName:
       if isRepeated { oddities.append("multiple_sni_extensions") } else { takeServerName(&reader) }
-    case TLSExtension.alpn where !isRepeated: alpn = TLSLists.protocols(&reader)
-    case TLSExtension.groups where !isRepeated: groups = TLSLists.numbers(&reader)
-    case TLSExtension.pointFormats where !isRepeated:
+    case TLSExtensionType.alpn where !isRepeated: alpn = TLSLists.protocols(&reader)
+    case TLSExtensionType.groups where !isRepeated: groups = TLSLists.numbers(&reader)
+    case TLSExtensionType.pointFormats where !isRepeated:
       if let count = reader.u8(), let formats = reader.take(Int(count)) {
         pointFormats = formats.copied()
       }
-    case TLSExtension.signatureAlgorithms where !isRepeated:
+    case TLSExtensionType.signatureAlgorithms where !isRepeated:
       signatureAlgorithms = TLSLists.numbers(&reader)
-    case TLSExtension.supportedVersions where !isRepeated:
+    case TLSExtensionType.supportedVersions where !isRepeated:
       if let octets = reader.u8(), let list = reader.take(Int(octets)) {
         supportedVersions = TLSLists.numbers(list)
       }
-    case TLSExtension.keyShare where !isRepeated: takeKeyShares(&reader)
-    case TLSExtension.sessionTicket: sessionTicketLength = content.byteCount
-    case TLSExtension.preSharedKey: hasPreSharedKey = true
-    case TLSExtension.earlyData: hasEarlyData = true
-    case TLSExtension.encryptedClientHello, TLSExtension.encryptedServerName: hasECH = true
+    case TLSExtensionType.keyShare where !isRepeated: takeKeyShares(&reader)
+    case TLSExtensionType.sessionTicket: sessionTicketLength = content.byteCount
+    case TLSExtensionType.preSharedKey: hasPreSharedKey = true
+    case TLSExtensionType.earlyData: hasEarlyData = true
+    case TLSExtensionType.encryptedClientHello, TLSExtensionType.encryptedServerName: hasECH = true
     default: break
     }
   }
@@ -123,7 +123,7 @@ public struct ClientHello: Sendable {
 
 /// Extension types that are looked into.
 /// - Source: IANA "TLS ExtensionType Values".
-enum TLSExtension {
+enum TLSExtensionType {
   static let serverName: UInt16 = 0
   static let groups: UInt16 = 10
   static let pointFormats: UInt16 = 11

@@ -58,17 +58,20 @@ enum DistinguishedName {
       out += "Email".utf8
     } else if octets == domainComponent {
       out += "DC".utf8
+    } else if octets == [0x55, 0x1d, 0x11] {
+      out += "subjectAltName".utf8
+    } else if octets.dropLast() == jurisdiction, let last = octets.last, (1...3).contains(last) {
+      out += ["jurisdictionL", "jurisdictionST", "jurisdictionC"][Int(last) - 1].utf8
     } else {
-      out += dotted(octets).utf8
+      out += "OID(\(dotted(octets)))".utf8
     }
   }
 
   /// Below 2.5.4.
   private static let attributes: [UInt8: String] = [
-    3: "CN", 4: "SN", 5: "serialNumber", 6: "C", 7: "L", 8: "ST", 9: "STREET", 10: "O", 11: "OU",
+    3: "CN", 4: "SN", 5: "serialNumber", 6: "C", 7: "L", 8: "ST", 9: "streetAddress", 10: "O", 11: "OU",
     12: "title", 13: "description", 15: "businessCategory", 17: "postalCode", 41: "name",
     42: "givenName", 43: "initials", 44: "generationQualifier", 46: "dnQualifier",
-    97: "organizationIdentifier",
   ]
   /// 1.2.840.113549.1.9.1
   private static let emailAddress: [UInt8] = [
@@ -77,6 +80,11 @@ enum DistinguishedName {
   /// 0.9.2342.19200300.100.1.25
   private static let domainComponent: [UInt8] = [
     0x09, 0x92, 0x26, 0x89, 0x93, 0xf2, 0x2c, 0x64, 0x01, 0x19,
+  ]
+
+  /// 1.3.6.1.4.1.311.60.2.1, of extended validation.
+  private static let jurisdiction: [UInt8] = [
+    0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0x37, 0x3c, 0x02, 0x01,
   ]
 
   /// "1.3.6.1.…"; arcs wrap at 64 bits, which no registered one reaches.

@@ -49,9 +49,9 @@ public struct ServerHello: Sendable {
     extensions.append(type)
     var reader = ByteReader(content)
     switch type {
-    case TLSExtension.supportedVersions: supportedVersion = supportedVersion ?? reader.u16()
-    case TLSExtension.alpn: alpn = TLSLists.protocols(&reader)
-    case TLSExtension.preSharedKey: hasPreSharedKey = true
+    case TLSExtensionType.supportedVersions: supportedVersion = supportedVersion ?? reader.u16()
+    case TLSExtensionType.alpn: alpn = TLSLists.protocols(&reader)
+    case TLSExtensionType.preSharedKey: hasPreSharedKey = true
     default: break
     }
   }

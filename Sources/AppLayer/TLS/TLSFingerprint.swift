@@ -20,13 +20,17 @@ public enum TLSFingerprint {
     return out
   }
 
+  /// The JA4 of a hello.
+  ///
+  /// As Suricata makes it, which differs from FoxIO where lists are empty: the underscore before the
+  /// signature algorithms always stands, and nothing hashes as nothing instead of showing zeros.
   /// - Parameter transport: "t" for TCP, "q" for QUIC.
   public static func ja4(_ hello: ClientHello, transport: UInt8 = UInt8(ascii: "t")) -> [UInt8] {
     let suites = hello.cipherSuites.filter { !TLSVersion.isGREASE($0) }
     let extensions = hello.extensions.filter { !TLSVersion.isGREASE($0) }
     var out: [UInt8] = [transport]
     out += versionCode(hello.version)
-    out.append(UInt8(ascii: extensions.contains(TLSExtension.serverName) ? "d" : "i"))
+    out.append(UInt8(ascii: extensions.contains(TLSExtensionType.serverName) ? "d" : "i"))
     appendCount(suites.count, to: &out)
     appendCount(extensions.count, to: &out)
     out += alpnCode(hello.alpn.first)
@@ -34,14 +38,11 @@ public enum TLSFingerprint {
     out += truncatedHash(hexList(suites.sorted()))
     out.append(UInt8(ascii: "_"))
     // Server name and ALPN are told above and differ from site to site.
-    let stable = extensions.filter { $0 != TLSExtension.serverName && $0 != TLSExtension.alpn }
+    let stable = extensions.filter { $0 != TLSExtensionType.serverName && $0 != TLSExtensionType.alpn }
     var last = hexList(stable.sorted())
-    let algorithms = hello.signatureAlgorithms.filter { !TLSVersion.isGREASE($0) }
-    if !algorithms.isEmpty {
-      last.append(UInt8(ascii: "_"))
-      last += hexList(algorithms)
-    }
-    out += extensions.isEmpty ? truncatedHash([]) : truncatedHash(last)
+    last.append(UInt8(ascii: "_"))
+    last += hexList(hello.signatureAlgorithms.filter { !TLSVersion.isGREASE($0) })
+    out += truncatedHash(last)
     return out
   }
 
@@ -100,9 +101,7 @@ public enum TLSFingerprint {
     return out
   }
 
-  /// Twelve hex digits; zeros for nothing.
   private static func truncatedHash(_ text: [UInt8]) -> [UInt8] {
-    if text.isEmpty { return Array("000000000000".utf8) }
-    return Array(Digest.sha256.hex(text).prefix(12))
+    Array(Digest.sha256.hex(text).prefix(12))
   }
 }

@@ -17,8 +17,11 @@ public final class TLSTransaction: Transaction {
     super.init(id: 0, appProtocol: .tls, progressComplete: TLSProgress.finished, start: start)
   }
 
-  /// The negotiated version; 0 (undetermined) until the server has spoken.
-  public var version: TLSVersion { serverHello?.version ?? TLSVersion(rawValue: 0) }
+  /// The negotiated version; until the server has spoken, what the client's version field says; 0
+  /// (undetermined) when nothing is known.
+  public var version: TLSVersion {
+    serverHello?.version ?? clientHello?.legacyVersion ?? TLSVersion(rawValue: 0)
+  }
 
   /// Both sides have come to the end of what is readable of the handshake.
   public var isHandshakeDone: Bool {
