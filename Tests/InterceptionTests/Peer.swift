@@ -1,0 +1,266 @@
+import CSluiceLinux
+import CSluiceOpenSSL
+import Glibc
+import Synchronization
+import Testing
+
+@testable import Interception
+
+/// A blocking socket end, with or without TLS, as an ordinary program would use it.
+///
+/// SAFETY: used by one thread at a time; the SSL object is freed with the peer.
+@safe
+final class Peer: @unchecked Sendable {
+  private(set) var descriptor: Int32
+  private var ssl: OpaquePointer?
+
+  init(descriptor: Int32) {
+    self.descriptor = descriptor
+    var limit = timeval(tv_sec: 20, tv_usec: 0)
+    unsafe setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+    unsafe setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+    sluice_set_no_delay(descriptor)
+  }
+  deinit { close() }
+
+  /// Connects to the port on 127.0.0.1 or ::1.
+  static func connect(port: UInt16, family: Int32 = AF_INET) throws -> Peer {
+    let descriptor = socket(family, Int32(SOCK_STREAM.rawValue), 0)
+    try #require(descriptor >= 0)
+    let peer = Peer(descriptor: descriptor)
+    guard unsafe sluice_connect(descriptor, family, loopback(family), port) == 0 else {
+      throw InterceptionError.system(call: "connect", reason: errorText(errno))
+    }
+    return peer
+  }
+
+  /// - Returns: whether the handshake succeeded.
+  func startTLS(
+    _ context: PeerContext, name: String? = nil, protocols: [String] = [], session: PeerSession? = nil
+  ) -> Bool {
+    Self.blockPipeSignal()
+    unsafe ssl = SSL_new(context.pointer)
+    guard let ssl = unsafe ssl else { return false }
+    unsafe SSL_set_fd(ssl, descriptor)
+    if let name {
+      unsafe sluice_set_host_name(ssl, name)
+      unsafe SSL_set1_host(ssl, name)
+    }
+    let list = protocols.flatMap { [UInt8($0.utf8.count)] + Array($0.utf8) }
+    if !list.isEmpty { unsafe SSL_set_alpn_protos(ssl, list, UInt32(list.count)) }
+    if let session { unsafe SSL_set_session(ssl, session.pointer) }
+    ERR_clear_error()
+    let result = context.isServer ? unsafe SSL_accept(ssl) : unsafe SSL_connect(ssl)
+    if result != 1 { handshakeError = OpenSSLErrors.drain() }
+    return result == 1
+  }
+
+  var handshakeError: OpenSSLErrors?
+
+  /// Some bytes; empty at the end, nil on an error such as RST.
+  func read(max: Int = 65_536) -> [UInt8]? {
+    Self.blockPipeSignal()
+    var buffer = [UInt8](repeating: 0, count: max)
+    if let ssl = unsafe ssl {
+      ERR_clear_error()
+      let got = unsafe SSL_read(ssl, &buffer, Int32(max))
+      if got > 0 { return Array(buffer[0..<Int(got)]) }
+      sawCloseNotify = unsafe SSL_get_error(ssl, got) == SSL_ERROR_ZERO_RETURN
+      return sawCloseNotify ? [] : nil
+    }
+    let got = unsafe recv(descriptor, &buffer, max, 0)
+    return got < 0 ? nil : Array(buffer[0..<got])
+  }
+
+  private(set) var sawCloseNotify = false
+
+  func read(exactly count: Int) -> [UInt8]? {
+    var all: [UInt8] = []
+    while all.count < count {
+      guard let more = read(max: min(65_536, count - all.count)), !more.isEmpty else { return nil }
+      all += more
+    }
+    return all
+  }
+
+  /// Everything up to the end; nil where it breaks off.
+  func readToEnd() -> [UInt8]? {
+    var all: [UInt8] = []
+    while true {
+      guard let more = read() else { return nil }
+      if more.isEmpty { return all }
+      all += more
+    }
+  }
+
+  @discardableResult
+  func write(_ bytes: [UInt8]) -> Bool {
+    Self.blockPipeSignal()
+    var offset = 0
+    while offset < bytes.count {
+      let part = Array(bytes[offset..<min(bytes.count, offset + 65_536)])
+      let sent: Int
+      if let ssl = unsafe ssl {
+        ERR_clear_error()
+        sent = Int(unsafe SSL_write(ssl, part, Int32(part.count)))
+      } else {
+        sent = unsafe send(descriptor, part, part.count, Int32(MSG_NOSIGNAL))
+      }
+      if sent <= 0 { return false }
+      offset += sent
+    }
+    return true
+  }
+
+  /// close_notify, or FIN without TLS.
+  func endWriting() {
+    if let ssl = unsafe ssl { unsafe SSL_shutdown(ssl) } else { shutdown(descriptor, Int32(SHUT_WR)) }
+  }
+
+  func sendFIN() { shutdown(descriptor, Int32(SHUT_WR)) }
+
+  func close(reset: Bool = false) {
+    if let ssl = unsafe ssl { unsafe SSL_free(ssl) }
+    unsafe ssl = nil
+    guard descriptor >= 0 else { return }
+    if reset { sluice_set_reset_on_close(descriptor) }
+    Glibc.close(descriptor)
+    descriptor = -1
+  }
+
+  /// The certificate the other side showed.
+  func certificate() -> Certificate? {
+    guard let ssl = unsafe ssl, let found = unsafe SSL_get1_peer_certificate(ssl) else { return nil }
+    return unsafe Certificate(adopting: found)
+  }
+
+  var version: UInt16 { unsafe ssl.map { UInt16(truncatingIfNeeded: unsafe SSL_version($0)) } ?? 0 }
+  var wasResumed: Bool { unsafe ssl.map { unsafe sluice_session_reused($0) == 1 } ?? false }
+
+  func session() -> PeerSession? {
+    guard let ssl = unsafe ssl, let session = unsafe SSL_get1_session(ssl) else { return nil }
+    return unsafe PeerSession(session)
+  }
+
+  var selectedProtocol: String? {
+    guard let ssl = unsafe ssl else { return nil }
+    var bytes: UnsafePointer<UInt8>?
+    var count: UInt32 = 0
+    unsafe SSL_get0_alpn_selected(ssl, &bytes, &count)
+    guard let bytes = unsafe bytes else { return nil }
+    return String(decoding: unsafe [UInt8](UnsafeBufferPointer(start: bytes, count: Int(count))), as: UTF8.self)
+  }
+
+  static func loopback(_ family: Int32) -> [UInt8] {
+    family == AF_INET6
+      ? [UInt8](repeating: 0, count: 15) + [1]
+      : [UInt8](repeating: 0, count: 10) + [255, 255, 127, 0, 0, 1]
+  }
+
+  /// OpenSSL's own socket BIO writes without MSG_NOSIGNAL; the code under test must not need this.
+  private static func blockPipeSignal() {
+    var set = sigset_t()
+    unsafe sigemptyset(&set)
+    unsafe sigaddset(&set, SIGPIPE)
+    unsafe pthread_sigmask(SIG_BLOCK, &set, nil)
+  }
+}
+
+/// SAFETY: owned, freed once.
+@safe
+final class PeerSession: @unchecked Sendable {
+  let pointer: OpaquePointer
+  init(_ pointer: OpaquePointer) { unsafe self.pointer = pointer }
+  deinit { unsafe SSL_SESSION_free(pointer) }
+}
+
+/// TLS settings of a test's own client or server.
+///
+/// SAFETY: owned, freed once; SSL_CTX may be shared by threads.
+@safe
+final class PeerContext: @unchecked Sendable {
+  let pointer: OpaquePointer
+  let isServer: Bool
+
+  /// A client that trusts `authority` alone; nil trusts anyone.
+  static func client(trusting authority: CertificateAuthority?, version: Int32 = 0) throws -> PeerContext {
+    guard let pointer = unsafe SSL_CTX_new(TLS_client_method()) else { throw InterceptionError.library("context") }
+    if version != 0 {
+      unsafe sluice_ctx_set_min_version(pointer, version)
+      unsafe sluice_ctx_set_max_version(pointer, version)
+    }
+    if let authority {
+      unsafe X509_STORE_add_cert(SSL_CTX_get_cert_store(pointer), authority.certificate.pointer)
+      unsafe SSL_CTX_set_verify(pointer, SSL_VERIFY_PEER, nil)
+    }
+    return unsafe PeerContext(pointer, isServer: false)
+  }
+
+  static func server(_ certificate: Certificate, _ key: PrivateKey, version: Int32 = 0, protocols: [String] = []) throws -> PeerContext {
+    guard let pointer = unsafe SSL_CTX_new(TLS_server_method()) else { throw InterceptionError.library("context") }
+    if version != 0 {
+      unsafe sluice_ctx_set_min_version(pointer, version)
+      unsafe sluice_ctx_set_max_version(pointer, version)
+    }
+    try #require(unsafe SSL_CTX_use_certificate(pointer, certificate.pointer) == 1)
+    try #require(unsafe SSL_CTX_use_PrivateKey(pointer, key.pointer) == 1)
+    unsafe SSL_CTX_set_session_id_context(pointer, [1], 1)
+    if protocols.contains("http/1.1") {
+      unsafe SSL_CTX_set_alpn_select_cb(pointer, { _, out, count, offered, offeredCount, _ in
+        guard let offered = unsafe offered else { return SSL_TLSEXT_ERR_NOACK }
+        // The first one offered.
+        unsafe out?.pointee = offered + 1
+        unsafe count?.pointee = offered[0]
+        return offeredCount > 0 ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK
+      }, nil)
+    }
+    return unsafe PeerContext(pointer, isServer: true)
+  }
+
+  private init(_ pointer: OpaquePointer, isServer: Bool) {
+    unsafe self.pointer = pointer
+    self.isServer = isServer
+  }
+  deinit { unsafe SSL_CTX_free(pointer) }
+}
+
+private final class ThreadList: Sendable {
+  private let threads = Mutex<[WorkerThread]>([])
+  func add(_ thread: WorkerThread) { threads.withLock { $0.append(thread) } }
+  func next() -> WorkerThread? { threads.withLock { $0.isEmpty ? nil : $0.removeFirst() } }
+}
+
+/// A server on loopback with one thread for each connection.
+final class PeerServer: Sendable {
+  let port: UInt16
+  private let listener: Int32
+  private let threads = ThreadList()
+
+  init(family: Int32 = AF_INET, _ handler: @escaping @Sendable (Peer) -> Void) throws {
+    let listener = socket(family, Int32(SOCK_STREAM.rawValue), 0)
+    try #require(listener >= 0)
+    try #require(unsafe sluice_bind(listener, family, Peer.loopback(family), 0) == 0)
+    try #require(listen(listener, 1_024) == 0)
+    self.listener = listener
+    port = try #require(localName(listener)).port
+    let acceptor = try WorkerThread.start { [threads] in
+      while case let descriptor = accept(listener, nil, nil), descriptor >= 0 {
+        let peer = Peer(descriptor: descriptor)
+        guard let thread = try? WorkerThread.start({
+          handler(peer)
+          peer.close()
+        }) else { continue }
+        threads.add(thread)
+      }
+    }
+    threads.add(acceptor)
+  }
+
+  /// Waits for every connection's thread.
+  func stop() {
+    shutdown(listener, Int32(SHUT_RDWR))
+    // The acceptor is first; once it ended no thread is added.
+    while let thread = threads.next() { thread.join() }
+    Glibc.close(listener)
+  }
+}
