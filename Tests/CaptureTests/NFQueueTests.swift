@@ -141,6 +141,45 @@ struct NFQueueTests {
     #expect(observed.statistics.first?.copyMode == 2)
   }
 
+  @Test func aBatchIsLentWhole() {
+    let observed = observe(Self.queueUDP) { observed in
+      var queue = try NFQueue(number: 7)
+      let (sender, receiver) = (LoopbackSocket(), LoopbackSocket())
+      for index in 0..<20 { sender.send("\(index)", to: receiver.port) }
+      _ = try queue.receiveBatch(timeoutMilliseconds: 2000) { batch, verdicts in
+        observed.counts.append(batch.count)
+        // Backwards: the order of the verdicts is the order in which packets go on.
+        for index in (0..<batch.count).reversed() {
+          let packet = batch.packet(at: index)
+          observed.packets.append(packet.bytes.copied())
+          verdicts.add(packet.id, .accept)
+        }
+      }
+      observed.received = receiver.receiveAll()
+    }
+    #expect(observed.errors.isEmpty)
+    #expect(observed.counts == [20])
+    #expect(observed.received == (0..<20).reversed().map { "\($0)" })
+    #expect(observed.packets.map { String(decoding: $0.dropFirst(28), as: UTF8.self) } == observed.received)
+  }
+
+  @Test func iPv6PacketsAreQueuedToo() {
+    let setup = "ip6tables -t mangle -A OUTPUT -p udp -j NFQUEUE --queue-num 7"
+    let observed = observe(setup) { observed in
+      var queue = try NFQueue(number: 7)
+      run("bash -c 'echo hello >/dev/udp/::1/9'")
+      _ = try queue.receive(timeoutMilliseconds: 5000) { packet, verdicts in
+        observed.marks.append(UInt32(packet.hardwareProtocol))
+        observed.packets.append(packet.bytes.copied())
+        verdicts.add(packet.id, .accept)
+      }
+    }
+    #expect(observed.errors.isEmpty)
+    #expect(observed.marks == [0x86dd])
+    #expect(observed.packets.first?.first == 0x60)
+    #expect(observed.packets.first?.suffix(6) == Array("hello\n".utf8)[...])
+  }
+
   @Test func aVerdictAboutAnUnknownPacketIsCounted() {
     let observed = observe(Self.queueUDP) { observed in
       var queue = try NFQueue(number: 7)

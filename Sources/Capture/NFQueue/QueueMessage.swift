@@ -78,6 +78,11 @@ struct QueueMessage {
     guard hasPacketHeader else { return nil }
   }
 
+  /// Where the payload lies when the message begins at `offset` of a larger buffer.
+  mutating func move(by offset: Int) {
+    payload = (payload.lowerBound &+ offset)..<(payload.upperBound &+ offset)
+  }
+
   private mutating func take(_ type: UInt32, _ value: Range<Int>, _ message: borrowing RawSpan) {
     let start = value.lowerBound
     switch type {

@@ -51,6 +51,30 @@ public struct QueuedPacket: ~Escapable {
   }
 }
 
+/// Packets that came from the kernel together, in order; borrowed from the receive buffers.
+public struct QueuedBatch: ~Escapable {
+  private let bytes: RawSpan
+  private let messages: [QueueMessage]
+  private let arrival: Timestamp
+
+  @_lifetime(copy bytes)
+  init(_ bytes: RawSpan, _ messages: [QueueMessage], arrival: Timestamp) {
+    self.bytes = bytes
+    self.messages = messages
+    self.arrival = arrival
+  }
+
+  /// At least 1.
+  public var count: Int { messages.count }
+
+  /// - Parameter index: 0..<count; anything else is a mistake of the caller and traps.
+  @_lifetime(copy self)
+  public func packet(at index: Int) -> QueuedPacket {
+    let message = messages[index]
+    return QueuedPacket(message, bytes: bytes.extracting(message.payload), arrival: arrival)
+  }
+}
+
 /// What the kernel shall do with a queued packet.
 public enum PacketVerdict: UInt32, Sendable, Hashable {
   /// NF_DROP.

@@ -227,6 +227,12 @@ final class CaptureFileInput {
 
   // MARK: zstd
 
+  /// Tells damage from a window larger than we allow.
+  private static func zstdReason(_ result: Int) -> String {
+    // SAFETY: the library returns a constant string.
+    unsafe String(cString: ZSTD_getErrorName(result))
+  }
+
   private func decompressZstd(into buffer: UnsafeMutableRawBufferPointer) -> Int {
     var produced = 0
     while produced == 0 {
@@ -247,7 +253,8 @@ final class CaptureFileInput {
       produced = written
       if ZSTD_isError(result) != 0 {
         failure = CaptureError(
-          name, .captureFile, "the zstd data is damaged", offset: bytesTaken &- UInt64(end - position))
+          name, .captureFile, "the zstd data can't be decompressed (\(Self.zstdReason(result)))",
+          offset: bytesTaken &- UInt64(end - position))
         return produced
       }
       // 0 tells that a frame is complete; anything else that more is to come.
