@@ -60,9 +60,10 @@ import Traffic
   @Test func namesInDNSArePointedTo() {
     let query = DNSMessage.query("www.example.com")
     let response = DNSMessage.response(to: query, [.init("www.example.com", .address(a))]).bytes
-    #expect(Array(response.suffix(16)) == [
-      0xc0, 12, 0, 1, 0, 1, 0, 0, 1, 44,  // pointer to offset 12, A, IN, 300 s
-      0, 4, 10, 0, 0, 1,
-    ])
+    #expect(
+      Array(response.suffix(16)) == [
+        0xc0, 12, 0, 1, 0, 1, 0, 0, 1, 44,  // pointer to offset 12, A, IN, 300 s
+        0, 4, 10, 0, 0, 1,
+      ])
   }
 }

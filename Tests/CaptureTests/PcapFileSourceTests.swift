@@ -81,7 +81,9 @@ import Traffic
 
   @Test func aDirectoryWithoutCapturesIsAnError() {
     #expect(read(directory.path).error?.what == "holds no capture files")
-    #expect(read("/nonexistent/x.pcap").error?.description == "/nonexistent/x.pcap: can't be opened: No such file or directory")
+    #expect(
+      read("/nonexistent/x.pcap").error?.description
+        == "/nonexistent/x.pcap: can't be opened: No such file or directory")
   }
 
   @Test func afterADamagedFileTheNextOneFollows() throws {

@@ -23,7 +23,9 @@ import Traffic
   }
 
   @Test func linkTypeIsReadWithoutTheFrameCheckBits() {
-    var bytes = PcapWriter(linkType: .linuxCookedV2, packets: [BuiltPacket(time: .init(nanoseconds: 0), bytes: [7])]).bytes
+    var bytes = PcapWriter(
+      linkType: .linuxCookedV2, packets: [BuiltPacket(time: .init(nanoseconds: 0), bytes: [7])]
+    ).bytes
     bytes[23] = 0x54  // FCS length 5, "f" bit: the uppermost six bits of the link type
     #expect(readAll(bytes).packets.first?.linkType == .linuxCookedV2)
   }

@@ -80,7 +80,8 @@ import Traffic
 
   @Test func answersCarryTheErrorOfTheKernel() {
     // Length 36, NLMSG_ERROR, error -2 (ENOENT), and the header it is about.
-    let bytes: [UInt8] = [36, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xfe, 0xff, 0xff, 0xff]
+    let bytes: [UInt8] =
+      [36, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xfe, 0xff, 0xff, 0xff]
       + Array(repeating: 0, count: 16)
     guard case .answer(let error) = QueueMessage.kind(of: bytes.rawSpan) else {
       Issue.record("not an answer")

@@ -31,7 +31,8 @@ struct PcapngBlocks {
       guard try window.require(12) else { return window.count == 0 ? .end : .cutShort }
       let (type, length) = try blockHeader(window.bytes, at: window.offset, name: name)
       guard length >= 12, length % 4 == 0 else {
-        throw damaged("a block of length \(length), which must be a multiple of 4 from 12 up", window.offset, name)
+        throw damaged(
+          "a block of length \(length), which must be a multiple of 4 from 12 up", window.offset, name)
       }
       switch type {
       case Self.sectionHeader, Self.interfaceDescription, Self.obsoletePacket,
@@ -73,12 +74,15 @@ struct PcapngBlocks {
     _ length: Int, _ window: inout ByteWindow, _ name: String
   ) throws(CaptureError) -> Bool {
     guard length <= Self.knownBlockLengthMax else {
-      throw damaged("a block of \(length) octets, more than the \(Self.knownBlockLengthMax) that are read", window.offset, name)
+      throw damaged(
+        "a block of \(length) octets, more than the \(Self.knownBlockLengthMax) that are read", window.offset,
+        name)
     }
     guard try window.require(length) else { return false }
     let trailing = Int(window.bytes.u32(at: length &- 4, order))
     guard trailing == length else {
-      throw damaged("a block whose lengths differ: \(length) in front, \(trailing) behind", window.offset, name)
+      throw damaged(
+        "a block whose lengths differ: \(length) in front, \(trailing) behind", window.offset, name)
     }
     return true
   }
@@ -116,7 +120,9 @@ struct PcapngBlocks {
       return true
     default:
       // A section header: the length says that its fixed part is there.
-      guard content.byteCount >= 16 else { throw damaged("a section header that is too short", window.offset, name) }
+      guard content.byteCount >= 16 else {
+        throw damaged("a section header that is too short", window.offset, name)
+      }
       let major = content.u16(at: 4, order)
       guard major == 1 else { throw damaged("pcapng version \(major), only 1 is known", window.offset, name) }
       return false
@@ -144,12 +150,14 @@ struct PcapngBlocks {
     guard content.byteCount >= 20 else { throw damaged("a packet block that is too short", offset, name) }
     let index = isEnhanced ? Int(content.u32(at: 0, order)) : Int(content.u16(at: 0, order))
     guard index < interfaces.count else {
-      throw damaged("packet \(number) from interface \(index), but only \(interfaces.count) are described", offset, name)
+      throw damaged(
+        "packet \(number) from interface \(index), but only \(interfaces.count) are described", offset, name)
     }
     let interface = interfaces[index]
     let captured = Int(content.u32(at: 12, order))
     guard captured <= content.byteCount &- 20, captured <= PcapRecords.capturedLengthMax else {
-      throw damaged("packet \(number) claims \(captured) octets, more than its block or the limit allow", offset, name)
+      throw damaged(
+        "packet \(number) claims \(captured) octets, more than its block or the limit allow", offset, name)
     }
     let ticks = UInt64(content.u32(at: 4, order)) << 32 | UInt64(content.u32(at: 8, order))
     lastTime = interface.time(ticks: ticks)
@@ -172,7 +180,8 @@ struct PcapngBlocks {
     let original = Int(content.u32(at: 0, order))
     let captured = interface.snapLength == 0 ? original : min(original, interface.snapLength)
     guard captured <= content.byteCount &- 4, captured <= PcapRecords.capturedLengthMax else {
-      throw damaged("packet \(number) claims \(captured) octets, more than its block or the limit allow", offset, name)
+      throw damaged(
+        "packet \(number) claims \(captured) octets, more than its block or the limit allow", offset, name)
     }
     body(
       CapturedPacket(
