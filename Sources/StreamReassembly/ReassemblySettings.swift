@@ -1,0 +1,54 @@
+/// When bytes are delivered.
+public enum DeliveryMode: UInt8, Sendable, Hashable, BitwiseCopyable {
+  /// As soon as they are contiguous. What came first stands, and is remembered until it is
+  /// acknowledged, so that a segment sent again with other data is found out.
+  case inline
+  /// When their receiver has acknowledged them; until then the overlap policy decides.
+  case acknowledged
+}
+
+/// - Source: Suricata `stream.reassembly`.
+public struct ReassemblySettings: Sendable, Hashable {
+  public var delivery = DeliveryMode.acknowledged
+  /// Octets of a stream that are delivered, 0 for all (`stream.reassembly.depth`). What is beyond
+  /// is not looked at (counter `streamsAtDepth`, event `reassembly_depth_reached`). Suricata's
+  /// default of 1 MiB hides what comes later on a long connection, hence 0.
+  public var depthBytes: UInt64 = 0
+  /// Octets held by all streams together (`stream.reassembly.memcap`). At the limit, data that is
+  /// next in order is delivered without waiting, other data is refused (`memcapHits`).
+  public var memcapBytes = 256 << 20
+  /// Octets held by one stream. At the limit what is contiguous is delivered without waiting, other
+  /// data is refused (`streamLimitHits`).
+  public var streamHeldBytesMax = 16 << 20
+  /// Pieces held by one stream, against floods of tiny segments; as `streamHeldBytesMax`.
+  public var streamHeldSegmentsMax = 4096
+  /// Octets delivered but not acknowledged that an inline stream remembers; the oldest are
+  /// forgotten first (`historyTrims`).
+  public var historyBytesMax = 1 << 20
+
+  public init() {}
+}
+
+/// What reassembly did, since it was made.
+public struct ReassemblyCounters: Sendable, Hashable {
+  public var segments: UInt64 = 0
+  public var deliveredBytes: UInt64 = 0
+  /// Segments that went through without being held.
+  public var passedThrough: UInt64 = 0
+  public var segmentsHeld: UInt64 = 0
+  public var gaps: UInt64 = 0
+  public var gapBytes: UInt64 = 0
+  public var overlaps: UInt64 = 0
+  public var overlapsDifferent: UInt64 = 0
+  public var segmentsBeforeBase: UInt64 = 0
+  public var memcapHits: UInt64 = 0
+  public var streamLimitHits: UInt64 = 0
+  public var historyTrims: UInt64 = 0
+  public var streamsAtDepth: UInt64 = 0
+  /// Segments further ahead than any window reaches.
+  public var invalidSegments: UInt64 = 0
+  public var heldBytes: UInt64 = 0
+  public var heldBytesMax: UInt64 = 0
+
+  public init() {}
+}

@@ -1,0 +1,498 @@
+import PacketDecoding
+import Traffic
+
+/// Turns the TCP segments of all flows of a worker into ordered chunks.
+///
+/// A segment that is next in order and needs not wait is delivered as it lies in the packet, without
+/// a copy. Others are held; see ``DeliveryMode``. A hole that the receiver has acknowledged, with
+/// data behind it, becomes a gap.
+/// - Source: RFC 9293 section 3.10.7.4; Suricata `stream.reassembly`, `stream.inline`.
+/// - Limits: see ``ReassemblySettings``.
+/// - Complexity: O(1) and no allocation in order; O(log n) to find, O(n) to insert among n held
+///   pieces out of order.
+public struct StreamReassembler: ~Copyable {
+  public let settings: ReassemblySettings
+  public private(set) var counters = ReassemblyCounters()
+  /// Two for each flow: `flow * 2 + direction`.
+  private var streams: [StreamCore] = []
+  private var holds: [HeldStream] = []
+  private var freeHolds: [UInt32] = []
+  /// Room for deciding overlaps, and for tidying arenas.
+  private var scratch: [UInt8] = []
+  private var spare: [UInt8] = []
+  private var heldBytes = 0
+
+  /// What no window reaches (RFC 7323 section 2.3: at most 2^30 octets).
+  private static let reachMax: Int64 = 1 << 30
+
+  public init(settings: ReassemblySettings = ReassemblySettings()) { self.settings = settings }
+
+  /// Takes a segment that TCP tracking has accepted, and delivers what has become ready: of the
+  /// other direction through the acknowledgement, then of its own.
+  ///
+  /// - Parameter flow: the flow's place in its slab (`FlowIndex.rawValue`).
+  /// - Parameter body: gets each chunk; its bytes are valid during the call only.
+  public mutating func add(
+    flow: UInt32, _ segment: StreamSegment, payload: RawSpan,
+    _ body: (borrowing StreamChunk) -> Void
+  ) -> ReassemblyResult {
+    var result = ReassemblyResult()
+    prepare(flow)
+    let own = Self.stream(flow, segment.direction)
+    let other = Self.stream(flow, segment.direction.opposite)
+    counters.segments &+= 1
+    begin(own, other, segment)
+    if segment.hasAcknowledgement {
+      acknowledge(other, segment.acknowledgement, segment, &result, body)
+    }
+    if payload.byteCount > 0 || segment.isFin { take(own, segment, payload, &result, body) }
+    return result
+  }
+
+  /// Says where the data of both sides begins, once the handshake tells (the first octet after each
+  /// SYN). Changes nothing where data has been seen already.
+  public mutating func open(flow: UInt32, clientSequence: UInt32, serverSequence: UInt32) {
+    prepare(flow)
+    rebase(Self.stream(flow, .toServer), clientSequence)
+    rebase(Self.stream(flow, .toClient), serverSequence)
+  }
+
+  /// Delivers what is contiguous without waiting for acknowledgements.
+  public mutating func flush(
+    flow: UInt32, direction: Direction, time: Timestamp, _ body: (borrowing StreamChunk) -> Void
+  ) {
+    guard has(flow) else { return }
+    var result = ReassemblyResult()
+    deliver(
+      Self.stream(flow, direction), direction, upTo: .max, gapsUpTo: .min, time, &result, body)
+  }
+
+  /// Delivers all that is left of both directions, across gaps, acknowledged or not, and ends both:
+  /// for the end of the session, its timeout, or a RST.
+  public mutating func finish(
+    flow: UInt32, time: Timestamp, _ body: (borrowing StreamChunk) -> Void
+  ) {
+    guard has(flow) else { return }
+    for direction in Direction.allCases {
+      let stream = Self.stream(flow, direction)
+      var result = ReassemblyResult()
+      deliver(stream, direction, upTo: .max, gapsUpTo: .max, time, &result, body)
+      if streams[stream].isKnown, !streams[stream].isEnded {
+        emitEnd(stream, direction, time, body)
+      }
+      releaseHold(stream)
+    }
+  }
+
+  /// Forgets both directions: the flow is gone, or its TCP session is a new one.
+  public mutating func reset(flow: UInt32) {
+    guard has(flow) else { return }
+    for direction in Direction.allCases {
+      let stream = Self.stream(flow, direction)
+      releaseHold(stream)
+      streams[stream] = StreamCore()
+    }
+  }
+
+  /// Octets delivered of one direction, gaps counted.
+  public func position(flow: UInt32, direction: Direction) -> UInt64 {
+    has(flow) ? UInt64(max(0, streams[Self.stream(flow, direction)].position)) : 0
+  }
+
+  /// Calls `body` with each stretch of bytes that is accepted and remembered within `count` octets
+  /// from `sequence`, and its offset from there: with them an inline caller rewrites a segment whose
+  /// data conflicts.
+  public func forEachAccepted(
+    flow: UInt32, direction: Direction, sequence: UInt32, count: Int,
+    _ body: (_ offset: Int, _ bytes: RawSpan) -> Void
+  ) {
+    guard has(flow), count > 0 else { return }
+    let core = streams[Self.stream(flow, direction)]
+    guard core.isKnown, core.hold != StreamCore.noHold else { return }
+    let start = core.position(of: sequence)
+    let end = start &+ Int64(count)
+    var cursor = start
+    let arena = holds[Int(core.hold)].arena
+    while let piece = holds[Int(core.hold)].piece(after: cursor), piece.position < end {
+      let from = max(piece.position, cursor)
+      let length = Int(min(piece.end, end) &- from)
+      let offset = piece.arenaOffset &+ Int(from &- piece.position)
+      body(Int(from &- start), arena.rawSpan.extracting(offset..<(offset &+ length)))
+      cursor = from &+ Int64(length)
+    }
+  }
+}
+
+// MARK: - Beginnings
+
+extension StreamReassembler {
+  private static func stream(_ flow: UInt32, _ direction: Direction) -> Int {
+    Int(flow) &* 2 &+ direction.index
+  }
+
+  private func has(_ flow: UInt32) -> Bool { Int(flow) &* 2 &+ 1 < streams.count }
+
+  private mutating func prepare(_ flow: UInt32) {
+    while !has(flow) { streams.append(StreamCore()) }
+  }
+
+  private mutating func begin(_ own: Int, _ other: Int, _ segment: StreamSegment) {
+    if segment.isSyn {
+      rebase(own, segment.sequence &+ 1)
+    } else if !streams[own].isKnown {
+      streams[own].begin(at: segment.sequence)
+    }
+    if segment.hasAcknowledgement, !streams[other].isKnown {
+      streams[other].begin(at: segment.acknowledgement)
+    }
+  }
+
+  private mutating func rebase(_ stream: Int, _ sequence: UInt32) {
+    let core = streams[stream]
+    if core.isKnown, core.hasData || core.isEnded { return }
+    streams[stream].begin(at: sequence)
+  }
+}
+
+// MARK: - Data
+
+extension StreamReassembler {
+  private mutating func take(
+    _ stream: Int, _ segment: StreamSegment, _ payload: RawSpan, _ result: inout ReassemblyResult,
+    _ body: (borrowing StreamChunk) -> Void
+  ) {
+    let first = segment.isSyn ? segment.sequence &+ 1 : segment.sequence
+    let start = streams[stream].position(of: first)
+    let end = start &+ Int64(payload.byteCount)
+    if segment.isFin { streams[stream].noteFin(at: end) }
+    if streams[stream].isEnded {
+      if payload.byteCount > 0 { noteBeforeBase(&result) }
+      return
+    }
+    if payload.byteCount > 0 {
+      streams[stream].hasData = true
+      place(stream, start..<end, segment, payload, &result, body)
+    }
+    endIfComplete(stream, segment.direction, segment.time, body)
+  }
+
+  private mutating func place(
+    _ stream: Int, _ range: Range<Int64>, _ segment: StreamSegment, _ payload: RawSpan,
+    _ result: inout ReassemblyResult, _ body: (borrowing StreamChunk) -> Void
+  ) {
+    let core = streams[stream]
+    if core.isDepthReached {
+      result.isDepthReached = true
+      return
+    }
+    guard range.lowerBound &- max(core.position, core.acknowledged) < Self.reachMax else {
+      counters.invalidSegments &+= 1
+      result.events.insert(.reassemblyInsertInvalid)
+      result.isRefused = true
+      return
+    }
+    let isInline = settings.delivery == .inline
+    let floor = isInline ? core.historyStart : core.position
+    guard range.upperBound > floor else { return noteBeforeBase(&result) }
+    let waits = !isInline && !segment.deliversNow
+    if range.lowerBound == core.position, !waits || core.acknowledged >= range.upperBound,
+      !hasHeld(stream, after: core.position)
+    {
+      passThrough(stream, range, to: range.upperBound, segment, payload, &result, body)
+      if isInline { keepHistory(stream, range, payload) }
+      return
+    }
+    var limit = waits ? core.acknowledged : .max
+    if !makeRoom(stream, segment, payload.byteCount, &result, body) {
+      // What is next in order goes through in any case; the rest is refused.
+      let position = streams[stream].position
+      guard range.lowerBound <= position, position < range.upperBound else {
+        result.isRefused = true
+        return
+      }
+      let next = nextHeld(stream, after: position) ?? .max
+      let end = min(range.upperBound, next)
+      if end > position { passThrough(stream, range, to: end, segment, payload, &result, body) }
+      if end < range.upperBound { result.isRefused = true }
+      limit = .max
+    } else {
+      hold(stream, range, segment, payload, &result)
+    }
+    deliver(
+      stream, segment.direction, upTo: limit, gapsUpTo: streams[stream].acknowledged, segment.time,
+      &result, body)
+    if streams[stream].position < range.upperBound { result.isHeld = !result.isRefused }
+  }
+
+  private func nextHeld(_ stream: Int, after position: Int64) -> Int64? {
+    guard streams[stream].hold != StreamCore.noHold else { return nil }
+    return holds[Int(streams[stream].hold)].piece(after: position)?.position
+  }
+
+  private func hasHeld(_ stream: Int, after position: Int64) -> Bool {
+    nextHeld(stream, after: position) != nil
+  }
+
+  /// Delivers a segment as it lies in the packet, from the stream's position to `end`.
+  private mutating func passThrough(
+    _ stream: Int, _ range: Range<Int64>, to end: Int64, _ segment: StreamSegment,
+    _ payload: RawSpan, _ result: inout ReassemblyResult, _ body: (borrowing StreamChunk) -> Void
+  ) {
+    let position = streams[stream].position
+    let end = streams[stream].clip(end, depth: settings.depthBytes)
+    counters.passedThrough &+= 1
+    if end > position {
+      let from = Int(position &- range.lowerBound)
+      let to = Int(end &- range.lowerBound)
+      let isEnd = streams[stream].advance(to: end)
+      let gap = streams[stream].takeGap()
+      counters.deliveredBytes &+= UInt64(to &- from)
+      body(
+        StreamChunk(
+          bytes: payload.extracting(from..<to), direction: segment.direction,
+          offset: UInt64(position), gapBefore: gap, isEnd: isEnd, time: segment.time))
+    }
+    noteDepth(stream, &result)
+  }
+
+  private mutating func keepHistory(_ stream: Int, _ range: Range<Int64>, _ payload: RawSpan) {
+    guard settings.historyBytesMax > 0, !streams[stream].isEnded,
+      heldBytes &+ payload.byteCount <= settings.memcapBytes
+    else {
+      streams[stream].historyStart = streams[stream].position
+      return
+    }
+    _ = insert(
+      stream, range, floor: max(range.lowerBound, streams[stream].historyStart), payload, nil)
+    trimHistory(stream)
+  }
+
+  private mutating func hold(
+    _ stream: Int, _ range: Range<Int64>, _ segment: StreamSegment, _ payload: RawSpan,
+    _ result: inout ReassemblyResult
+  ) {
+    let isInline = settings.delivery == .inline
+    let floor = isInline ? streams[stream].historyStart : streams[stream].position
+    let overlap = insert(stream, range, floor: floor, payload, isInline ? nil : segment.policy)
+    counters.segmentsHeld &+= 1
+    if overlap.isOverlap { counters.overlaps &+= 1 }
+    if overlap.isDifferent {
+      counters.overlapsDifferent &+= 1
+      result.isConflicting = true
+      result.events.insert(.reassemblyOverlapDifferentData)
+    }
+  }
+
+  private mutating func insert(
+    _ stream: Int, _ range: Range<Int64>, floor: Int64, _ payload: RawSpan, _ policy: OverlapPolicy?
+  ) -> HeldStream.Overlap {
+    let hold = holdIndex(stream)
+    let before = holds[hold].arena.count
+    let ceiling = streams[stream].clip(.max, depth: settings.depthBytes)
+    let overlap = holds[hold].insert(
+      range, floor: floor, ceiling: ceiling, payload: payload, policy: policy, scratch: &scratch)
+    noteHeld(holds[hold].arena.count &- before)
+    return overlap
+  }
+
+  /// Keeps the limits; where one is hit, waiting ends for what is contiguous.
+  /// - Returns: whether the segment may be held.
+  private mutating func makeRoom(
+    _ stream: Int, _ segment: StreamSegment, _ count: Int, _ result: inout ReassemblyResult,
+    _ body: (borrowing StreamChunk) -> Void
+  ) -> Bool {
+    if fits(stream, count) { return true }
+    noteLimit(stream, count, &result)
+    deliver(
+      stream, segment.direction, upTo: .max, gapsUpTo: streams[stream].acknowledged, segment.time,
+      &result, body)
+    forgetHistory(stream)
+    return fits(stream, count)
+  }
+
+  private func fits(_ stream: Int, _ count: Int) -> Bool {
+    heldBytes &+ count <= settings.memcapBytes && !isStreamFull(stream, count)
+  }
+
+  private func isStreamFull(_ stream: Int, _ count: Int) -> Bool {
+    let core = streams[stream]
+    guard core.hold != StreamCore.noHold else { return count > settings.streamHeldBytesMax }
+    return holds[Int(core.hold)].liveBytes &+ count > settings.streamHeldBytesMax
+      || holds[Int(core.hold)].pieceCount >= settings.streamHeldSegmentsMax
+  }
+
+  private mutating func noteLimit(_ stream: Int, _ count: Int, _ result: inout ReassemblyResult) {
+    if isStreamFull(stream, count) {
+      counters.streamLimitHits &+= 1
+      result.events.insert(.reassemblyInsertLimit)
+    } else {
+      counters.memcapHits &+= 1
+      result.events.insert(.reassemblyInsertMemcap)
+    }
+  }
+
+  private mutating func noteBeforeBase(_ result: inout ReassemblyResult) {
+    counters.segmentsBeforeBase &+= 1
+    result.events.insert(.reassemblySegmentBeforeBaseSequence)
+  }
+}
+
+// MARK: - Acknowledgements and delivery
+
+extension StreamReassembler {
+  private mutating func acknowledge(
+    _ stream: Int, _ acknowledgement: UInt32, _ segment: StreamSegment,
+    _ result: inout ReassemblyResult, _ body: (borrowing StreamChunk) -> Void
+  ) {
+    let position = streams[stream].position(of: acknowledgement)
+    guard position > streams[stream].acknowledged else { return }
+    streams[stream].acknowledged = position
+    streams[stream].acknowledgedSequence = acknowledgement
+    guard streams[stream].hold != StreamCore.noHold else { return }
+    let isInline = settings.delivery == .inline
+    deliver(
+      stream, segment.direction.opposite, upTo: isInline ? .max : position, gapsUpTo: position,
+      segment.time, &result, body)
+    if isInline { forgetAcknowledged(stream) }
+  }
+
+  /// Delivers held bytes up to `limit`, across holes that end no later than `gapLimit`.
+  private mutating func deliver(
+    _ stream: Int, _ direction: Direction, upTo limit: Int64, gapsUpTo gapLimit: Int64,
+    _ time: Timestamp, _ result: inout ReassemblyResult, _ body: (borrowing StreamChunk) -> Void
+  ) {
+    guard streams[stream].hold != StreamCore.noHold else { return }
+    let hold = Int(streams[stream].hold)
+    let ceiling = streams[stream].clip(limit, depth: settings.depthBytes)
+    while !streams[stream].isEnded {
+      let position = streams[stream].position
+      guard let piece = holds[hold].piece(after: position), position < ceiling else { break }
+      if piece.position > position {
+        guard piece.position <= gapLimit, piece.position < ceiling else { break }
+        skipGap(stream, to: piece.position, &result)
+        continue
+      }
+      let end = min(piece.end, ceiling)
+      let count = Int(end &- position)
+      let from = piece.arenaOffset &+ Int(position &- piece.position)
+      let isEnd = streams[stream].advance(to: end)
+      let gap = streams[stream].takeGap()
+      counters.deliveredBytes &+= UInt64(count)
+      let arena = holds[hold].arena
+      body(
+        StreamChunk(
+          bytes: arena.rawSpan.extracting(from..<(from &+ count)),
+          direction: direction, offset: UInt64(position), gapBefore: gap, isEnd: isEnd, time: time))
+    }
+    noteDepth(stream, &result)
+    if settings.delivery == .inline { trimHistory(stream) } else { forgetHistory(stream) }
+    endIfComplete(stream, direction, time, body)
+  }
+
+  private mutating func skipGap(_ stream: Int, to position: Int64, _ result: inout ReassemblyResult) {
+    let missing = UInt64(position &- streams[stream].position)
+    streams[stream].pendingGap &+= missing
+    _ = streams[stream].advance(to: position)
+    counters.gaps &+= 1
+    counters.gapBytes &+= missing
+    result.events.insert(.reassemblySequenceGap)
+  }
+
+  private mutating func noteDepth(_ stream: Int, _ result: inout ReassemblyResult) {
+    guard settings.depthBytes > 0, !streams[stream].isDepthReached,
+      streams[stream].position >= Int64(clamping: settings.depthBytes)
+    else { return }
+    streams[stream].isDepthReached = true
+    counters.streamsAtDepth &+= 1
+    result.events.insert(.reassemblyDepthReached)
+    result.isDepthReached = true
+    releaseHold(stream)
+  }
+
+  private mutating func endIfComplete(
+    _ stream: Int, _ direction: Direction, _ time: Timestamp,
+    _ body: (borrowing StreamChunk) -> Void
+  ) {
+    let core = streams[stream]
+    guard core.hasFin, !core.isEnded else { return }
+    if core.position >= core.finPosition || core.isDepthReached {
+      emitEnd(stream, direction, time, body)
+    }
+  }
+
+  private mutating func emitEnd(
+    _ stream: Int, _ direction: Direction, _ time: Timestamp,
+    _ body: (borrowing StreamChunk) -> Void
+  ) {
+    streams[stream].isEnded = true
+    let gap = streams[stream].takeGap()
+    body(
+      StreamChunk(
+        bytes: RawSpan(), direction: direction,
+        offset: UInt64(max(0, streams[stream].position)), gapBefore: gap, isEnd: true, time: time))
+  }
+}
+
+// MARK: - Held bytes
+
+extension StreamReassembler {
+  private mutating func holdIndex(_ stream: Int) -> Int {
+    if streams[stream].hold != StreamCore.noHold { return Int(streams[stream].hold) }
+    let index: UInt32
+    if let free = freeHolds.popLast() {
+      index = free
+    } else {
+      index = UInt32(holds.count)
+      holds.append(HeldStream())
+    }
+    streams[stream].hold = index
+    return Int(index)
+  }
+
+  private mutating func releaseHold(_ stream: Int) {
+    guard streams[stream].hold != StreamCore.noHold else { return }
+    let hold = Int(streams[stream].hold)
+    let before = holds[hold].arena.count
+    holds[hold].clear()
+    noteHeld(0 &- before)
+    freeHolds.append(streams[stream].hold)
+    streams[stream].hold = StreamCore.noHold
+    streams[stream].historyStart = streams[stream].position
+  }
+
+  private mutating func discard(_ stream: Int, before position: Int64) {
+    streams[stream].historyStart = max(streams[stream].historyStart, position)
+    guard streams[stream].hold != StreamCore.noHold else { return }
+    let hold = Int(streams[stream].hold)
+    let before = holds[hold].arena.count
+    holds[hold].discard(before: position, spare: &spare)
+    noteHeld(holds[hold].arena.count &- before)
+    if holds[hold].isEmpty { releaseHold(stream) }
+  }
+
+  /// Delivered bytes are of no more use (or there is no room for them).
+  private mutating func forgetHistory(_ stream: Int) {
+    discard(stream, before: streams[stream].position)
+  }
+
+  /// Delivered and acknowledged: nobody can replace them now.
+  private mutating func forgetAcknowledged(_ stream: Int) {
+    let core = streams[stream]
+    discard(stream, before: min(core.position, core.acknowledged))
+  }
+
+  private mutating func trimHistory(_ stream: Int) {
+    let core = streams[stream]
+    let kept = core.position &- core.historyStart
+    guard kept > Int64(settings.historyBytesMax) else { return }
+    counters.historyTrims &+= 1
+    // Half at once, so that trimming is not paid for with each segment.
+    discard(stream, before: core.position &- Int64(settings.historyBytesMax / 2))
+  }
+
+  private mutating func noteHeld(_ change: Int) {
+    heldBytes &+= change
+    counters.heldBytes = UInt64(clamping: heldBytes)
+    counters.heldBytesMax = max(counters.heldBytesMax, counters.heldBytes)
+  }
+}
