@@ -19,10 +19,12 @@ BUFFERS = set("""
     http.uri http.uri.raw http.method http.request_body http.response_body http.host http.header_names http.header
     http.user_agent http.stat_code http.content_type http.cookie http.content_len http.accept http.start http.referer
     http.connection http.request_line http.location http.server http.protocol file.data dns.query tls.sni
-    tls.cert_subject tls.cert_issuer tls.cert_serial tls.certs tls.version ja3.hash ja3s.hash base64_data
+    tls.cert_subject tls.cert_issuer tls.cert_serial tls.certs ja3.hash ja3s.hash base64_data
     """.split())
 CONTENT_MODIFIERS = set("nocase depth offset distance within startswith endswith fast_pattern".split())
-PAYLOAD = set("content pcre bsize dsize urilen isdataat byte_test byte_jump byte_extract base64_decode dotprefix".split())
+PAYLOAD = set("""
+    content pcre bsize dsize urilen isdataat byte_test byte_jump byte_extract base64_decode dotprefix tls.version
+    """.split())
 STATE = set("flow flowbits xbits threshold detection_filter flags itype icode icmp_id".split())
 META = set("msg metadata reference classtype sid rev priority target".split())
 KEYWORDS = BUFFERS | CONTENT_MODIFIERS | PAYLOAD | STATE | META
@@ -36,6 +38,9 @@ METADATA = {
     "signature_severity": r"Critical|Major|Minor|Informational",
     "mitre_technique_id": r"T\d{4}(?:\.\d{3})?",
 }
+
+# A rule without any content must have one of these: each is cheap and rules out nearly all traffic.
+SELF_SELECTING = ("bsize", "dsize", "flags", "itype", "tls.version")
 
 # Kind of test -> keys it must have, keys it may have. Every kind may have COMMON_KEYS.
 COMMON_KEYS = {"client", "server", "repeat"}
@@ -262,9 +267,7 @@ def check_metadata(rule, _):
 
 def check_fast_pattern(rule, _):
     """Some positive content of four bytes or more, and if one is marked, it is such a one."""
-    if rule.protocol in ("icmp", "ip") or rule.all("flags") or rule.all("dsize"):
-        return
-    if "isset" in "".join(rule.all("flowbits")) and not rule.all("content"):
+    if not rule.all("content") and any(rule.all(keyword) for keyword in SELF_SELECTING):
         return
     longest, marked, current = 0, 0, None
     for name, value in rule.options:
