@@ -1,11 +1,161 @@
 import Traffic
 
 /// Reads both directions of an HTTP/0.9 to 1.1 connection into exchanges.
+///
+/// - Source: RFC 9112; RFC 9110 sections 9.3.6 (CONNECT) and 7.8 (Upgrade); libhtp's leniency as in
+///   Suricata 8.
+/// - Limits: `HTTPSettings`. A line or field beyond its limit ends the parsing of its direction with
+///   an event; fields beyond their number are passed over; of more than `transactionCountMax`
+///   unanswered requests the oldest is completed without its response.
+/// - Invariant: the result does not depend on how a direction is cut into chunks, only on the order
+///   in which messages of the two directions come.
 public final class HTTPParser: AppLayerParser {
   let settings: HTTPSettings
+  var request = HTTPRequestSide()
+  var response = HTTPResponseSide()
+  /// The exchange whose request is being read.
+  var requestTransaction: HTTPTransaction?
+  /// The exchange whose response is being read.
+  var responseTransaction: HTTPTransaction?
+  /// Requests without a response, oldest first; `awaitingStart` of them are done.
+  private var awaiting: [HTTPTransaction] = []
+  private var awaitingStart = 0
+  /// Responses that are still to come for exchanges given up for the limit.
+  private var orphanCount = 0
+  private var nextID: UInt64 = 0
+  private var bombCount = 0
+  /// Exchanges that were given up because too many were unanswered.
+  public private(set) var overflowCount: UInt64 = 0
 
   public init(settings: HTTPSettings) {
     self.settings = settings
     super.init(appProtocol: .http)
+  }
+
+  override public func consume(_ chunk: borrowing StreamChunk) {
+    guard successor == nil else {
+      holdForSuccessor(chunk.bytes, chunk.direction)
+      return
+    }
+    switch chunk.direction {
+    case .toServer:
+      if !hasFailed.toServer { consumeRequest(chunk) }
+    case .toClient:
+      if !hasFailed.toClient { consumeResponse(chunk) }
+    }
+  }
+
+  override public func finish(at time: Timestamp) {
+    endRequest(time)
+    endResponse(time)
+    for transaction in transactions {
+      guard let exchange = transaction as? HTTPTransaction else { continue }
+      exchange.finishRequest(isCut: true)
+      exchange.finishResponse(isCut: true)
+    }
+    awaiting = []
+    awaitingStart = 0
+  }
+
+  // MARK: Exchanges
+
+  func newTransaction(_ time: Timestamp) -> HTTPTransaction {
+    let transaction = HTTPTransaction(id: nextID, settings: settings, start: time)
+    nextID &+= 1
+    transactions.append(transaction)
+    return transaction
+  }
+
+  func beginRequest(_ time: Timestamp) -> HTTPTransaction {
+    let transaction = newTransaction(time)
+    transaction.advance(.toServer, to: HTTPProgress.line)
+    requestTransaction = transaction
+    awaiting.append(transaction)
+    if awaiting.count - awaitingStart > max(1, settings.transactionCountMax) {
+      let oldest = awaiting[awaitingStart]
+      if oldest === responseTransaction {
+        responseTransaction = nil
+      } else {
+        orphanCount += 1
+      }
+      overflowCount &+= 1
+      oldest.finishResponse(isCut: true)
+      dropAwaiting()
+    }
+    return transaction
+  }
+
+  /// The exchange that the next response belongs to.
+  func beginResponse(_ time: Timestamp) -> HTTPTransaction {
+    let transaction: HTTPTransaction
+    if orphanCount > 0 {
+      orphanCount -= 1
+      transaction = unmatched(time)
+    } else if awaitingStart < awaiting.count {
+      transaction = awaiting[awaitingStart]
+    } else {
+      transaction = unmatched(time)
+      transaction.raise(.unmatchedResponse)
+    }
+    transaction.advance(.toClient, to: HTTPProgress.line)
+    responseTransaction = transaction
+    return transaction
+  }
+
+  private func unmatched(_ time: Timestamp) -> HTTPTransaction {
+    let transaction = newTransaction(time)
+    transaction.isUnmatched = true
+    // The name that Suricata gives to what it did not see.
+    let name = Array("/libhtp::request_uri_not_seen".utf8)
+    transaction.requestLine.bytes = name
+    transaction.requestLine.target = 0..<name.count
+    transaction.target.path = name
+    transaction.target.normalized = name
+    transaction.finishRequest()
+    return transaction
+  }
+
+  func endResponseTransaction(isCut: Bool = false) {
+    guard let transaction = responseTransaction else { return }
+    if transaction.responseDecoder.isBomb {
+      bombCount += 1
+      if bombCount == settings.compressionBombCount { transaction.raise(.compressionBombLimit) }
+    }
+    transaction.finishResponse(isCut: isCut)
+    responseTransaction = nil
+    if awaitingStart < awaiting.count, awaiting[awaitingStart] === transaction { dropAwaiting() }
+  }
+
+  private func dropAwaiting() {
+    awaitingStart += 1
+    if awaitingStart > 64, awaitingStart * 2 > awaiting.count {
+      awaiting.removeFirst(awaitingStart)
+      awaitingStart = 0
+    }
+  }
+
+  var decompresses: Bool { bombCount < max(1, settings.compressionBombCount) }
+
+  /// The exchange whose response comes next, without beginning it.
+  var expectedTransaction: HTTPTransaction? {
+    responseTransaction ?? (awaitingStart < awaiting.count ? awaiting[awaitingStart] : nil)
+  }
+
+  // MARK: Change of protocol
+
+  /// Bytes behind a change of protocol, by direction; the flow feeds them to the next parser.
+  private(set) var heldForSuccessor: (toServer: [UInt8], toClient: [UInt8]) = ([], [])
+
+  func change(to next: ProtocolChange) {
+    successor = next
+    if let transaction = requestTransaction { transaction.finishRequest() }
+    requestTransaction = nil
+  }
+
+  func holdForSuccessor(_ bytes: RawSpan, _ direction: Direction) {
+    switch direction {
+    case .toServer: heldForSuccessor.toServer.append(bytes)
+    case .toClient: heldForSuccessor.toClient.append(bytes)
+    }
   }
 }

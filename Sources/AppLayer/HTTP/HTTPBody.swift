@@ -1,0 +1,65 @@
+import Traffic
+
+/// The content of a body or file as it comes: the tail that is still of use.
+///
+/// - Limits: nothing is added after `limitBytes` (nil: no limit). What has been inspected is let go
+///   but for the last `windowBytes`, in strides, so that trimming costs O(1) an octet.
+/// - Invariant: `start <= inspected <= end`.
+struct HTTPBody {
+  private(set) var bytes: [UInt8] = []
+  /// Position of `bytes[0]` in the whole content.
+  private(set) var start: UInt64 = 0
+  private var inspected: UInt64 = 0
+  /// Octets seen, those beyond the limit or lost included.
+  private(set) var seenCount: UInt64 = 0
+  private(set) var isComplete = false
+  private(set) var hasGap = false
+  private(set) var isCut = false
+
+  /// Where the kept content ends.
+  var end: UInt64 { start &+ UInt64(bytes.count) }
+  var hasContent: Bool { end > 0 }
+
+  mutating func append(_ span: RawSpan, limitBytes: UInt64?) {
+    seenCount &+= UInt64(span.byteCount)
+    guard !isCut else { return }
+    var count = span.byteCount
+    if let limitBytes {
+      let room = limitBytes > end ? limitBytes - end : 0
+      if UInt64(count) > room {
+        count = Int(room)
+        isCut = true
+      }
+    }
+    if count > 0 { bytes.append(span.extracting(0..<count)) }
+  }
+
+  /// `count` octets were lost on the way: what follows cannot be matched together with what was before.
+  mutating func appendGap(_ count: UInt64) {
+    seenCount &+= count
+    hasGap = true
+    guard !isCut else { return }
+    start = end &+ count
+    inspected = start
+    bytes.removeAll(keepingCapacity: true)
+  }
+
+  mutating func complete() { isComplete = true }
+
+  mutating func markInspected(windowBytes: Int) {
+    inspected = end
+    if bytes.count > max(1, windowBytes) &* 2 {
+      let dropped = bytes.count - windowBytes
+      bytes.removeFirst(dropped)
+      start &+= UInt64(dropped)
+    }
+  }
+
+  /// What is kept; nil while there is nothing and more may come.
+  var view: BufferView? {
+    guard hasContent else { return nil }
+    return BufferView(
+      bytes, offset: start, newCount: Int(truncatingIfNeeded: end &- inspected),
+      isComplete: isComplete || isCut)
+  }
+}

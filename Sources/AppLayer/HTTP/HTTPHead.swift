@@ -1,0 +1,131 @@
+/// Fields that the parser or a buffer asks for by name.
+enum HTTPKnownField: UInt8, CaseIterable {
+  case other, host, userAgent, referer, cookie, setCookie, accept, acceptEncoding, acceptLanguage
+  case connection, contentType, contentLength, location, server, transferEncoding, contentEncoding
+  case upgrade, expect, authorization, contentDisposition, contentRange
+
+  private static let names: [(StaticString, HTTPKnownField)] = [
+    ("host", .host), ("user-agent", .userAgent), ("referer", .referer), ("cookie", .cookie),
+    ("set-cookie", .setCookie), ("accept", .accept), ("accept-encoding", .acceptEncoding),
+    ("accept-language", .acceptLanguage), ("connection", .connection),
+    ("content-type", .contentType), ("content-length", .contentLength), ("location", .location),
+    ("server", .server), ("transfer-encoding", .transferEncoding),
+    ("content-encoding", .contentEncoding), ("upgrade", .upgrade), ("expect", .expect),
+    ("authorization", .authorization), ("content-disposition", .contentDisposition),
+    ("content-range", .contentRange),
+  ]
+
+  /// NULs in a name are passed over, as some peers do.
+  init(_ bytes: [UInt8], _ range: Range<Int>) {
+    self = .other
+    guard let first = range.first(where: { bytes[$0] != 0 }) else { return }
+    let initial = HTTPText.lower(bytes[first])
+    for (name, field) in Self.names {
+      let matches = name.withUTF8Buffer { (unsafe $0[0]) == initial }
+      if matches, HTTPText.equalsIgnoringNUL(bytes, range, name) {
+        self = field
+        return
+      }
+    }
+  }
+}
+
+/// One field of a head: places in `HTTPHead.text`.
+struct HTTPField {
+  var name: Range<Int>
+  var value: Range<Int>
+  var known: HTTPKnownField
+  /// Stood more than once; the values are joined.
+  var isRepeated = false
+
+  var whole: Range<Int> { name.lowerBound..<value.upperBound }
+}
+
+/// The fields of a message, as sent and as read.
+///
+/// `text` is every field as "Name: value\r\n" in order of first appearance, repeated ones joined by
+/// ", ": what rules see as `http.header`. All field ranges lie in it.
+struct HTTPHead {
+  /// As sent: from behind the first line to the blank line, then the trailer likewise.
+  var raw: [UInt8] = []
+  private(set) var text: [UInt8] = []
+  private(set) var fields: [HTTPField] = []
+  /// Repetitions taken up so far; those beyond 64 are passed over.
+  private var repetitionCount = 0
+
+  private static let repetitionCountMax = 64
+
+  enum Outcome {
+    case new
+    /// Joined to one that stood before; `isFirst` for the second of its name.
+    case repeated(isFirst: Bool)
+    /// Another Content-Length: the first stays.
+    case contentLengthAgain(differs: Bool, isFirst: Bool)
+    case ignored
+  }
+
+  func field(_ known: HTTPKnownField) -> HTTPField? { fields.first { $0.known == known } }
+
+  /// Adds a field that the reader found at `name` and `value` of `bytes`.
+  mutating func add(
+    _ bytes: [UInt8], name: Range<Int>, value valueBytes: [UInt8], value: Range<Int>
+  ) -> Outcome {
+    if let index = indexOfField(named: bytes, name) {
+      return join(index, valueBytes, value)
+    }
+    let nameStart = text.count
+    text.append(contentsOf: bytes[name])
+    let nameEnd = text.count
+    text.append(HTTPText.colon)
+    text.append(HTTPText.space)
+    let valueStart = text.count
+    text.append(contentsOf: valueBytes[value])
+    let valueEnd = text.count
+    text.append(HTTPText.cr)
+    text.append(HTTPText.lf)
+    fields.append(
+      HTTPField(
+        name: nameStart..<nameEnd, value: valueStart..<valueEnd,
+        known: HTTPKnownField(bytes, name)))
+    return .new
+  }
+
+  private mutating func join(_ index: Int, _ bytes: [UInt8], _ value: Range<Int>) -> Outcome {
+    let isFirst = !fields[index].isRepeated
+    if !isFirst {
+      guard repetitionCount < Self.repetitionCountMax else { return .ignored }
+      repetitionCount += 1
+    }
+    fields[index].isRepeated = true
+    if fields[index].known == .contentLength {
+      let before = HTTPText.contentLength(text, fields[index].value)
+      let now = HTTPText.contentLength(bytes, value)
+      return .contentLengthAgain(differs: before == nil || before != now, isFirst: isFirst)
+    }
+    var addition: [UInt8] = [44, 32]
+    addition.append(contentsOf: bytes[value])
+    text.insert(contentsOf: addition, at: fields[index].value.upperBound)
+    fields[index].value = fields[index].value.lowerBound..<fields[index].value.upperBound + addition.count
+    for later in (index + 1)..<fields.count { fields[later].shift(by: addition.count) }
+    return .repeated(isFirst: isFirst)
+  }
+
+  private func indexOfField(named bytes: [UInt8], _ name: Range<Int>) -> Int? {
+    fields.firstIndex { field in
+      guard field.name.count == name.count else { return false }
+      return zip(field.name, name).allSatisfy {
+        HTTPText.lower(text[$0]) == HTTPText.lower(bytes[$1])
+      }
+    }
+  }
+
+  /// Forgets all fields (an interim response gives way to the next).
+  mutating func removeAll() { self = HTTPHead() }
+}
+
+extension HTTPField {
+  fileprivate mutating func shift(by count: Int) {
+    name = name.lowerBound + count..<name.upperBound + count
+    value = value.lowerBound + count..<value.upperBound + count
+  }
+}

@@ -1,0 +1,199 @@
+import Traffic
+
+/// A request target split into its parts and normalised as servers resolve it.
+///
+/// - Source: RFC 3986 section 3; where Suricata 8 splits more loosely, as it does (anything before
+///   the first colon is a scheme unless the target begins with a slash).
+struct HTTPTarget {
+  var hostname: [UInt8]?
+  /// The text of the port was there; `port` is nil where it is no number in 1…65535.
+  var hasPort = false
+  var port: Int?
+  var path: [UInt8]?
+  var query: [UInt8]?
+  var fragment: [UInt8]?
+  var isHostInvalid = false
+  var isDoubleEncoded = false
+
+  /// `path?query#fragment` normalised: what rules see as `http.uri`; nil where all are missing.
+  var normalized: [UInt8]?
+
+  init() {}
+
+  init(_ line: [UInt8], _ range: Range<Int>, isAuthority: Bool, settings: HTTPSettings) {
+    if isAuthority {
+      if let host = HTTPHost(line, range) {
+        hostname = host.name
+        port = host.port
+        isHostInvalid = !host.isValid
+      }
+    } else {
+      split(line, range, HTTPDecoding(settings))
+    }
+    compose(HTTPDecoding(settings), settings)
+    if let hostname, !HTTPHost.isValidName(hostname, 0..<hostname.count) { isHostInvalid = true }
+  }
+
+  private mutating func split(_ line: [UInt8], _ range: Range<Int>, _ decoding: HTTPDecoding) {
+    var i = range.lowerBound
+    let end = range.upperBound
+    if i < end, line[i] != UInt8(ascii: "/"),
+      let colon = HTTPText.firstIndex(of: HTTPText.colon, in: line, range)
+    {
+      i = splitAuthority(line, colon + 1..<end, decoding)
+    }
+    let pathStart = i
+    while i < end, line[i] != UInt8(ascii: "?"), line[i] != UInt8(ascii: "#") { i += 1 }
+    if i > pathStart { path = decoding.normalizedPath(line, pathStart..<i) }
+    if i < end, line[i] == UInt8(ascii: "?") {
+      let queryEnd = HTTPText.firstIndex(of: UInt8(ascii: "#"), in: line, i + 1..<end) ?? end
+      query = Array(line[i + 1..<queryEnd])
+      i = queryEnd
+    }
+    if i < end { fragment = decoding.decoded(line, i + 1..<end) }
+  }
+
+  /// Takes `//user:password@host:port` off `range`.
+  ///
+  /// - Returns: where the path begins.
+  private mutating func splitAuthority(
+    _ line: [UInt8], _ range: Range<Int>, _ decoding: HTTPDecoding
+  ) -> Int {
+    var i = range.lowerBound
+    let end = range.upperBound
+    let slash = UInt8(ascii: "/")
+    if end - i > 2, line[i] == slash, line[i + 1] == slash, line[i + 2] != slash,
+      let at = HTTPText.firstIndex(of: UInt8(ascii: "@"), in: line, i + 2..<end)
+    {
+      i = at + 1
+    }
+    guard let host = HTTPHost.nameRange(line, i..<end) else { return i }
+    var name = decoding.decoded(line, host.name).map(HTTPText.lower)
+    while name.last == UInt8(ascii: ".") { name.removeLast() }
+    hostname = name
+    i = host.end
+    if let found = HTTPHost.portRange(line, i..<end) {
+      hasPort = true
+      port = HTTPText.port(line, found.port)
+      if port == nil { isHostInvalid = true }
+      i = found.end
+    }
+    return i
+  }
+
+  private mutating func compose(_ decoding: HTTPDecoding, _ settings: HTTPSettings) {
+    guard path != nil || query != nil || fragment != nil else { return }
+    var out: [UInt8] = []
+    if let path {
+      let again = settings.doubleDecodePath ? decoding.decoded(path, 0..<path.count) : path
+      if again.count < path.count { isDoubleEncoded = true }
+      out = again
+    }
+    if let query {
+      var once = decoding.decoded(query, 0..<query.count)
+      if settings.doubleDecodeQuery {
+        let twice = decoding.decoded(once, 0..<once.count)
+        if twice.count < once.count { isDoubleEncoded = true }
+        once = twice
+      }
+      out.append(UInt8(ascii: "?"))
+      out.append(contentsOf: once)
+    }
+    if let fragment {
+      out.append(UInt8(ascii: "#"))
+      out.append(contentsOf: fragment)
+    }
+    normalized = out.isEmpty ? nil : out
+  }
+}
+
+/// Host and port as the Host field, an absolute target or CONNECT give them.
+struct HTTPHost {
+  /// Lower case.
+  var name: [UInt8]
+  var hasPort = false
+  var port: Int?
+  var isValid: Bool
+
+  /// - Returns: nil where there is no name at all.
+  init?(_ bytes: [UInt8], _ range: Range<Int>) {
+    guard let host = Self.nameRange(bytes, range) else { return nil }
+    name = bytes[host.name].map(HTTPText.lower)
+    isValid = Self.isValidName(bytes, host.name)
+    let rest = host.end..<range.upperBound
+    if let found = Self.portRange(bytes, rest) {
+      hasPort = true
+      port = HTTPText.port(bytes, found.port)
+      if port == nil { isValid = false }
+    } else if !rest.isEmpty {
+      isValid = false
+    }
+  }
+
+  static func nameRange(_ bytes: [UInt8], _ range: Range<Int>) -> (name: Range<Int>, end: Int)? {
+    var i = range.lowerBound
+    let end = range.upperBound
+    let slash = UInt8(ascii: "/")
+    if end - i >= 2, bytes[i] == slash, bytes[i + 1] == slash { i += 2 }
+    if i < end, bytes[i] == slash { return nil }
+    while i < end, bytes[i] == HTTPText.space { i += 1 }
+    let start = i
+    if i < end, bytes[i] == UInt8(ascii: "[") {
+      i += 1
+      while i < end, !"/?#]".utf8.contains(bytes[i]) { i += 1 }
+      if i > start + 1 {
+        if i < end, bytes[i] == UInt8(ascii: "]") { i += 1 }
+        return (start..<i, i)
+      }
+      i = start
+    }
+    while i < end, !"/?#:".utf8.contains(bytes[i]) { i += 1 }
+    guard i > start else { return nil }
+    var nameEnd = i
+    while nameEnd > start, bytes[nameEnd - 1] == HTTPText.space { nameEnd -= 1 }
+    return (start..<nameEnd, i)
+  }
+
+  static func portRange(_ bytes: [UInt8], _ range: Range<Int>) -> (port: Range<Int>, end: Int)? {
+    guard let first = range.first, bytes[first] == HTTPText.colon else { return nil }
+    var i = first + 1
+    let end = range.upperBound
+    while i < end, bytes[i] == HTTPText.space { i += 1 }
+    let start = i
+    while i < end, !"/?#".utf8.contains(bytes[i]) { i += 1 }
+    guard i > start else { return nil }
+    var portEnd = start
+    while portEnd < i, bytes[portEnd] != HTTPText.space { portEnd += 1 }
+    return portEnd > start ? (start..<portEnd, i) : nil
+  }
+
+  /// Labels of letters, digits, hyphens and underscores, or an IPv6 literal in brackets.
+  static func isValidName(_ bytes: [UInt8], _ range: Range<Int>) -> Bool {
+    guard let first = range.first, range.count <= 255 else { return false }
+    if bytes[first] == UInt8(ascii: "[") {
+      return bytes[range.upperBound - 1] == UInt8(ascii: "]")
+        && isIPv6(bytes, first + 1..<range.upperBound - 1)
+    }
+    var labelCount = 0
+    for i in range {
+      if bytes[i] == UInt8(ascii: ".") {
+        if labelCount == 0 { return false }
+        labelCount = 0
+        continue
+      }
+      let lower = HTTPText.lower(bytes[i])
+      let isLetter = lower >= 97 && lower <= 122
+      // Octets above ASCII are Latin letters to the validation this follows.
+      guard isLetter || HTTPText.isDigit(lower) || lower == 45 || lower == 95 || lower >= 0xc0
+      else { return false }
+      labelCount += 1
+      if labelCount > 63 { return false }
+    }
+    return true
+  }
+
+  private static func isIPv6(_ bytes: [UInt8], _ range: Range<Int>) -> Bool {
+    guard range.count >= 2, range.count <= 45 else { return false }
+    return IPAddress(String(decoding: bytes[range], as: UTF8.self)) != nil
+  }
+}
