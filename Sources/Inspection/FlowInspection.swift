@@ -1,0 +1,86 @@
+import AppLayer
+import Detection
+import Traffic
+
+/// What inspection keeps of one flow: its application layer, its detection state, and the tails of
+/// its streams. Made with the first packet that needs it, dropped with the flow.
+final class FlowInspection {
+  let detection = FlowDetection()
+  var appLayer: AppLayerFlow?
+  var toServer = StreamWindow()
+  var toClient = StreamWindow()
+  /// Flow-wide oddities of the application layer that were told already.
+  var reportedEventCount = 0
+  var hasAlerted = false
+  /// A packet was dropped in this direction and logged.
+  var isDropLogged: (toServer: Bool, toClient: Bool) = (false, false)
+  var exceptionPolicies: [ExceptionPolicyUse] = []
+  var hasGap: (toServer: Bool, toClient: Bool) = (false, false)
+  /// The parser gave up and the policy for that was applied.
+  var isErrorHandled = false
+  var decryption: DecryptionFacts?
+
+  subscript(direction: Direction) -> StreamWindow {
+    _read {
+      if direction == .toServer { yield toServer } else { yield toClient }
+    }
+    _modify {
+      if direction == .toServer { yield &toServer } else { yield &toClient }
+    }
+  }
+
+  /// Takes the next bytes of a stream.
+  func feed(_ chunk: borrowing StreamChunk) {
+    if chunk.gapBefore > 0 {
+      if chunk.direction == .toServer { hasGap.toServer = true } else { hasGap.toClient = true }
+    }
+    self[chunk.direction].append(chunk)
+    appLayer?.consume(chunk)
+  }
+
+  /// Takes a whole datagram.
+  func feedDatagram(_ chunk: borrowing StreamChunk) {
+    self[chunk.direction].hasNews = true
+    appLayer?.consumeDatagram(chunk)
+  }
+}
+
+/// The tail of one direction of a stream that rules on the raw stream look at.
+struct StreamWindow {
+  /// Octets that stay after inspection, so that matches may reach over chunks.
+  static let tailBytes = 2048
+
+  private(set) var bytes: [UInt8] = []
+  /// Where the bytes not yet inspected begin.
+  private(set) var newFrom = 0
+  /// Where `bytes` begins in the stream.
+  private(set) var offset: UInt64 = 0
+  private(set) var isEnd = false
+  /// Something came since the last inspection, if only the end.
+  var hasNews = false
+
+  /// Octets of the stream seen so far.
+  var streamEnd: UInt64 { offset &+ UInt64(bytes.count) }
+
+  mutating func append(_ chunk: borrowing StreamChunk) {
+    hasNews = true
+    if chunk.isEnd { isEnd = true }
+    if chunk.gapBefore > 0 {
+      // What follows a gap is not the continuation of what was before.
+      bytes.removeAll(keepingCapacity: true)
+      newFrom = 0
+      offset = chunk.offset
+    }
+    bytes.append(chunk.bytes)
+  }
+
+  mutating func markInspected() {
+    hasNews = false
+    if bytes.count > 2 * Self.tailBytes {
+      let surplus = bytes.count - Self.tailBytes
+      bytes.removeFirst(surplus)
+      offset &+= UInt64(surplus)
+    }
+    newFrom = bytes.count
+  }
+}

@@ -1,0 +1,57 @@
+import AppLayer
+import FlowTracking
+import PacketDecoding
+import RuleLanguage
+import StreamReassembly
+import Traffic
+
+/// How the path inspects; immutable, replaced whole on reload.
+public struct InspectionSettings: Sendable {
+  /// Verdicts take effect, on the traffic itself or, with captures, on the rest of a simulated flow.
+  public var isInline = false
+  /// The stream is inspected as it arrives, not when it is acknowledged (`stream.inline`).
+  public var inspectsOnArrival = false
+  public var decoder = DecoderSettings()
+  public var flows: FlowTableSettings
+  public var reassembly = ReassemblySettings()
+  public var defragmentation = DefragmenterSettings()
+  public var appLayer = AppLayerSettings()
+  public var exceptionPolicies = ExceptionPolicies()
+  /// Packets that break the TCP state machine are dropped when inline (`stream.drop-invalid`).
+  public var dropsInvalidSegments = true
+  /// Encrypted TLS is let go once the handshake is seen (`tls.encryption-handling: bypass`).
+  public var bypassesEncrypted = false
+  /// Which hosts reassemble how, first match wins; the last resort is `bsd`.
+  public var hostPolicies: [HostPolicy] = []
+  public var logs = LogSelection()
+
+  public init(flowSeed: UInt64) { flows = FlowTableSettings(seed: flowSeed) }
+}
+
+/// How hosts behind an address resolve overlaps (`host-os-policy`).
+public struct HostPolicy: Sendable {
+  public var addresses: AddressSet
+  public var stream: OverlapPolicy
+  public var fragments: FragmentPolicy
+
+  public init(addresses: AddressSet, stream: OverlapPolicy, fragments: FragmentPolicy) {
+    self.addresses = addresses
+    self.stream = stream
+    self.fragments = fragments
+  }
+}
+
+/// Which records are wanted, so that none is made for nothing.
+public struct LogSelection: Sendable {
+  public var anomalies = true
+  public var drops = true
+  /// Every dropped packet of a flow, not only the first in each direction (`drop.flows: all`).
+  public var dropsWholeFlows = false
+  public var flows = true
+  /// Protocols whose transactions are written.
+  public var transactions: Set<AppProtocol> = [.http, .tls, .dns, .mdns]
+  /// Alerts carry the bytes that were inspected.
+  public var payload = false
+
+  public init() {}
+}

@@ -1,0 +1,105 @@
+import Detection
+import FlowTracking
+import PacketDecoding
+import StreamReassembly
+import Traffic
+
+extension PacketPath {
+  /// Flows looked at for their timeout with each packet, so that none of them waits for long.
+  private static let expiryBatch = 64
+  /// Flows ended at once to make room in a full table.
+  private static let pruneBatch = 32
+
+  private struct EndedFlow {
+    var index: FlowIndex
+    var flow: Flow
+    var reason: FlowEndReason
+  }
+
+  mutating func expire(now: Timestamp) {
+    var ended: [EndedFlow] = []
+    flows.expire(now: now, limit: Self.expiryBatch) { index, flow, reason in
+      ended.append(EndedFlow(index: index, flow: copy flow, reason: reason))
+    }
+    for one in ended { endFlow(one.index, one.flow, reason: one.reason) }
+  }
+
+  /// Ends the flows nearest to their timeout; returns how many.
+  mutating func makeRoom() -> Int {
+    var ended: [EndedFlow] = []
+    flows.prune(limit: Self.pruneBatch) { index, flow, reason in
+      ended.append(EndedFlow(index: index, flow: copy flow, reason: reason))
+    }
+    for one in ended { endFlow(one.index, one.flow, reason: one.reason) }
+    return ended.count
+  }
+
+  /// The traffic is over: what flows still hold is inspected and written.
+  public mutating func finish() {
+    var ended: [EndedFlow] = []
+    flows.removeAll(reason: .shutdown) { index, flow, reason in
+      ended.append(EndedFlow(index: index, flow: copy flow, reason: reason))
+    }
+    for one in ended { endFlow(one.index, one.flow, reason: one.reason) }
+  }
+
+  /// Inspects what a flow still holds, writes its records and lets go of it. Its place in the table
+  /// has been freed already and not yet been given away.
+  mutating func endFlow(_ index: FlowIndex, _ flow: Flow, reason: FlowEndReason) {
+    defer {
+      reassembler.reset(flow: index.rawValue)
+      if inspections.indices.contains(index.index) { inspections[index.index] = nil }
+    }
+    let inspection = inspections.indices.contains(index.index) ? inspections[index.index] : nil
+    if let inspection { inspectRest(index, flow, inspection) }
+    var context = endContext(index, flow, inspection, .toServer)
+    context.flow?.reason = reason.eveName
+    guard settings.logs.flows else { return }
+    sink.emit(.flow, context, bytes: RawSpan())
+  }
+
+  private mutating func inspectRest(_ index: FlowIndex, _ flow: Flow, _ inspection: FlowInspection) {
+    reassembler.finish(flow: index.rawValue, time: flow.lastTime) { chunk in inspection.feed(chunk) }
+    inspection.appLayer?.finish(at: flow.lastTime)
+    if inspection.appLayer?.parser != nil {
+      inspection.toServer.hasNews = true
+      inspection.toClient.hasNews = true
+    }
+    guard flow.disposition == .inspect else { return }
+    for direction in Direction.allCases where !inspection.detection.isPassed {
+      let context = endContext(index, flow, inspection, direction)
+      let facts = facts(flow, direction, inspection)
+      stream.inspect(
+        inspection, direction: direction, packet: context.packet, bytes: RawSpan(), facts: facts)
+      _ = stream.decide(inspection, facts: facts, context: context, bytes: RawSpan())
+    }
+    let context = endContext(index, flow, inspection, .toServer)
+    stream.logTransactions(inspection, isEnd: true, context: context, bytes: RawSpan())
+  }
+
+  /// A packet that stands for the end of the flow: only its addresses mean something.
+  private func endContext(
+    _ index: FlowIndex, _ flow: Flow, _ inspection: FlowInspection?, _ direction: Direction
+  ) -> EventContext {
+    var packet = DecodedPacket()
+    let tuple = direction == .toServer ? flow.tuple : flow.tuple.reversed
+    packet.time = flow.lastTime
+    packet.ipVersion = flow.ipVersion
+    packet.ipProtocol = tuple.ipProtocol
+    packet.source = tuple.source
+    packet.destination = tuple.destination
+    packet.sourcePort = tuple.sourcePort
+    packet.destinationPort = tuple.destinationPort
+    packet.hasTransport = tuple.ipProtocol == IPProtocol.tcp || tuple.ipProtocol == IPProtocol.udp
+    packet.vlan0 = flow.vlan0
+    packet.vlan1 = flow.vlan1
+    packet.vlanCount = flow.vlanCount
+    var context = EventContext(time: flow.lastTime, packet: packet)
+    context.packetNumber = packetNumber
+    context.direction = direction
+    context.flow = record(flow, index, inspection)
+    context.appLayer = inspection?.appLayer
+    context.decryption = inspection?.decryption
+    return context
+  }
+}

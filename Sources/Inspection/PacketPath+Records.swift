@@ -1,0 +1,104 @@
+import AppLayer
+import Detection
+import FlowTracking
+import PacketDecoding
+import Traffic
+
+extension PacketPath {
+  /// What records of this packet share; made only where something is to be written.
+  func context(
+    _ packet: DecodedPacket, length: Int, _ lookup: FlowLookup? = nil, _ flow: FlowInspection? = nil
+  ) -> EventContext {
+    var context = EventContext(time: packet.time, packet: packet)
+    context.packetNumber = packetNumber
+    context.packetLength = length
+    if let lookup {
+      context.direction = lookup.direction
+      context.flow = record(flows[lookup.index], lookup.index, flow)
+      context.appLayer = flow?.appLayer
+      context.decryption = flow?.decryption
+    }
+    return context
+  }
+
+  func record(_ flow: Flow, _ index: FlowIndex, _ inspection: FlowInspection?) -> FlowRecord {
+    var record = FlowRecord(
+      id: flow.flowID, tuple: flow.tuple, start: flow.startTime, last: flow.lastTime)
+    record.ipVersion = flow.ipVersion
+    record.toServer.packets = flow.toServer.packetCount
+    record.toServer.bytes = flow.toServer.byteCount
+    record.toServer.tcpFlags = flow.toServer.tcpFlags
+    record.toClient.packets = flow.toClient.packetCount
+    record.toClient.bytes = flow.toClient.byteCount
+    record.toClient.tcpFlags = flow.toClient.tcpFlags
+    record.state = flow.state.eveName
+    switch flow.disposition {
+    case .inspect: break
+    case .pass: record.action = "pass"
+    case .drop, .reject: record.action = "drop"
+    }
+    record.isMidstream = flow.isMidstream
+    if flow.tuple.ipProtocol == IPProtocol.tcp { record.tcpState = flows.session(index).state.eveName }
+    record.icmpType = flow.icmpType
+    record.icmpCode = flow.icmpCode
+    if flow.toClient.packetCount > 0 {
+      record.icmpResponse = (type: flow.icmpResponseType, code: flow.icmpResponseCode)
+    }
+    record.vlan = Array([flow.vlan0, flow.vlan1].prefix(Int(flow.vlanCount)))
+    guard let inspection else { return record }
+    record.hasAlerted = inspection.hasAlerted
+    record.exceptionPolicies = inspection.exceptionPolicies
+    record.hasGap = inspection.hasGap
+    if inspection.detection.isPassed { record.action = "pass" }
+    if let appLayer = inspection.appLayer {
+      record.appProtocol = appLayer.appProtocol
+      record.appProtocolToServer = appLayer.protocolToServer
+      record.appProtocolToClient = appLayer.protocolToClient
+    }
+    return record
+  }
+
+  mutating func logDrop(
+    _ verdict: PacketVerdict, _ flow: FlowInspection?, _ context: borrowing EventContext, _ bytes: RawSpan
+  ) {
+    counters.dropped &+= 1
+    if verdict.verdict == .reject { counters.rejected &+= 1 }
+    guard settings.logs.drops, let reason = verdict.reason else { return }
+    if let flow, !settings.logs.dropsWholeFlows {
+      let isLogged = context.direction == .toServer ? flow.isDropLogged.toServer : flow.isDropLogged.toClient
+      if isLogged, verdict.rule == nil { return }
+      if context.direction == .toServer {
+        flow.isDropLogged.toServer = true
+      } else {
+        flow.isDropLogged.toClient = true
+      }
+    }
+    let rule = verdict.rule.flatMap { stream.detector.ruleSet.info($0) }
+    let event = DropEvent(
+      reason: reason.rawValue, rule: rule, verdict: VerdictRecord(action: "drop"))
+    sink.emit(.drop(event), context, bytes: bytes)
+  }
+
+  // MARK: Anomalies
+
+  func reportDecodeEvents(_ packet: DecodedPacket, _ bytes: RawSpan) {
+    guard !packet.events.isEmpty, settings.logs.anomalies else { return }
+    let context = context(packet, length: bytes.byteCount)
+    for event in DecodeEvent.allCases where packet.events.contains(event) {
+      let anomaly = AnomalyEvent(kind: .decode, name: "decoder." + event.ruleName)
+      sink.emit(.anomaly(anomaly), context, bytes: bytes)
+    }
+  }
+
+  func reportStreamEvents(
+    _ events: PacketDecoding.StreamEventSet, _ packet: DecodedPacket, _ bytes: RawSpan,
+    _ lookup: FlowLookup, _ flow: FlowInspection, _ length: Int
+  ) {
+    guard !events.isEmpty, settings.logs.anomalies else { return }
+    let context = context(packet, length: length, lookup, flow)
+    for event in StreamEvent.allCases where events.contains(event) {
+      let anomaly = AnomalyEvent(kind: .stream, name: "stream." + event.ruleName)
+      sink.emit(.anomaly(anomaly), context, bytes: bytes)
+    }
+  }
+}

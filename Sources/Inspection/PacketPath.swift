@@ -1,0 +1,153 @@
+import AppLayer
+import Detection
+import FlowTracking
+import PacketDecoding
+import RuleLanguage
+import StreamReassembly
+import Traffic
+
+/// The way of a packet: decode → flow → stream → protocols → detection → verdict.
+///
+/// One for each worker; nothing in it is shared but the rule set and what rules remember across flows.
+public struct PacketPath: ~Copyable {
+  let settings: InspectionSettings
+  let decoder: PacketDecoder
+  var flows: FlowTable
+  var defragmenter: Defragmenter
+  var reassembler: StreamReassembler
+  var stream: StreamPath
+  let sink: any EventSink
+  /// By flow index; nil where a flow needs none.
+  var inspections: [FlowInspection?] = []
+  public internal(set) var counters = PacketPathCounters()
+  /// Number of the packet in hand, from 1.
+  var packetNumber: UInt64 = 0
+
+  public init(
+    settings: InspectionSettings, ruleSet: RuleSet, shared: SharedDetectionState, sink: any EventSink
+  ) {
+    self.settings = settings
+    self.sink = sink
+    decoder = PacketDecoder(settings: settings.decoder)
+    flows = FlowTable(settings: settings.flows)
+    defragmenter = Defragmenter(settings: settings.defragmentation)
+    reassembler = StreamReassembler(settings: settings.reassembly)
+    stream = StreamPath(
+      detector: Detector(ruleSet: ruleSet, shared: shared), settings: settings, sink: sink)
+  }
+
+  /// Takes another rule set; flows keep their state.
+  public mutating func replace(ruleSet: RuleSet) { stream.detector.replace(ruleSet: ruleSet) }
+
+  /// Takes one packet through the whole path.
+  ///
+  /// - Parameters:
+  ///   - bytes: as captured, from the link header on.
+  ///   - length: octets on the wire, where the capture cut some off.
+  public mutating func process(
+    _ bytes: RawSpan, link: LinkType, time: Timestamp, length: Int? = nil
+  ) -> PacketVerdict {
+    packetNumber &+= 1
+    counters.packets &+= 1
+    counters.bytes &+= UInt64(bytes.byteCount)
+    expire(now: time)
+    let packet = decoder.decode(bytes, link: link, time: time)
+    return process(packet, bytes, length: length ?? bytes.byteCount)
+  }
+
+  /// Takes a decoded packet through the path, then the packet inside it.
+  private mutating func process(
+    _ packet: DecodedPacket, _ bytes: RawSpan, length: Int
+  ) -> PacketVerdict {
+    if packet.isFragment { return processFragment(packet, bytes, length: length) }
+    var verdict = track(packet, bytes, length: length)
+    guard packet.inner != .none, !verdict.isStopped else { return verdict }
+    counters.tunnelled &+= 1
+    let inner = process(decoder.decodeInner(of: packet, bytes), bytes, length: length)
+    if inner.isStopped {
+      verdict.verdict = inner.verdict
+      verdict.reason = .innerPacket
+      verdict.rule = inner.rule
+    }
+    return verdict
+  }
+
+  // MARK: Fragments
+
+  private mutating func processFragment(
+    _ packet: DecodedPacket, _ bytes: RawSpan, length: Int
+  ) -> PacketVerdict {
+    counters.fragments &+= 1
+    var packet = packet
+    let policy = hostPolicy(packet.destination)?.fragments ?? .bsd
+    let result = defragmenter.add(packet, bytes, policy: policy)
+    packet.events.formUnion(result.events)
+    // Rules on IP see the fragment itself, those on what it carries the whole datagram.
+    var verdict = track(packet, bytes, length: length)
+    switch result.outcome {
+    case .held, .rejected: break
+    case .reassembled:
+      counters.reassembledDatagrams &+= 1
+      let datagram = defragmenter.reassembled.copied()
+      var whole = decoder.decode(datagram.rawSpan, link: .raw, time: packet.time)
+      whole.isReassembled = true
+      whole.vlan0 = packet.vlan0
+      whole.vlan1 = packet.vlan1
+      whole.vlan2 = packet.vlan2
+      whole.vlanCount = packet.vlanCount
+      whole.tunnelDepth = packet.tunnelDepth
+      whole.isFragment = false
+      let inner = process(whole, datagram.rawSpan, length: datagram.count)
+      if inner.isStopped { verdict = inner }
+    }
+    return verdict
+  }
+
+  func hostPolicy(_ address: IPAddress) -> HostPolicy? {
+    settings.hostPolicies.first { $0.addresses.contains(high: address.high, low: address.low) }
+  }
+
+  // MARK: Flow
+
+  /// Finds the packet's flow and goes on with it, or inspects the packet alone.
+  private mutating func track(
+    _ packet: DecodedPacket, _ bytes: RawSpan, length: Int
+  ) -> PacketVerdict {
+    reportDecodeEvents(packet, bytes)
+    guard packet.ipVersion != 0 else {
+      counters.undecoded &+= 1
+      return inspectAlone(packet, bytes)
+    }
+    var lookup = flows.track(packet, packetLength: length, time: packet.time)
+    if lookup.outcome == .supersedes {
+      if let flow = flows.remove(lookup.index, reason: lookup.endReason) {
+        endFlow(lookup.index, flow, reason: lookup.endReason)
+      }
+      lookup = flows.track(packet, packetLength: length, time: packet.time)
+    }
+    if lookup.outcome == .full {
+      if makeRoom() > 0 { lookup = flows.track(packet, packetLength: length, time: packet.time) }
+      if lookup.outcome == .full {
+        var verdict = inspectAlone(packet, bytes)
+        applyPacketPolicy(settings.exceptionPolicies.flowMemcap, .flowMemcap, &verdict)
+        return verdict
+      }
+    }
+    guard lookup.hasFlow else { return inspectAlone(packet, bytes) }
+    return inspect(packet, bytes, lookup, length: length)
+  }
+
+  /// A packet without a flow meets the rules on packets only.
+  private mutating func inspectAlone(_ packet: DecodedPacket, _ bytes: RawSpan) -> PacketVerdict {
+    stream.inspectPacket(
+      packet, bytes: bytes, facts: nil, flow: nil, payloadIsInStream: false,
+      streamEvents: StreamEventSet())
+    var verdict = PacketVerdict()
+    guard stream.hasMatches else { return verdict }
+    let context = context(packet, length: bytes.byteCount)
+    let decision = stream.decide(nil, facts: nil, context: context, bytes: bytes)
+    apply(decision, nil, &verdict)
+    if verdict.isStopped { logDrop(verdict, nil, context, bytes) }
+    return verdict
+  }
+}
