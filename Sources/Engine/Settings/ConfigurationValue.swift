@@ -1,0 +1,138 @@
+import Yams
+
+/// A configuration as a tree, before any of it is given a meaning.
+///
+/// JSON is read as the YAML that it is. Duplicate keys, anchors in cycles and documents that are no
+/// mapping are errors.
+public indirect enum ConfigurationValue: Sendable, Equatable {
+  case scalar(String)
+  case list([ConfigurationValue])
+  /// In the order of the file.
+  case map([Entry])
+
+  public struct Entry: Sendable, Equatable {
+    public var key: String
+    public var value: ConfigurationValue
+    /// Line in the file, from 1; 0 for settings given on the command line.
+    public var line: Int
+  }
+
+  /// - Throws: ``SettingsError`` with file and line.
+  public static func parse(_ text: String, file: String) throws(SettingsError) -> ConfigurationValue {
+    let node: Node?
+    do {
+      node = try Yams.compose(yaml: text)
+    } catch {
+      throw SettingsError("\(file): \(error)".split(separator: "\n").joined(separator: " "))
+    }
+    guard let node else { return .map([]) }
+    let value = try convert(node, file, depth: 0)
+    guard case .map = value else { throw SettingsError("\(file): the top level must be a mapping") }
+    return value
+  }
+
+  /// Deeper files are refused: nothing that is meant is nested like that.
+  private static let depthMax = 64
+
+  private static func convert(
+    _ node: Node, _ file: String, depth: Int
+  ) throws(SettingsError) -> ConfigurationValue {
+    guard depth < depthMax else { throw SettingsError("\(file): nested deeper than \(depthMax) levels") }
+    switch node {
+    case .scalar(let scalar): return .scalar(scalar.string)
+    case .sequence(let sequence):
+      var items: [ConfigurationValue] = []
+      for item in sequence { items.append(try convert(item, file, depth: depth + 1)) }
+      return .list(items)
+    case .mapping(let mapping):
+      var entries: [Entry] = []
+      for (key, value) in mapping {
+        let line = key.mark?.line ?? 0
+        guard let name = key.string else {
+          throw SettingsError("\(file):\(line): a key must be text")
+        }
+        entries.append(Entry(key: name, value: try convert(value, file, depth: depth + 1), line: line))
+      }
+      return .map(entries)
+    case .alias: throw SettingsError("\(file): an alias that names nothing")
+    }
+  }
+
+  /// Sets what a dotted path names, making what is missing: `a.b.0.c=value`.
+  ///
+  /// A list element that is a mapping with one key is also found by that key, as Suricata does
+  /// (`outputs.eve-log.enabled`).
+  public mutating func set(_ path: [Substring], _ value: String) {
+    guard let first = path.first else {
+      self = .scalar(value)
+      return
+    }
+    let rest = Array(path.dropFirst())
+    if case .list(var items) = self {
+      if let index = Int(first), index >= 0, index <= items.count {
+        if index == items.count { items.append(.map([])) }
+        items[index].set(rest, value)
+        self = .list(items)
+        return
+      }
+      for index in items.indices where items[index].entry(String(first)) != nil {
+        items[index].set(path, value)
+        self = .list(items)
+        return
+      }
+    }
+    if first == "0", case .map(let entries) = self, entries.isEmpty {
+      var item = ConfigurationValue.map([])
+      item.set(rest, value)
+      self = .list([item])
+      return
+    }
+    var entries: [Entry] = []
+    if case .map(let existing) = self { entries = existing }
+    if let index = entries.firstIndex(where: { $0.key == first }) {
+      entries[index].value.set(rest, value)
+    } else {
+      var item = ConfigurationValue.map([])
+      item.set(rest, value)
+      entries.append(Entry(key: String(first), value: item, line: 0))
+    }
+    self = .map(entries)
+  }
+
+  /// The value under a key of a mapping, or of a list of one-key mappings.
+  public func entry(_ key: String) -> ConfigurationValue? {
+    switch self {
+    case .scalar: return nil
+    case .map(let entries): return entries.first { $0.key == key }?.value
+    case .list(let items):
+      for item in items {
+        if case .map(let entries) = item, let found = entries.first(where: { $0.key == key }) {
+          return found.value
+        }
+      }
+      return nil
+    }
+  }
+
+  /// What a dotted path names. Keys may hold dots themselves only as a whole path element.
+  public func at(_ path: String) -> ConfigurationValue? {
+    var value: ConfigurationValue = self
+    for part in path.split(separator: ".") {
+      if case .list(let items) = value, let index = Int(part) {
+        guard items.indices.contains(index) else { return nil }
+        value = items[index]
+      } else {
+        guard let next = value.entry(String(part)) else { return nil }
+        value = next
+      }
+    }
+    return value
+  }
+}
+
+/// Something in the configuration that cannot be used; the operator's to mend.
+public struct SettingsError: Error, Sendable, CustomStringConvertible {
+  public var message: String
+  public init(_ message: String) { self.message = message }
+  public var description: String { message }
+}

@@ -1,0 +1,226 @@
+import AppLayer
+import Inspection
+import RuleLanguage
+
+extension Settings {
+  /// Suricata's, so that its rules load without a configuration.
+  static let defaultAddressGroups: [String: String] = [
+    "HOME_NET": "[192.168.0.0/16,10.0.0.0/8,172.16.0.0/12]", "EXTERNAL_NET": "!$HOME_NET",
+    "HTTP_SERVERS": "$HOME_NET", "SMTP_SERVERS": "$HOME_NET", "SQL_SERVERS": "$HOME_NET",
+    "DNS_SERVERS": "$HOME_NET", "TELNET_SERVERS": "$HOME_NET", "AIM_SERVERS": "$EXTERNAL_NET",
+    "DC_SERVERS": "$HOME_NET", "DNP3_SERVER": "$HOME_NET", "DNP3_CLIENT": "$HOME_NET",
+    "MODBUS_CLIENT": "$HOME_NET", "MODBUS_SERVER": "$HOME_NET", "ENIP_CLIENT": "$HOME_NET",
+    "ENIP_SERVER": "$HOME_NET",
+  ]
+
+  static let defaultPortGroups: [String: String] = [
+    "HTTP_PORTS": "80", "SHELLCODE_PORTS": "!80", "ORACLE_PORTS": "1521", "SSH_PORTS": "22",
+    "DNP3_PORTS": "20000", "MODBUS_PORTS": "502", "FILE_DATA_PORTS": "[$HTTP_PORTS,110,143]",
+    "FTP_PORTS": "21", "GENEVE_PORTS": "6081", "VXLAN_PORTS": "4789", "TEREDO_PORTS": "3544",
+    "SIP_PORTS": "[5060,5061]",
+  ]
+
+  // MARK: Application layer
+
+  mutating func readAppLayer(_ reader: inout SettingsReader) throws(SettingsError) {
+    for name in AppProtocol.allCases {
+      let path = "app-layer.protocols.\(name.name)"
+      if let text = try reader.text(path + ".enabled"), SettingsReader.flag(text) == false {
+        inspection.appLayer.enabled.remove(name)
+      }
+      reader.note(path)
+    }
+    reader.note("app-layer.protocols")
+    let path = "app-layer.protocols.http.libhtp.default-config."
+    if let name = try reader.text(path + "personality") {
+      let known = name.lowercased().filter { $0 != "_" }
+      if let personality = HTTPSettings.Personality(rawValue: known == "apache" ? "apache2" : known) {
+        inspection.appLayer.http.personality = personality
+      } else {
+        warnings.append("\(reader.file): \(path)personality: \(name) is read as IDS")
+      }
+    }
+    inspection.appLayer.http.requestBodyLimitBytes = try bodyLimit(&reader, path + "request-body-limit")
+    inspection.appLayer.http.responseBodyLimitBytes = try bodyLimit(&reader, path + "response-body-limit")
+    if let layers = try reader.number(path + "response-body-decompress-layer-limit") {
+      inspection.appLayer.http.responseBodyDecompressLayerLimit = layers
+    }
+    if let double = try reader.flag(path + "double-decode-path") {
+      inspection.appLayer.http.doubleDecodePath = double
+    }
+    if let double = try reader.flag(path + "double-decode-query") {
+      inspection.appLayer.http.doubleDecodeQuery = double
+    }
+    if let limit = try reader.size(path + "meta-field-limit") {
+      inspection.appLayer.http.metaFieldLimitBytes = limit
+    }
+    if let handling = try reader.text("app-layer.protocols.tls.encryption-handling") {
+      inspection.bypassesEncrypted = handling == "bypass"
+    }
+  }
+
+  /// 0 stands for no limit.
+  private func bodyLimit(
+    _ reader: inout SettingsReader, _ path: String
+  ) throws(SettingsError) -> UInt64? {
+    guard let size = try reader.size(path), size > 0 else { return nil }
+    return UInt64(size)
+  }
+
+  // MARK: Outputs
+
+  mutating func readOutputs(_ reader: inout SettingsReader) throws(SettingsError) {
+    if let directory = try reader.text("default-log-dir") { outputs.directory = directory }
+    if let enabled = try reader.flag("outputs.eve-log.enabled") { outputs.isEVEEnabled = enabled }
+    if let name = try reader.text("outputs.eve-log.filename") { outputs.fileName = name }
+    if let seconds = try reader.number("stats.interval", in: 1...86_400) {
+      outputs.statsIntervalSeconds = seconds
+    }
+    reader.note("stats")
+    guard case .list(let items)? = reader.value("outputs.eve-log.types") else {
+      reader.note("outputs")
+      return
+    }
+    var types: Set<String> = []
+    for item in items {
+      switch item {
+      case .scalar(let name): types.insert(name)
+      case .map(let entries):
+        for entry in entries where entry.value.at("enabled") != .scalar("no") {
+          types.insert(entry.key)
+          readType(entry.key, entry.value)
+        }
+      case .list: throw SettingsError("\(reader.file): outputs.eve-log.types must be a list of types")
+      }
+    }
+    outputs.types = types
+    inspection.logs.anomalies = types.contains("anomaly")
+    inspection.logs.drops = types.contains("drop") || types.contains("alert")
+    inspection.logs.flows = types.contains("flow")
+    inspection.logs.transactions = Set(AppProtocol.allCases.filter { types.contains($0.name) })
+    reader.note("outputs")
+  }
+
+  private mutating func readType(_ name: String, _ value: ConfigurationValue) {
+    func isOn(_ key: String) -> Bool {
+      guard case .scalar(let text)? = value.at(key) else { return false }
+      return SettingsReader.flag(text) ?? false
+    }
+    switch name {
+    case "alert":
+      outputs.payload = isOn("payload")
+      outputs.payloadPrintable = isOn("payload-printable")
+      outputs.packet = isOn("packet")
+      inspection.logs.payload = outputs.payload || outputs.payloadPrintable
+    case "drop":
+      if case .scalar("all")? = value.at("flows") { inspection.logs.dropsWholeFlows = true }
+    default: break
+    }
+  }
+
+  // MARK: Ours
+
+  mutating func readCapture(_ reader: inout SettingsReader) throws(SettingsError) {
+    if let name = try reader.text("capture.mode") {
+      guard let mode = CaptureSettings.Mode(rawValue: name) else {
+        let names = CaptureSettings.Mode.allCases.map(\.rawValue).joined(separator: ", ")
+        throw SettingsError("\(reader.file): capture.mode must be one of \(names), not \(name)")
+      }
+      capture.mode = mode
+    }
+    if let queue = try reader.number("capture.first-queue", in: 0...65_535) { capture.firstQueue = UInt16(queue) }
+    if let count = try reader.number("capture.queues", in: 1...256) { capture.queueCount = UInt16(count) }
+    if let open = try reader.flag("capture.fail-open") { capture.failsOpen = open }
+    if let length = try reader.number("capture.queue-length", in: 16...1_048_576) {
+      capture.queueLength = UInt32(length)
+    }
+    if let pins = try reader.flag("capture.pin-workers") { capture.pinsWorkers = pins }
+    if let text = try reader.text("capture.inspect") {
+      guard text == "all" || text == "none" else {
+        throw SettingsError("\(reader.file): capture.inspect must be all or none, not \(text)")
+      }
+      capture.inspects = text == "all"
+    }
+  }
+
+  mutating func readInterception(_ reader: inout SettingsReader) throws(SettingsError) {
+    let path = "interception."
+    if let enabled = try reader.flag(path + "enabled") { interception.isEnabled = enabled }
+    if let ports = try reader.texts(path + "ports") {
+      interception.ports = try ports.map { (text) throws(SettingsError) in
+        guard let port = UInt16(text), port > 0 else {
+          throw SettingsError("\(reader.file): interception.ports: \(text) is no port")
+        }
+        return port
+      }
+    }
+    if let port = try reader.number(path + "listen-port", in: 1...65_535) {
+      interception.listenPort = UInt16(port)
+    }
+    if let count = try reader.number(path + "workers", in: 1...256) { interception.workerCount = count }
+    if let file = try reader.text(path + "ca-certificate") { interception.caCertificate = file }
+    if let file = try reader.text(path + "ca-key") { interception.caKey = file }
+    if let files = try reader.texts(path + "extra-trust") { interception.extraTrust = files }
+    if let name = try reader.text(path + "bad-certificate") {
+      guard let reaction = InterceptionSettings.BadCertificate(rawValue: name) else {
+        throw SettingsError("\(reader.file): interception.bad-certificate must be block or pass-defect")
+      }
+      interception.badCertificate = reaction
+    }
+    if let seconds = try reader.number(path + "hello-timeout", in: 1...3600) {
+      interception.helloTimeoutSeconds = seconds
+    }
+    if let seconds = try reader.number(path + "idle-timeout", in: 1...86_400) {
+      interception.idleTimeoutSeconds = seconds
+    }
+    if let seconds = try reader.number(path + "connect-timeout", in: 1...3600) {
+      interception.connectTimeoutSeconds = seconds
+    }
+    if let shows = try reader.flag(path + "block-page") { interception.showsBlockPage = shows }
+  }
+
+  mutating func readPolicy(_ reader: inout SettingsReader) throws(SettingsError) {
+    guard let value = reader.value("policy") else { return }
+    guard case .list(let items) = value else {
+      throw SettingsError("\(reader.file): policy must be a list of entries")
+    }
+    for (index, item) in items.enumerated() {
+      policy.append(try policyEntry(item, "\(reader.file): policy entry \(index + 1)"))
+    }
+  }
+
+  private func policyEntry(
+    _ item: ConfigurationValue, _ origin: String
+  ) throws(SettingsError) -> PolicyEntry {
+    guard case .map(let fields) = item else { throw SettingsError("\(origin) must be a mapping") }
+    guard case .scalar(let name)? = item.at("action"), let action = PolicyEntry.Action(rawValue: name) else {
+      throw SettingsError("\(origin) needs an action: inspect, tunnel or block")
+    }
+    var entry = PolicyEntry(action: action, origin: origin)
+    for field in fields where field.key != "action" {
+      let texts: [String]
+      switch field.value {
+      case .scalar(let text): texts = [text]
+      case .list(let values): texts = values.compactMap { if case .scalar(let text) = $0 { text } else { nil } }
+      case .map: throw SettingsError("\(origin): \(field.key) must be a value or a list")
+      }
+      do throws(RuleValueError) {
+        let list = "[" + texts.joined(separator: ",") + "]"
+        switch field.key {
+        case "sni": entry.names = texts.map { $0.lowercased() }
+        case "servers": entry.servers = try variables.resolve(try AddressExpression(list))
+        case "clients": entry.clients = try variables.resolve(try AddressExpression(list))
+        case "ports": entry.ports = try variables.resolve(try PortExpression(list))
+        default: throw SettingsError("\(origin): there is no field \(field.key) (action, sni, servers, clients, ports)").asValueError
+        }
+      } catch {
+        throw SettingsError("\(origin): \(field.key): \(error.message)")
+      }
+    }
+    return entry
+  }
+}
+
+extension SettingsError {
+  fileprivate var asValueError: RuleValueError { RuleValueError(message) }
+}

@@ -1,0 +1,112 @@
+import Capture
+import Detection
+import Inspection
+import RuleLanguage
+import Traffic
+
+/// All that an operator has set, checked: a value of this type cannot be wrong.
+public struct Settings: Sendable {
+  /// Variables of rule headers (`vars`).
+  public var variables = RuleVariables()
+  public var rules = RuleSettings()
+  public var inspection: InspectionSettings
+  public var outputs = OutputSettings()
+  public var capture = CaptureSettings()
+  public var interception = InterceptionSettings()
+  public var control = ControlSettings()
+  /// Entries of the TLS policy in order (`policy`).
+  public var policy: [PolicyEntry] = []
+  /// What was set and has no meaning here, a line each; for standard error.
+  public var warnings: [String] = []
+
+  init(flowSeed: UInt64) { inspection = InspectionSettings(flowSeed: flowSeed) }
+}
+
+public struct RuleSettings: Sendable {
+  public var files: [String] = []
+  /// Where relative names of rule files are looked up (`default-rule-path`).
+  public var directory: String?
+  public var classificationFile: String?
+  public var referenceFile: String?
+  public var thresholdFile: String?
+  public var actionOrder: [RuleAction] = [.pass, .drop, .reject, .alert]
+  public var cacheDirectory: String?
+}
+
+public struct OutputSettings: Sendable {
+  /// Where files without a directory go (`default-log-dir`).
+  public var directory = "."
+  public var isEVEEnabled = true
+  public var fileName = "eve.json"
+  /// Record types that are written; nil for all.
+  public var types: Set<String>?
+  public var payload = false
+  public var payloadPrintable = false
+  public var packet = false
+  public var statsIntervalSeconds = 8
+  /// Longest time that a record waits in a worker's buffer.
+  public var flushMilliseconds = 200
+
+  public func wants(_ type: String) -> Bool { types?.contains(type) ?? true }
+}
+
+/// How packets come (`capture`).
+public struct CaptureSettings: Sendable {
+  public enum Mode: String, Sendable, CaseIterable { case router, bridge, host, tap, explicit, terminate }
+
+  public var mode = Mode.router
+  /// First queue and number of queues, a worker each.
+  public var firstQueue: UInt16 = 0
+  public var queueCount: UInt16 = 1
+  /// Packets pass uninspected while no verdict can be given.
+  public var failsOpen = true
+  public var queueLength: UInt32 = 16_384
+  /// `none` gives every packet back at once: what the daemon itself costs.
+  public var inspects = true
+  public var pinsWorkers = true
+}
+
+/// The TLS stage (`interception`).
+public struct InterceptionSettings: Sendable {
+  public enum BadCertificate: String, Sendable, CaseIterable {
+    case block
+    case passDefect = "pass-defect"
+  }
+
+  public var isEnabled = true
+  /// Ports whose connections go to the TLS stage at the SYN.
+  public var ports: [UInt16] = [443]
+  public var listenPort: UInt16 = 8443
+  public var workerCount = 1
+  public var caCertificate = "/var/lib/sluice/ca.pem"
+  public var caKey = "/var/lib/sluice/ca.key"
+  /// Issuers trusted beside those of the system.
+  public var extraTrust: [String] = []
+  public var badCertificate = BadCertificate.block
+  /// Octets and seconds that a ClientHello may take.
+  public var helloTimeoutSeconds = 10
+  public var idleTimeoutSeconds = 600
+  public var connectTimeoutSeconds = 10
+  /// A silent client: the server may be the one that speaks first.
+  public var serverFirstMilliseconds = 300
+  /// A drop is told to the client with a page (HTTP), else both ends see a reset.
+  public var showsBlockPage = false
+}
+
+/// One line of the TLS policy; the first that fits decides.
+public struct PolicyEntry: Sendable {
+  public enum Action: String, Sendable, CaseIterable { case inspect, tunnel, block }
+
+  public var action: Action
+  /// Suffixes of the server name: `example.com` fits it and every name below it.
+  public var names: [String] = []
+  public var servers: AddressSet?
+  public var clients: AddressSet?
+  public var ports: PortSet?
+  /// Where it stands, for `explain`.
+  public var origin: String
+}
+
+public struct ControlSettings: Sendable {
+  public var socket = "/run/sluice/control.sock"
+}
