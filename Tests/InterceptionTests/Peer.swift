@@ -24,10 +24,17 @@ final class Peer: @unchecked Sendable {
   deinit { close() }
 
   /// Connects to the port on 127.0.0.1 or ::1.
-  static func connect(port: UInt16, family: Int32 = AF_INET) throws -> Peer {
+  ///
+  /// - Parameter source: the last octet of 127.0.0.x to connect from.
+  static func connect(port: UInt16, family: Int32 = AF_INET, source: UInt8? = nil) throws -> Peer {
     let descriptor = socket(family, Int32(SOCK_STREAM.rawValue), 0)
     try #require(descriptor >= 0)
     let peer = Peer(descriptor: descriptor)
+    if let source {
+      sluice_set_reuse_address(descriptor)
+      let address = loopback(AF_INET).dropLast() + [source]
+      try #require(unsafe sluice_bind(descriptor, AF_INET, Array(address), 0) == 0)
+    }
     guard unsafe sluice_connect(descriptor, family, loopback(family), port) == 0 else {
       throw InterceptionError.system(call: "connect", reason: errorText(errno))
     }

@@ -241,6 +241,21 @@ private final class Seen: Sendable {
     })
   }
 
+  @Test func `An address in place of a server name is no name to check`() throws {
+    let server = try tlsServer()
+    let lab = try Lab(server: server.port)
+    let client = try Peer.connect(port: lab.port)
+    // Trusts anyone: as a client would that compares with an address the certificate lacks.
+    #expect(client.startTLS(try .client(trusting: nil), name: "127.0.0.1"))
+    client.write([1])
+    #expect(client.read(exactly: 1) == [1])
+    client.close()
+    lab.stop()
+    server.stop()
+    #expect(lab.recorder.facts.first?.sni == "127.0.0.1")
+    #expect(lab.recorder.facts.first?.upstreamVerification == .trusted)
+  }
+
   @Test func `Both legs resume at the second visit`() throws {
     let server = try tlsServer()
     let lab = try Lab(server: server.port)
@@ -409,6 +424,54 @@ private final class Seen: Sendable {
     #expect(seen.noted == ["reset"])
     #expect(counters.resets == 1)
     #expect(lab.recorder.summaries.map(\.end) == [.reset(by: .toServer)])
+  }
+
+  @Test(.enabled(if: geteuid() == 0, "IP_TRANSPARENT needs CAP_NET_ADMIN"))
+  func `The server sees the client's own address and port`() throws {
+    let seen = Seen()
+    let server = try tlsServer { peer in
+      if let name = peerName(peer.descriptor) { seen.note("\(name.address) \(name.port)") }
+      echo(peer)
+    }
+    let lab = try Lab(server: server.port) { $0.sourceAddress = .client }
+    let client = try Peer.connect(port: lab.port, source: 9)
+    let own = try #require(localName(client.descriptor))
+    #expect(client.startTLS(try .client(trusting: lab.authority), name: "server.example"))
+    client.write([1])
+    #expect(client.read(exactly: 1) == [1])
+    client.close()
+    let counters = lab.stop()
+    server.stop()
+    #expect(seen.noted == ["127.0.0.9 \(own.port)"])
+    #expect(lab.recorder.facts.first?.flow.source == own.address)
+    #expect(lab.recorder.facts.first?.flow.sourcePort == own.port)
+    #expect(counters.otherPortFallbacks == 0)
+  }
+
+  @Test(.enabled(if: geteuid() == 0, "IP_TRANSPARENT needs CAP_NET_ADMIN"))
+  func `A client's port that is taken gives way to another port of its address`() throws {
+    let seen = Seen()
+    let server = try PeerServer { peer in
+      if let name = peerName(peer.descriptor) { seen.note("\(name.address)") }
+      echo(peer)
+    }
+    // The same tuple is in use: a connection from 127.0.0.9:p to the server itself.
+    let first = try Peer.connect(port: server.port, source: 9)
+    let taken = try #require(localName(first.descriptor)).port
+    let lab = try Lab(server: server.port) { $0.sourceAddress = .client }
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    sluice_set_reuse_address(descriptor)
+    let client = Peer(descriptor: descriptor)
+    try #require(unsafe sluice_bind(descriptor, AF_INET, Peer.loopback(AF_INET).dropLast() + [9], taken) == 0)
+    try #require(unsafe sluice_connect(descriptor, AF_INET, Peer.loopback(AF_INET), lab.port) == 0)
+    client.write(Array("plain".utf8))
+    #expect(client.read(exactly: 5) == Array("plain".utf8))
+    client.close()
+    first.close()
+    let counters = lab.stop()
+    server.stop()
+    #expect(counters.otherPortFallbacks == 1)
+    #expect(seen.noted == ["127.0.0.9", "127.0.0.9"])
   }
 
   @Test func `A port where nobody listens is refused`() throws {

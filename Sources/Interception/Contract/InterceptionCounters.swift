@@ -17,6 +17,8 @@ public struct InterceptionCounters: Sendable, Equatable {
   public var helloTimeouts: UInt64 = 0
   public var dialFailures: UInt64 = 0
   public var dialTimeouts: UInt64 = 0
+  /// The client's port was still taken towards that server (TIME_WAIT); the kernel chose another.
+  public var otherPortFallbacks: UInt64 = 0
   /// The client's address could not be taken and this machine's was.
   public var ownAddressFallbacks: UInt64 = 0
   public var upstreamHandshakes: UInt64 = 0

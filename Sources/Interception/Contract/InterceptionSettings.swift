@@ -13,7 +13,8 @@ public struct InterceptionSettings: Sendable {
 
   /// From whose address the server is called.
   public enum SourceAddress: Sendable, Hashable {
-    /// The client's address and port; a connection for which that fails is refused.
+    /// The client's address and port (another port where that one lingers in TIME_WAIT); a
+    /// connection for which that fails is refused.
     case client
     /// The client's address and port, or this machine's where that fails.
     case clientOrOwn

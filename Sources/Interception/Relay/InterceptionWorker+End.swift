@@ -40,9 +40,12 @@ extension InterceptionWorker {
   /// - Parameters:
   ///   - alert: a fatal TLS alert for a client whose handshake has not begun; nil for RST.
   ///   - fin: FIN instead of RST, without an alert.
-  func refuse(_ connection: RelayConnection, alert: UInt8? = nil, fin: Bool = false) {
+  ///   - end: what the inspector is told that a server which spoke first already has.
+  func refuse(
+    _ connection: RelayConnection, alert: UInt8? = nil, fin: Bool = false, end: RelayEnd = .reset(by: .toServer)
+  ) {
     if let inspector = connection.inspector {
-      inspector.closed(RelaySummary(end: .reset(by: .toServer), bytesForwarded: connection.bytesForwarded, time: time))
+      inspector.closed(RelaySummary(end: end, bytesForwarded: connection.bytesForwarded, time: time))
       connection.inspector = nil
     }
     guard alert != nil || fin else { return close(connection, resetClient: true, resetUpstream: true) }

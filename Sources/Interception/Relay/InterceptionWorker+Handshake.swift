@@ -60,7 +60,9 @@ extension InterceptionWorker {
       return untrusted(connection, defect)
     }
     let fingerprint = leaf.fingerprint()
-    let name = connection.sketch?.sni
+    // An address is no server name (RFC 6066 section 3), and servers seldom have certificates for
+    // theirs: as without a name, the client is left to compare what the leaf mirrors.
+    let name = connection.sketch?.sni.flatMap { IPAddress($0) == nil ? $0 : nil }
     let key = VerificationKey(fingerprint: fingerprint, sni: name)
     if let known = verifications.value(for: key), time < known.until {
       counters.verificationCacheHits &+= 1

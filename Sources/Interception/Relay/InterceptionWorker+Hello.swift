@@ -69,7 +69,7 @@ extension InterceptionWorker {
     } else if !connection.isDialing {
       // Both silent since the server answered.
       counters.idleTimeouts &+= 1
-      return refuse(connection)
+      return refuse(connection, end: .idleTimeout)
     } else {
       counters.dialTimeouts &+= 1
       tell(.upstreamUnreachable("timed out"), connection)
@@ -130,8 +130,9 @@ extension InterceptionWorker {
     setDeadline(connection, settings.dialTimeoutMilliseconds)
     switch dialer.dial(connection.destination, asClient: connection.clientName) {
     case .failed(let code): unreachable(connection, code)
-    case .started(let stream, let usedOwnAddress):
-      if usedOwnAddress, settings.sourceAddress == .clientOrOwn { counters.ownAddressFallbacks &+= 1 }
+    case .started(let stream, let source):
+      if source == .clientAddressOnly { counters.otherPortFallbacks &+= 1 }
+      if source == .own, settings.sourceAddress == .clientOrOwn { counters.ownAddressFallbacks &+= 1 }
       connection.isDialing = true
       if !watch(stream, of: connection) { unreachable(connection, errno) }
     }

@@ -55,7 +55,7 @@ struct TimerWheel {
   /// Milliseconds until the next entry fires, at most a second; -1 without any.
   func wait(now: Int64) -> Int32 {
     guard count > 0 else { return -1 }
-    for step in 1...(1_000_000_000 / tickNanoseconds) where !wheel[Int(current + step) % wheel.count].isEmpty {
+    for step in 1...min(Int64(wheel.count), 1_000_000_000 / tickNanoseconds) where !wheel[Int(current + step) % wheel.count].isEmpty {
       let left = (current + step) * tickNanoseconds - now
       return Int32(clamping: max(0, (left + 999_999) / 1_000_000))
     }

@@ -87,8 +87,16 @@ extension IPAddress {
 /// How a call to a server came out at once.
 enum DialOutcome {
   /// Under way or already connected; epoll tells.
-  case started(SocketStream, usedOwnAddress: Bool)
+  case started(SocketStream, DialSource)
   case failed(Int32)
+}
+
+/// As whom a server was called.
+enum DialSource {
+  case client
+  /// The client's address, yet a port the kernel chose.
+  case clientAddressOnly
+  case own
 }
 
 /// Calls servers, from the client's address and port where that is wanted.
@@ -98,23 +106,31 @@ struct Dialer {
 
   func dial(_ destination: SocketName, asClient client: SocketName) -> DialOutcome {
     switch source {
-    case .own: return attempt(destination, nil)
-    case .client: return attempt(destination, client)
+    case .own: return attempt(destination, nil, .own)
+    case .client: return attemptAsClient(destination, client)
     case .clientOrOwn:
-      if case .started(let stream, _) = attempt(destination, client) { return .started(stream, usedOwnAddress: false) }
-      return attempt(destination, nil)
+      let outcome = attemptAsClient(destination, client)
+      if case .failed = outcome { return attempt(destination, nil, .own) }
+      return outcome
     }
   }
 
-  private func attempt(_ destination: SocketName, _ client: SocketName?) -> DialOutcome {
+  /// The port is the client's own: both legs then share one 5-tuple, and a port of the kernel's
+  /// choice could be one the client itself uses towards that server. It is taken only where the
+  /// tuple lingers in TIME_WAIT, since the alternative is no connection at all.
+  private func attemptAsClient(_ destination: SocketName, _ client: SocketName) -> DialOutcome {
+    let outcome = attempt(destination, client, .client)
+    guard case .failed(let code) = outcome, code == EADDRNOTAVAIL || code == EADDRINUSE else { return outcome }
+    return attempt(destination, SocketName(address: client.address, port: 0), .clientAddressOnly)
+  }
+
+  private func attempt(_ destination: SocketName, _ client: SocketName?, _ source: DialSource) -> DialOutcome {
     let family = destination.address.isIPv4 ? AF_INET : AF_INET6
     let descriptor = sluice_tcp_socket(family)
     guard descriptor >= 0 else { return .failed(errno) }
     let stream = SocketStream(descriptor: descriptor)
     if mark != 0, sluice_set_mark(descriptor, mark) != 0 { return .failed(errno) }
     if let client {
-      // The port is the client's own: the pair of legs shares one 5-tuple, and a port of our
-      // choice could be one the client itself uses.
       guard sluice_set_reuse_address(descriptor) == 0, sluice_set_transparent(descriptor, family) == 0,
         unsafe sluice_bind(descriptor, family, client.address.octets16, client.port) == 0
       else { return .failed(errno) }
@@ -122,6 +138,6 @@ struct Dialer {
     sluice_set_no_delay(descriptor)
     let result = unsafe sluice_connect(descriptor, family, destination.address.octets16, destination.port)
     guard result == 0 || errno == EINPROGRESS else { return .failed(errno) }
-    return .started(stream, usedOwnAddress: client == nil)
+    return .started(stream, source)
   }
 }
