@@ -96,8 +96,7 @@ struct StreamPath: ~Copyable {
   func hasRecords(_ flow: FlowInspection, isEnd: Bool) -> Bool {
     guard let appLayer = flow.appLayer else { return false }
     if appLayer.events.count > flow.reportedEventCount { return true }
-    guard let parser = appLayer.parser else { return false }
-    return parser.transactions.contains {
+    return appLayer.transactions.contains {
       isEnd || $0.isReadyForRecord || $0.events.count > Int($0.loggedBits >> Self.eventCountShift)
     }
   }
@@ -110,8 +109,9 @@ struct StreamPath: ~Copyable {
   ) {
     guard let appLayer = flow.appLayer else { return }
     reportEvents(flow, appLayer, context, bytes)
-    guard let parser = appLayer.parser, !parser.transactions.isEmpty else { return }
-    for transaction in parser.transactions {
+    let transactions = appLayer.transactions
+    if transactions.isEmpty { return }
+    for transaction in transactions {
       reportEvents(of: transaction, context, bytes)
       if transaction.loggedBits & Self.recordWritten == 0, transaction.isReadyForRecord || isEnd {
         transaction.loggedBits |= Self.recordWritten
@@ -121,7 +121,7 @@ struct StreamPath: ~Copyable {
         }
       }
     }
-    parser.removeTransactions {
+    appLayer.removeTransactions {
       $0.loggedBits & Self.recordWritten != 0 && $0.isComplete && Detector.isInspected($0)
     }
   }

@@ -24,6 +24,8 @@ struct HTTPResponseSide {
   var strayCount = 0
   var head = HTTPHeadReader(isResponse: true)
   var left: UInt64 = 0
+  /// The length was given in a form that readers take differently: what follows it may belong to it.
+  var isLengthDoubtful = false
 }
 
 extension HTTPParser {
@@ -225,7 +227,9 @@ extension HTTPParser {
         return
       }
       response.left = count
-      if count == 0 { completeResponse() } else { response.state = .body }
+      response.isLengthDoubtful = !length.value.allSatisfy { HTTPText.isDigit(text[$0]) }
+      response.state = .body
+      if count == 0 { endBody() }
     } else {
       if let type = transaction.responseHead.field(.contentType),
         HTTPText.containsIgnoringNUL(text, type.value, "multipart/byteranges")
@@ -296,9 +300,18 @@ extension HTTPParser {
     responseTransaction?.addResponseBody(bytes.extracting(at..<at + count))
     response.left -= UInt64(count)
     if response.left == 0 {
-      if response.state == .chunkData { response.state = .chunkEnd } else { completeResponse() }
+      if response.state == .chunkData { response.state = .chunkEnd } else { endBody() }
     }
     return at + count
+  }
+
+  private func endBody() {
+    if response.isLengthDoubtful {
+      response.line = []
+      response.state = .lost
+    } else {
+      completeResponse()
+    }
   }
 
   private func readResponseChunkSize(_ bytes: RawSpan, _ at: Int) -> Int {
@@ -374,7 +387,10 @@ extension HTTPParser {
       completeResponse()
     case .rest: completeResponse()
     case .chunkSize, .chunkData, .chunkEnd, .body: completeResponse(isCut: true)
-    case .lost: completeResponse(isCut: true)
+    case .lost:
+      let rest = response.line
+      if !rest.isEmpty { transaction.addResponseBody(rest.rawSpan) }
+      completeResponse(isCut: transaction.responseBody.hasGap)
     }
   }
 
@@ -386,7 +402,7 @@ extension HTTPParser {
       guard count < response.left || (response.state == .body && count == response.left) else { break }
       responseTransaction?.addResponseGap(count)
       response.left -= count
-      if response.left == 0 { completeResponse() }
+      if response.left == 0 { endBody() }
       return
     case .rest:
       responseTransaction?.addResponseGap(count)
@@ -412,7 +428,7 @@ extension HTTPParser {
     response.line = []
     let status = HTTPStatusLine(Array(line.prefix(HTTPText.chompedCount(line))))
     if status.versionNumber >= .v10, status.number != nil {
-      endResponseTransaction(isCut: true)
+      endResponseTransaction(isCut: responseTransaction?.responseBody.hasGap == true)
       _ = beginResponse(time)
       response.state = .line
       response.line = line

@@ -1,52 +1,381 @@
 import Traffic
 
 /// The application layer of one flow: finds out the protocol by content, then feeds its parser.
+///
+/// Each direction is recognised by itself; the first to be recognised decides. What comes before is
+/// held (at most `recognitionLimitBytes` a direction) and fed to the parser then.
 public final class AppLayerFlow {
   public enum Transport: UInt8, Sendable {
     case tcp, udp
+  }
+
+  /// How far the recognition of one direction is.
+  private struct Side {
+    var found = AppProtocol.unknown
+    /// Recognition has come to an end, with or without a result.
+    var isDone = false
+    /// What was sent so far, as long as it is needed.
+    var held: [UInt8] = []
+    var seenCount: UInt64 = 0
+    /// Where the held bytes begin in the stream.
+    var start: UInt64 = 0
+    var isEnded = false
   }
 
   let settings: AppLayerSettings
   let transport: Transport
   let serverPort: UInt16
   let clientPort: UInt16
-  /// By what the client sent, and by what the server sent.
-  public private(set) var protocolToServer = AppProtocol.unknown
-  public private(set) var protocolToClient = AppProtocol.unknown
+  /// The first packets of the flow were not seen: its ends may have been taken for each other.
+  let isMidstream: Bool
+  private var client = Side()
+  private var server = Side()
   /// What the flow is taken for.
   public private(set) var appProtocol = AppProtocol.unknown
+  /// What it was before it changed (CONNECT, Upgrade), or `unknown`.
+  public private(set) var originalProtocol = AppProtocol.unknown
   public private(set) var parser: AppLayerParser?
+  /// Parsers from before a change of protocol whose transactions are not all taken away yet.
+  private var retired: [AppLayerParser] = []
   /// Oddities of the flow as a whole (`app-layer-event:applayer_…`).
   public private(set) var events: [AppEvent] = []
   /// The side that was taken for the client speaks as a server: a midstream pick-up saw them swapped.
+  /// Chunks are turned round for the parser; directions of its transactions are the true ones.
   public private(set) var isReversed = false
+  private var turnsChunks = false
   /// The protocol is known, or never will be.
   public private(set) var isDecided = false
   /// Nothing more is looked into.
   public private(set) var isFailed = false
+  private var expected: AppProtocol?
+  private var changeCount = 0
+
+  /// Tunnels within tunnels that are followed; what comes behind them is not looked into.
+  private static let changeCountMax = 8
 
   /// - Parameters:
   ///   - serverPort: only a hint; recognition goes by content.
   ///   - clientPort: only a hint, for flows picked up midstream.
   public init(
-    settings: AppLayerSettings, transport: Transport, serverPort: UInt16, clientPort: UInt16
+    settings: AppLayerSettings, transport: Transport, serverPort: UInt16, clientPort: UInt16,
+    isMidstream: Bool = false
   ) {
     self.settings = settings
     self.transport = transport
     self.serverPort = serverPort
     self.clientPort = clientPort
+    self.isMidstream = isMidstream
   }
 
-  public var transactions: [Transaction] { parser?.transactions ?? [] }
+  /// By what the client sent.
+  public var protocolToServer: AppProtocol { client.found }
+  /// By what the server sent.
+  public var protocolToClient: AppProtocol { server.found }
+
+  /// Oldest first, those of an earlier protocol included.
+  public var transactions: [Transaction] {
+    guard !retired.isEmpty else { return parser?.transactions ?? [] }
+    return retired.flatMap(\.transactions) + (parser?.transactions ?? [])
+  }
+
+  /// Takes away the oldest transactions for which `isDone` holds.
+  public func removeTransactions(while isDone: (Transaction) -> Bool) {
+    while let oldest = retired.first {
+      oldest.removeTransactions(while: isDone)
+      if !oldest.transactions.isEmpty { return }
+      retired.removeFirst()
+    }
+    parser?.removeTransactions(while: isDone)
+  }
+
+  /// The owner has turned the flow round: chunks come in their true directions from here on.
+  public func acknowledgeReversal() { turnsChunks = false }
 
   /// The next piece of a TCP stream, in order within its direction.
-  public func consume(_ chunk: borrowing StreamChunk) {}
+  public func consume(_ chunk: borrowing StreamChunk) {
+    if isFailed { return }
+    let turned = StreamChunk(
+      bytes: chunk.bytes, direction: turnsChunks ? chunk.direction.opposite : chunk.direction,
+      offset: chunk.offset, gapBefore: chunk.gapBefore, isEnd: chunk.isEnd, time: chunk.time)
+    if parser != nil {
+      checkOtherSide(turned)
+      feed(turned)
+      return
+    }
+    if isDecided { return }
+    hold(turned)
+    if turned.gapBefore > 0 { forget(turned.direction, turned) }
+    decideStream(turned.direction, turned.time)
+  }
 
   /// A whole UDP datagram.
-  public func consumeDatagram(_ chunk: borrowing StreamChunk) {}
+  public func consumeDatagram(_ chunk: borrowing StreamChunk) {
+    if isFailed { return }
+    if !isDecided { decideDatagram(chunk) }
+    guard parser != nil else { return }
+    parser?.consume(
+      StreamChunk(
+        bytes: chunk.bytes, direction: turnsChunks ? chunk.direction.opposite : chunk.direction,
+        offset: chunk.offset, isEnd: chunk.isEnd, time: chunk.time))
+  }
 
   /// Both directions are over.
   public func finish(at time: Timestamp) {
+    if !isDecided, transport == .tcp { giveUp() }
     parser?.finish(at: time)
+  }
+
+  // MARK: Recognition
+
+  private func recogniser(_ direction: Direction) -> Recogniser {
+    Recogniser(direction: direction, serverPort: serverPort, clientPort: clientPort)
+  }
+
+  private func update(_ direction: Direction, _ body: (inout Side) -> Void) {
+    if direction == .toServer { body(&client) } else { body(&server) }
+  }
+
+  private func side(_ direction: Direction) -> Side { direction == .toServer ? client : server }
+
+  private func hold(_ chunk: borrowing StreamChunk) {
+    let room = max(0, settings.recognitionLimitBytes &* 2 - side(chunk.direction).held.count)
+    let bytes = chunk.bytes
+    let taken = bytes.extracting(0..<min(room, bytes.byteCount))
+    let (offset, isEnd) = (chunk.offset, chunk.isEnd)
+    if chunk.direction == .toServer {
+      if client.held.isEmpty { client.start = offset }
+      client.held.append(taken)
+      client.seenCount &+= UInt64(bytes.byteCount)
+      client.isEnded = client.isEnded || isEnd
+    } else {
+      if server.held.isEmpty { server.start = offset }
+      server.held.append(taken)
+      server.seenCount &+= UInt64(bytes.byteCount)
+      server.isEnded = server.isEnded || isEnd
+    }
+  }
+
+  /// Bytes were lost before the protocol was known: only what comes behind them can tell.
+  private func forget(_ direction: Direction, _ chunk: borrowing StreamChunk) {
+    let (offset, bytes) = (chunk.offset, chunk.bytes.copied())
+    update(direction) {
+      $0.held = Array(bytes.prefix(settings.recognitionLimitBytes &* 2))
+      $0.start = offset
+    }
+  }
+
+  private func decideStream(_ direction: Direction, _ time: Timestamp) {
+    let side = side(direction)
+    if !side.isDone {
+      var answer = recogniser(direction).recogniseStream(side.held)
+      if answer == .needMore, side.held.count >= settings.recognitionLimitBytes || side.isEnded {
+        answer = .none
+      }
+      var actual = direction
+      if case .foundReversed(let found) = answer {
+        answer = isMidstream ? reverse(found) : .none
+        if isReversed { actual = direction.opposite }
+      }
+      switch answer {
+      case .needMore, .foundReversed: return
+      case .found(let found):
+        update(actual) { ($0.found, $0.isDone) = (found, true) }
+        settle(found, first: actual, time)
+        return
+      case .none: update(direction) { $0.isDone = true }
+      }
+    }
+    checkGiveUp(direction)
+  }
+
+  private func reverse(_ found: AppProtocol) -> Recogniser.Answer {
+    isReversed = true
+    turnsChunks = true
+    swap(&client, &server)
+    return .found(found)
+  }
+
+  /// Neither side is known and both, or a silent partner's other one, are through.
+  private func checkGiveUp(_ direction: Direction) {
+    if client.isDone, server.isDone {
+      giveUp()
+      return
+    }
+    let (here, there) = (side(direction), side(direction.opposite))
+    if here.isDone, there.seenCount == 0, here.seenCount > settings.oneSidedLimitBytes {
+      raise(.skipped)
+      giveUp()
+    }
+  }
+
+  private func giveUp() {
+    if let expected { raiseMissing(expected) }
+    isDecided = true
+    isFailed = true
+    appProtocol = .failed
+    update(.toServer) { ($0.held, $0.isDone) = ([], true) }
+    update(.toClient) { ($0.held, $0.isDone) = ([], true) }
+  }
+
+  /// The flow is `found`; the parser gets what was held.
+  private func settle(_ found: AppProtocol, first direction: Direction, _ time: Timestamp) {
+    if let expected, expected != found { raiseMissing(expected) }
+    expected = nil
+    isDecided = true
+    appProtocol = found
+    let other = side(direction.opposite)
+    if other.isDone, other.found == .unknown { raise(.oneDirectionOnly) }
+    if found == .tls, direction == .toClient, client.seenCount == 0, !isMidstream {
+      raise(.wrongDirectionFirst)
+    }
+    parser = settings.enabled.contains(found) ? makeParser(found) : nil
+    let (fromClient, fromServer) = (client, server)
+    update(.toServer) { $0.held = [] }
+    update(.toClient) { $0.held = [] }
+    refeed(fromClient, .toServer, time)
+    refeed(fromServer, .toClient, time)
+  }
+
+  private func refeed(_ side: Side, _ direction: Direction, _ time: Timestamp) {
+    guard side.seenCount > 0 || side.isEnded else { return }
+    let held = side.held
+    let lost = side.seenCount > UInt64(held.count) ? side.seenCount - UInt64(held.count) : 0
+    let chunk = StreamChunk(
+      bytes: held.rawSpan, direction: direction, offset: side.start,
+      isEnd: side.isEnded && lost == 0, time: time)
+    if parser != nil {
+      checkOtherSide(chunk)
+      feed(chunk)
+    }
+    guard lost > 0, parser != nil else { return }
+    feed(
+      StreamChunk(
+        bytes: RawSpan(), direction: direction, offset: side.start &+ side.seenCount,
+        gapBefore: lost, isEnd: side.isEnded, time: time))
+  }
+
+  private func makeParser(_ found: AppProtocol) -> AppLayerParser? {
+    switch found {
+    case .http: HTTPParser(settings: settings.http)
+    case .tls: TLSParser(settings: settings.tls)
+    case .dns, .mdns:
+      DNSParser(framing: transport == .tcp ? .stream : .datagram, appProtocol: found)
+    case .unknown, .failed, .smtp, .ftp, .ftpData, .ssh, .smb, .dcerpc, .imap, .pop3, .http2,
+      .quic, .dhcp, .ntp, .tftp, .sip, .websocket:
+      nil
+    }
+  }
+
+  // MARK: Feeding
+
+  /// The protocol is known by one side; does the other speak the same?
+  private func checkOtherSide(_ chunk: borrowing StreamChunk) {
+    let direction = chunk.direction
+    let known = side(direction)
+    guard !known.isDone, chunk.bytes.byteCount > 0 else { return }
+    let bytes = chunk.bytes
+    let room = max(0, 64 - known.held.count)
+    let more = bytes.extracting(0..<min(room, bytes.byteCount)).copied()
+    update(direction) {
+      $0.held.append(contentsOf: more)
+      $0.seenCount &+= UInt64(bytes.byteCount)
+    }
+    let seen = side(direction).held
+    var answer = recogniser(direction).recogniseStream(seen)
+    if answer == .needMore, seen.count < 64 { return }
+    if case .foundReversed = answer { answer = .none }
+    if case .found(let found) = answer {
+      update(direction) { ($0.found, $0.isDone, $0.held) = (found, true, []) }
+      if found != appProtocol { raise(.mismatch) }
+    } else {
+      update(direction) { ($0.isDone, $0.held) = (true, []) }
+      raise(.oneDirectionOnly)
+    }
+  }
+
+  private func feed(_ chunk: borrowing StreamChunk) {
+    parser?.consume(chunk)
+    guard let done = parser, let next = done.successor else { return }
+    change(from: done, to: next, chunk.time)
+  }
+
+  /// CONNECT, Upgrade or STARTTLS: the flow starts over with what comes next.
+  private func change(from done: AppLayerParser, to next: ProtocolChange, _ time: Timestamp) {
+    let heldBytes = (done as? HTTPParser)?.heldForSuccessor ?? (toServer: [], toClient: [])
+    if !done.transactions.isEmpty { retired.append(done) }
+    if originalProtocol == .unknown { originalProtocol = appProtocol }
+    parser = nil
+    changeCount += 1
+    if changeCount > Self.changeCountMax {
+      giveUp()
+      return
+    }
+    client = Side()
+    server = Side()
+    isDecided = false
+    switch next {
+    case .recognise: expected = nil
+    case .to(let wanted) where makesParser(wanted): expected = wanted
+    case .to(let wanted):
+      // Only named: there is nothing to feed.
+      appProtocol = wanted
+      isDecided = true
+      return
+    }
+    for (direction, bytes) in [(Direction.toServer, heldBytes.toServer), (.toClient, heldBytes.toClient)]
+    where !bytes.isEmpty {
+      let chunk = StreamChunk(bytes: bytes.rawSpan, direction: direction, offset: 0, time: time)
+      if parser != nil || !isDecided { consumeTrue(chunk) }
+    }
+  }
+
+  /// A chunk whose direction is the true one already.
+  private func consumeTrue(_ chunk: borrowing StreamChunk) {
+    if parser != nil {
+      checkOtherSide(chunk)
+      feed(chunk)
+      return
+    }
+    hold(chunk)
+    decideStream(chunk.direction, chunk.time)
+  }
+
+  private func makesParser(_ wanted: AppProtocol) -> Bool {
+    wanted == .tls || wanted == .http || wanted == .dns
+  }
+
+  private func decideDatagram(_ chunk: borrowing StreamChunk) {
+    let bytes = chunk.bytes.extracting(
+      0..<min(chunk.bytes.byteCount, settings.recognitionLimitBytes)
+    ).copied()
+    switch recogniser(chunk.direction).recogniseDatagram(bytes) {
+    case .found(let found): name(found, chunk.direction)
+    case .foundReversed(let found):
+      isReversed = true
+      turnsChunks = true
+      name(found, chunk.direction.opposite)
+    case .needMore, .none:
+      update(chunk.direction) { $0.isDone = true }
+      // A datagram of each side that nobody knows is enough.
+      if client.isDone, server.isDone { giveUp() }
+    }
+  }
+
+  private func name(_ found: AppProtocol, _ direction: Direction) {
+    update(direction) { ($0.found, $0.isDone) = (found, true) }
+    appProtocol = found
+    isDecided = true
+    parser = settings.enabled.contains(found) ? makeParser(found) : nil
+  }
+
+  // MARK: Events
+
+  private func raiseMissing(_ wanted: AppProtocol) {
+    raise(wanted == .tls ? .noTLSAfterStartTLS : .unexpected)
+    expected = nil
+  }
+
+  private func raise(_ event: RecognitionEvent) {
+    if !events.contains(event.appEvent) { events.append(event.appEvent) }
   }
 }

@@ -3,8 +3,12 @@ public struct AppLayerSettings: Sendable {
   /// Protocols that are looked into; others that are recognised are only named.
   public var enabled: Set<AppProtocol> = Set(AppProtocol.allCases)
   public var http = HTTPSettings()
+  public var tls = TLSSettings()
   /// Octets of one direction after which recognition gives up; bounds what an undecided flow holds.
   public var recognitionLimitBytes = 8192
+  /// Octets of one side that nobody recognised, the other side being silent, after which the flow
+  /// gets an event.
+  public var oneSidedLimitBytes: UInt64 = 100_000
 
   public init() {}
 }

@@ -1,0 +1,100 @@
+import Traffic
+
+extension Recogniser {
+  func mdns(_ bytes: [UInt8]) -> Answer {
+    guard isPort(5353), bytes.count >= 12 else { return .none }
+    if case .none = dnsMessage(bytes, isWhole: true) { return .none }
+    return .found(.mdns)
+  }
+
+  func dnsDatagram(_ bytes: [UInt8]) -> Answer { dnsMessage(bytes, isWhole: true) }
+
+  /// A DNS message by its shape (RFC 1035 section 4.1): flags, counts and the first name make sense.
+  ///
+  /// - Parameter isWhole: nothing of it is missing.
+  func dnsMessage(_ bytes: [UInt8], isWhole: Bool) -> Answer {
+    guard bytes.count >= 12 else { return isWhole ? .none : .needMore }
+    func count(_ at: Int) -> Int { Int(bytes[at]) << 8 | Int(bytes[at + 1]) }
+    let isResponse = bytes[2] & 0x80 != 0
+    let opcode = bytes[2] >> 3 & 15
+    let counts = [count(4), count(6), count(8), count(10)]
+    let knowsPort = isPort(53)
+    guard opcode <= 6, opcode != 3, bytes[3] & 0x40 == 0 || knowsPort else { return .none }
+    if !knowsPort, counts[0] != 1 { return .none }
+    if !isResponse, !knowsPort, counts[1] > 0 || counts[2] > 0 || counts[3] > 2 { return .none }
+    // Every record takes 11 octets at least, a question 5.
+    if isWhole, counts[0] * 5 + (counts[1] + counts[2] + counts[3]) * 11 > bytes.count - 12 {
+      return knowsPort && counts[0] <= 1 ? oriented(isResponse) : .none
+    }
+    guard counts[0] > 0 else { return knowsPort ? oriented(isResponse) : .none }
+    return question(bytes, isWhole: isWhole, isResponse: isResponse)
+  }
+
+  private func question(_ bytes: [UInt8], isWhole: Bool, isResponse: Bool) -> Answer {
+    var i = 12
+    while true {
+      guard i < bytes.count else { return isWhole ? .none : .needMore }
+      let length = Int(bytes[i])
+      if length == 0 { break }
+      guard length < 64, i - 12 < 255 else { return .none }
+      i += length + 1
+    }
+    guard i + 5 <= bytes.count else { return isWhole ? .none : .needMore }
+    let kind = Int(bytes[i + 1]) << 8 | Int(bytes[i + 2])
+    let family = (Int(bytes[i + 3]) << 8 | Int(bytes[i + 4])) & 0x7fff
+    guard kind > 0, [1, 3, 4, 254, 255].contains(family) || isPort(53) else { return .none }
+    return oriented(isResponse)
+  }
+
+  private func oriented(_ isResponse: Bool) -> Answer {
+    isResponse == (direction == .toClient) ? .found(.dns) : .foundReversed(.dns)
+  }
+
+  /// The magic number of DHCP options (RFC 2131 section 3) behind a BOOTP header.
+  func dhcp(_ bytes: [UInt8]) -> Answer {
+    guard bytes.count >= 240, bytes[0] == 1 || bytes[0] == 2,
+      bytes[236..<240].elementsEqual([99, 130, 83, 99])
+    else { return .none }
+    return .found(.dhcp)
+  }
+
+  /// RFC 5905 section 7.3: versions 1 to 4, a mode; only on its port, the shape is too common.
+  func ntp(_ bytes: [UInt8]) -> Answer {
+    guard isPort(123), bytes.count >= 48, (1...4).contains(bytes[0] >> 3 & 7), bytes[0] & 7 > 0
+    else { return .none }
+    return .found(.ntp)
+  }
+
+  /// RFC 1350 section 5: a read or write request with its mode.
+  func tftp(_ bytes: [UInt8]) -> Answer {
+    guard bytes.count >= 9, bytes[0] == 0, bytes[1] == 1 || bytes[1] == 2,
+      let nul = HTTPText.firstIndex(of: 0, in: bytes, 2..<bytes.count), nul > 2
+    else { return .none }
+    let modes: [StaticString] = ["octet", "netascii", "mail"]
+    return modes.contains { HTTPText.hasPrefix(bytes, nul + 1..<bytes.count, $0) }
+      ? .found(.tftp) : .none
+  }
+
+  /// RFC 3261 section 7: "SIP/2.0" begins a response and ends the first line of a request.
+  func sip(_ bytes: [UInt8]) -> Answer {
+    if HTTPText.hasPrefix(bytes, 0..<bytes.count, "sip/2.0 ") { return .found(.sip) }
+    guard let end = HTTPText.firstIndex(of: HTTPText.lf, in: bytes, 0..<bytes.count) else {
+      return .none
+    }
+    let line = HTTPText.trimmed(bytes, 0..<end)
+    guard line.count > 8 else { return .none }
+    return HTTPText.equals(bytes, line.upperBound - 7..<line.upperBound, "sip/2.0")
+      ? .found(.sip) : .none
+  }
+
+  /// A long header with a version that is in use (RFC 9000 section 17.2, RFC 9369).
+  func quic(_ bytes: [UInt8]) -> Answer {
+    guard bytes.count >= 7, bytes[0] & 0xc0 == 0xc0 else { return .none }
+    let version = bytes[1..<5].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+    let isKnown =
+      version == 1 || version == 0x6b33_43cf || version >> 8 == 0xff_0000
+      || (version >> 24 == 0x51 && version >> 16 & 0xff == 0x30)
+    guard isKnown, bytes[5] <= 20 || version >> 24 == 0x51 else { return .none }
+    return .found(.quic)
+  }
+}
