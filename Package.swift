@@ -66,7 +66,7 @@ let package = Package(
       ]),
     station("Interception", ["Traffic", "CSluiceLinux", "CSluiceOpenSSL"]),
     station("Diversion", ["Traffic", "CSluiceLinux"]),
-    station("EventOutput", ["Traffic", "AppLayer", "Detection", "Inspection"]),
+    station("EventOutput", ["Traffic", "PacketDecoding", "AppLayer", "Detection", "Inspection"]),
     station(
       "Engine",
       [
@@ -95,7 +95,7 @@ let package = Package(
     tests("Inspection", ["Traffic", "PacketDecoding", "AppLayer", "RuleLanguage", "Detection", "TestSupport"]),
     tests("Interception", ["Traffic", "CSluiceLinux", "CSluiceOpenSSL"]),
     tests("Diversion", ["Traffic"]),
-    tests("EventOutput", ["Traffic", "AppLayer", "Detection", "Inspection"]),
+    tests("EventOutput", ["Traffic", "PacketDecoding", "AppLayer", "Detection", "Inspection", "TestSupport"]),
     tests("Engine", ["Traffic", "Inspection", "Detection", "TestSupport"]),
     tests("Control", ["Engine"]),
   ],

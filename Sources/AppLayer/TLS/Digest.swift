@@ -1,11 +1,11 @@
 import CSluiceOpenSSL
 
 /// Hashes of OpenSSL, as lower-case hex or bytes.
-enum Digest {
+public enum Digest {
   case md5, sha1, sha256
 
   /// The hash of `bytes`; empty when the library refuses the algorithm (FIPS mode and MD5).
-  func hash(_ bytes: [UInt8]) -> [UInt8] {
+  public func hash(_ bytes: [UInt8]) -> [UInt8] {
     let algorithm =
       switch self {
       case .md5: unsafe EVP_md5()
@@ -21,7 +21,7 @@ enum Digest {
   }
 
   /// The hash of `bytes` in lower-case hex.
-  func hex(_ bytes: [UInt8]) -> [UInt8] { Hex.lower(hash(bytes)) }
+  public func hex(_ bytes: [UInt8]) -> [UInt8] { Hex.lower(hash(bytes)) }
 }
 
 /// Bytes as hex text.

@@ -1,0 +1,138 @@
+import AppLayer
+import Inspection
+import PacketDecoding
+import Traffic
+
+/// Which way the addresses of a record point.
+enum AddressSense {
+  /// As the packet in hand travels.
+  case packet
+  /// From client to server.
+  case flow
+  /// From who sends to who receives, in that direction of the flow.
+  case direction(Direction)
+}
+
+/// What all records begin with.
+/// - Source: Suricata 8, EVE JSON format, "Common Section".
+struct EVEHeader {
+  var timestamps = TimestampText()
+  let communityID: UInt16?
+
+  init(communityID: UInt16?) { self.communityID = communityID }
+
+  /// Opens the record's object and writes the common members.
+  mutating func begin(
+    _ type: StaticString, _ context: borrowing EventContext, _ sense: AddressSense,
+    into json: inout JSONWriter
+  ) {
+    json.beginObject()
+    json.key("timestamp")
+    json.string { timestamps.append(context.time, to: &$0) }
+    if let flow = context.flow { json.member("flow_id", flow.id) }
+    if let name = context.interfaceName { json.member("in_iface", text: name) }
+    if context.packetNumber > 0 { json.member("pcap_cnt", context.packetNumber) }
+    json.member("event_type", type)
+    writeVLANs(context, into: &json)
+    writeEnds(context, sense, into: &json)
+  }
+
+  private func writeVLANs(_ context: borrowing EventContext, into json: inout JSONWriter) {
+    let packet = context.packet
+    let tags =
+      packet.vlanCount > 0
+      ? Array([packet.vlan0, packet.vlan1, packet.vlan2].prefix(Int(packet.vlanCount)))
+      : context.flow?.vlan ?? []
+    guard !tags.isEmpty else { return }
+    json.beginArray("vlan")
+    for tag in tags { json.number(tag) }
+    json.endArray()
+  }
+
+  private func writeEnds(
+    _ context: borrowing EventContext, _ sense: AddressSense, into json: inout JSONWriter
+  ) {
+    let packet = context.packet
+    guard let tuple = Self.tuple(context, sense) else { return }
+    let number = tuple.ipProtocol
+    Self.member("src_ip", tuple.source, into: &json)
+    let hasPorts =
+      number == IPProtocol.tcp || number == IPProtocol.udp || number == IPProtocol.sctp
+    if hasPorts { json.member("src_port", tuple.sourcePort) }
+    Self.member("dest_ip", tuple.destination, into: &json)
+    if hasPorts { json.member("dest_port", tuple.destinationPort) }
+    json.key("proto")
+    Self.writeProtocol(number, into: &json)
+    if number == IPProtocol.icmp || number == IPProtocol.icmpv6 {
+      writeICMP(context, into: &json)
+    }
+    let version = packet.ipVersion != 0 ? packet.ipVersion : context.flow?.ipVersion ?? 0
+    if version != 0 { json.member("ip_v", version) }
+    writeSource(context, into: &json)
+    if let communityID {
+      json.key("community_id")
+      json.string { CommunityID.append(tuple, seed: communityID, to: &$0) }
+    }
+  }
+
+  private func writeICMP(_ context: borrowing EventContext, into json: inout JSONWriter) {
+    if context.packet.isICMP {
+      json.member("icmp_type", context.packet.icmp.type)
+      json.member("icmp_code", context.packet.icmp.code)
+    } else if let flow = context.flow {
+      json.member("icmp_type", flow.icmpType)
+      json.member("icmp_code", flow.icmpCode)
+      if let response = flow.icmpResponse {
+        json.member("response_icmp_type", response.type)
+        json.member("response_icmp_code", response.code)
+      }
+    }
+  }
+
+  /// Where the packet came from; records without a packet have none.
+  private func writeSource(_ context: borrowing EventContext, into json: inout JSONWriter) {
+    if context.packetLength > 0 {
+      json.member("pkt_src", context.packet.tunnelDepth > 0 ? "tunnel" : "wire/pcap")
+    } else if context.decryption == nil, context.packet.ipVersion != 0 {
+      json.member("pkt_src", "stream (flow timeout)")
+    }
+  }
+
+  static func tuple(_ context: borrowing EventContext, _ sense: AddressSense) -> FlowTuple? {
+    switch sense {
+    case .packet:
+      if context.packet.ipVersion != 0 { return context.packet.tuple }
+      guard let flow = context.flow?.tuple else { return nil }
+      return context.direction == .toServer ? flow : flow.reversed
+    case .flow:
+      if let flow = context.flow?.tuple { return flow }
+      return context.packet.ipVersion != 0 ? context.packet.tuple : nil
+    case .direction(let direction):
+      guard let flow = context.flow?.tuple else {
+        return context.packet.ipVersion != 0 ? context.packet.tuple : nil
+      }
+      return direction == .toServer ? flow : flow.reversed
+    }
+  }
+
+  static func member(_ key: StaticString, _ address: IPAddress, into json: inout JSONWriter) {
+    json.key(key)
+    json.string { JSONText.appendAddress(address, to: &$0) }
+  }
+
+  static func writeProtocol(_ number: UInt8, into json: inout JSONWriter) {
+    switch number {
+    case IPProtocol.tcp: json.string("TCP")
+    case IPProtocol.udp: json.string("UDP")
+    case IPProtocol.icmp: json.string("ICMP")
+    case IPProtocol.icmpv6: json.string("IPv6-ICMP")
+    case IPProtocol.sctp: json.string("SCTP")
+    case IPProtocol.gre: json.string("GRE")
+    case IPProtocol.esp: json.string("ESP")
+    case IPProtocol.ah: json.string("AH")
+    case IPProtocol.ipv4: json.string("IP-in-IP")
+    case IPProtocol.ipv6: json.string("IPv6")
+    default: json.string { JSONText.appendDecimal(UInt64(number), width: 3, to: &$0) }
+    }
+  }
+}

@@ -1,0 +1,104 @@
+/// What is written and how fully; the names are Suricata's below `outputs.eve-log`.
+public struct EVESettings: Sendable {
+  /// Nil where the type is not logged.
+  public var alert: Alert? = Alert()
+  public var http: HTTP? = HTTP()
+  public var dns: DNS? = DNS()
+  public var tls: TLS? = TLS()
+  public var drop: Drop? = Drop()
+  public var anomaly: Anomaly? = Anomaly()
+  public var logsFlow = true
+  public var logsFileInfo = true
+  public var logsStats = true
+  public var logsMDNS = true
+  /// Steps of the interception stage, event type `sluice`.
+  public var logsInterception = true
+  /// `community-id`, with its seed.
+  public var communityID: UInt16?
+  /// `metadata`: flowbits and flow variables in all records.
+  public var logsMetadata = true
+  /// What `pkt_src` and the file name say for captures is left out in live operation.
+  public var captureFileName: String?
+
+  public init() {}
+
+  /// All types off, to switch on one by one.
+  public static var none: EVESettings {
+    var out = EVESettings()
+    (out.alert, out.http, out.dns, out.tls, out.drop, out.anomaly) = (nil, nil, nil, nil, nil, nil)
+    out.logsFlow = false
+    out.logsFileInfo = false
+    out.logsStats = false
+    out.logsMDNS = false
+    out.logsInterception = false
+    return out
+  }
+
+  public struct Alert: Sendable {
+    /// `payload`: Base64.
+    public var logsPayload = false
+    public var logsPrintablePayload = false
+    public var logsPacket = false
+    /// Octets of payload at most (`payload-buffer-size`).
+    public var payloadOctetsMax = 4096
+    /// `metadata.app-layer`: the transaction's own record.
+    public var logsAppLayer = true
+    /// `metadata.flow`.
+    public var logsFlow = true
+    /// `metadata.rule.metadata`.
+    public var logsRuleMetadata = true
+    /// `metadata.rule.raw`: the text of the rule.
+    public var logsRuleText = false
+    public var logsReferences = false
+    public var logsVerdict = false
+    public init() {}
+  }
+
+  public struct HTTP: Sendable {
+    /// Off: only host, port, target, agent, content type.
+    public var isExtended = true
+    public var dumpsRequestHeaders = false
+    public var dumpsResponseHeaders = false
+    /// `custom`: names of header fields written besides, lower case.
+    public var custom: [String] = []
+    public init() {}
+  }
+
+  public struct DNS: Sendable {
+    /// 3, or 2 for the form of Suricata 7.
+    public var version: UInt8 = 3
+    public var logsRequests = true
+    public var logsResponses = true
+    /// `types`: lower-case names of record types; nil for all.
+    public var types: Set<String>?
+    /// `formats`.
+    public var isDetailed = true
+    public var isGrouped = true
+    public init() {}
+  }
+
+  public struct TLS: Sendable {
+    public var isExtended = true
+    /// `custom`: field names; nil for the basic or extended set.
+    public var custom: Set<String>?
+    public var logsJA3 = true
+    public var logsJA4 = true
+    /// `session-resumption`.
+    public var logsResumed = true
+    public init() {}
+  }
+
+  public struct Drop: Sendable {
+    /// `alerts`: the rule that dropped.
+    public var logsAlerts = true
+    public var logsVerdict = true
+    public init() {}
+  }
+
+  public struct Anomaly: Sendable {
+    public var logsDecode = false
+    public var logsStream = false
+    public var logsAppLayer = true
+    public init() {}
+  }
+}

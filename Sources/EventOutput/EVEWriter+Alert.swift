@@ -1,0 +1,252 @@
+import AppLayer
+import Detection
+import Inspection
+import PacketDecoding
+import Traffic
+
+extension EVEWriter {
+  /// - Source: Suricata 8, EVE JSON format, "Event type: Alert".
+  func write(
+    _ event: AlertEvent, _ settings: EVESettings.Alert, _ context: borrowing EventContext,
+    _ bytes: RawSpan
+  ) {
+    begin("alert", context, .packet)
+    if let id = event.alert.transactionID { json.member("tx_id", id) }
+    json.key("alert")
+    writeAlert(event, settings, context)
+    if settings.logsAppLayer, let transaction = event.transaction { writeInside(transaction) }
+    writeFiles(event)
+    writeAppProtocol(context.flow)
+    if context.flow != nil {
+      json.member(
+        "direction", context.direction == .toServer ? "to_server" : "to_client")
+    }
+    if settings.logsFlow, let flow = context.flow { writeFlowSummary(flow) }
+    writePayload(event, settings, context, bytes)
+    if settings.logsVerdict { writeVerdict(event.verdict) }
+    writeMetadata(event)
+    end(context.decryption)
+  }
+
+  private func writeAlert(
+    _ event: AlertEvent, _ settings: EVESettings.Alert, _ context: borrowing EventContext
+  ) {
+    json.beginObject()
+    json.member("action", event.alert.isBlocked ? "blocked" : "allowed")
+    json.prepared(ruleText(event.rule, settings))
+    if let target = event.rule.target, let tuple = EVEHeader.tuple(context, .packet) {
+      writeTarget(target, tuple)
+    }
+    json.endObject()
+  }
+
+  /// Which end attacked and which was attacked (`target` keyword).
+  private func writeTarget(_ target: RuleInfo.Target, _ tuple: FlowTuple) {
+    let attacked = target == .source ? tuple : tuple.reversed
+    json.beginObject("source")
+    EVEHeader.member("ip", attacked.destination, into: &json)
+    json.member("port", attacked.destinationPort)
+    json.endObject()
+    json.beginObject("target")
+    EVEHeader.member("ip", attacked.source, into: &json)
+    json.member("port", attacked.sourcePort)
+    json.endObject()
+  }
+
+  /// The members of `alert` that depend on the rule alone.
+  private func ruleText(_ rule: RuleInfo, _ settings: EVESettings.Alert) -> [UInt8] {
+    let key = RuleKey(gid: rule.gid, sid: rule.sid, rev: rule.rev)
+    if let known = ruleTexts[key] { return known }
+    var text = JSONWriter(capacity: 512)
+    text.member("gid", rule.gid)
+    text.member("signature_id", rule.sid)
+    text.member("rev", rule.rev)
+    text.member("signature", text: rule.message)
+    text.member("category", text: rule.classDescription)
+    text.member("severity", rule.priority)
+    if settings.logsRuleMetadata { writeRuleMetadata(rule, into: &text) }
+    if settings.logsReferences, !rule.references.isEmpty {
+      text.beginArray("references")
+      for reference in rule.references { text.string(text: reference) }
+      text.endArray()
+    }
+    if settings.logsRuleText { text.member("rule", text: rule.originalText) }
+    ruleTexts[key] = text.bytes
+    return text.bytes
+  }
+
+  /// Values by key, each key once.
+  private func writeRuleMetadata(_ rule: RuleInfo, into text: inout JSONWriter) {
+    let pairs = rule.metadata
+    guard !pairs.isEmpty else { return }
+    var done: Set<String> = []
+    text.beginObject("metadata")
+    for (key, _) in pairs where !done.contains(key) {
+      done.insert(key)
+      text.key(text: Array(key.utf8))
+      text.beginArray()
+      for (other, value) in pairs where other == key { text.string(text: value) }
+      text.endArray()
+    }
+    text.endObject()
+  }
+
+  private func writeFiles(_ event: AlertEvent) {
+    guard let http = event.transaction as? HTTPTransaction else { return }
+    let files = http.files(event.alert.direction)
+    guard !files.isEmpty else { return }
+    json.beginArray("files")
+    for file in files {
+      json.beginObject()
+      FileInfoRecord.write(file, transactionID: http.id, into: &json)
+      json.endObject()
+    }
+    json.endArray()
+  }
+
+  private func writePayload(
+    _ event: AlertEvent, _ settings: EVESettings.Alert, _ context: borrowing EventContext,
+    _ bytes: RawSpan
+  ) {
+    let payload = event.payload.prefix(settings.payloadOctetsMax)
+    if !payload.isEmpty {
+      if settings.logsPayload {
+        json.key("payload")
+        json.string { JSONText.appendBase64(Array(payload).rawSpan, to: &$0) }
+        json.member("payload_length", event.payload.count)
+      }
+      if settings.logsPrintablePayload {
+        json.key("payload_printable")
+        json.string { JSONText.appendPrintable(Array(payload).rawSpan, to: &$0) }
+      }
+      if settings.logsPayload || settings.logsPrintablePayload {
+        json.member("stream", event.alert.source == .packet ? 0 : 1)
+      }
+    }
+    if settings.logsPacket, bytes.byteCount > 0 { writePacket(context, bytes) }
+  }
+
+  private func writePacket(_ context: borrowing EventContext, _ bytes: RawSpan) {
+    json.key("packet")
+    json.string { JSONText.appendBase64(bytes, to: &$0) }
+    json.beginObject("packet_info")
+    json.member("linktype", context.packet.linkType.rawValue)
+    if let name = context.packet.linkType.libraryName {
+      json.member("linktype_name", text: name)
+    }
+    json.endObject()
+  }
+
+  /// Bits and variables of the flow, and what the rule captured.
+  private func writeMetadata(_ event: AlertEvent) {
+    guard settings.logsMetadata else { return }
+    let captures = event.alert.captures
+    if event.flowBits.isEmpty, event.flowIntegers.isEmpty, captures.isEmpty { return }
+    json.beginObject("metadata")
+    if !event.flowBits.isEmpty {
+      json.beginArray("flowbits")
+      for bit in event.flowBits { json.string(text: bit) }
+      json.endArray()
+    }
+    if !event.flowIntegers.isEmpty {
+      json.beginObject("flowints")
+      for (name, value) in event.flowIntegers {
+        json.key(text: Array(name.utf8))
+        json.number(value)
+      }
+      json.endObject()
+    }
+    writeCaptures(captures.filter { $0.scope == .flow }, "flowvars")
+    writeCaptures(captures.filter { $0.scope == .packet }, "pktvars")
+    json.endObject()
+  }
+
+  private func writeCaptures(_ captures: [PayloadCapture], _ key: StaticString) {
+    guard !captures.isEmpty else { return }
+    json.beginArray(key)
+    for capture in captures {
+      json.beginObject()
+      json.key(text: Array(capture.name.utf8))
+      json.string(capture.bytes)
+      json.endObject()
+    }
+    json.endArray()
+  }
+
+  func writeVerdict(_ verdict: VerdictRecord) {
+    json.beginObject("verdict")
+    json.member("action", text: verdict.action)
+    if let target = verdict.rejectTarget { json.member("reject-target", text: target) }
+    if !verdict.rejects.isEmpty {
+      json.beginArray("reject")
+      for reject in verdict.rejects { json.string(text: reject) }
+      json.endArray()
+    }
+    json.endObject()
+  }
+
+  func writeFlowSummary(_ flow: FlowRecord) {
+    json.beginObject("flow")
+    json.member("pkts_toserver", flow.toServer.packets)
+    json.member("pkts_toclient", flow.toClient.packets)
+    json.member("bytes_toserver", flow.toServer.bytes)
+    json.member("bytes_toclient", flow.toClient.bytes)
+    json.key("start")
+    json.string { header.timestamps.append(flow.start, to: &$0) }
+    EVEHeader.member("src_ip", flow.tuple.source, into: &json)
+    EVEHeader.member("dest_ip", flow.tuple.destination, into: &json)
+    if flow.tuple.ipProtocol == IPProtocol.tcp || flow.tuple.ipProtocol == IPProtocol.udp
+      || flow.tuple.ipProtocol == IPProtocol.sctp
+    {
+      json.member("src_port", flow.tuple.sourcePort)
+      json.member("dest_port", flow.tuple.destinationPort)
+    }
+    json.endObject()
+  }
+
+  // MARK: Drops
+
+  /// - Source: Suricata 8, EVE JSON format, "Event type: Drop".
+  func write(
+    _ event: DropEvent, _ settings: EVESettings.Drop, _ context: borrowing EventContext,
+    _ bytes: RawSpan
+  ) {
+    begin("drop", context, .packet)
+    writeAppProtocol(context.flow)
+    if context.flow != nil {
+      json.member(
+        "direction", context.direction == .toServer ? "to_server" : "to_client")
+    }
+    json.beginObject("drop")
+    DropRecord.writeHeaders(context.packet, bytes, into: &json)
+    json.member("reason", text: event.reason)
+    json.endObject()
+    if settings.logsAlerts, let rule = event.rule {
+      json.beginObject("alert")
+      json.member("action", "blocked")
+      json.prepared(ruleText(rule, self.settings.alert ?? EVESettings.Alert()))
+      json.endObject()
+    }
+    if settings.logsVerdict { writeVerdict(event.verdict) }
+    end(context.decryption)
+  }
+}
+
+extension LinkType {
+  /// The name that libpcap has for it.
+  var libraryName: String? {
+    switch self {
+    case .null: "NULL"
+    case .ethernet: "EN10MB"
+    case .ppp: "PPP"
+    case .raw, .rawBSD, .rawOpenBSD: "RAW"
+    case .pppHDLC: "PPP_SERIAL"
+    case .loop: "LOOP"
+    case .linuxCooked: "LINUX_SLL"
+    case .linuxCookedV2: "LINUX_SLL2"
+    case .ipv4: "IPV4"
+    case .ipv6: "IPV6"
+    default: nil
+    }
+  }
+}

@@ -1,0 +1,116 @@
+import AppLayer
+import Inspection
+import PacketDecoding
+import Traffic
+
+extension EVEWriter {
+  /// - Source: Suricata 8, EVE JSON format, "Event type: Flow".
+  func writeFlow(_ context: borrowing EventContext) {
+    guard let flow = context.flow else { return }
+    begin("flow", context, .flow)
+    writeAppProtocol(flow)
+    json.beginObject("flow")
+    json.member("pkts_toserver", flow.toServer.packets)
+    json.member("pkts_toclient", flow.toClient.packets)
+    json.member("bytes_toserver", flow.toServer.bytes)
+    json.member("bytes_toclient", flow.toClient.bytes)
+    json.key("start")
+    json.string { header.timestamps.append(flow.start, to: &$0) }
+    json.key("end")
+    json.string { header.timestamps.append(flow.last, to: &$0) }
+    json.member("age", max(0, flow.last.seconds - flow.start.seconds))
+    json.member("state", text: flow.state)
+    if !flow.reason.isEmpty { json.member("reason", text: flow.reason) }
+    json.member("alerted", flow.hasAlerted)
+    if !flow.action.isEmpty { json.member("action", text: flow.action) }
+    writePolicies(flow.exceptionPolicies)
+    json.endObject()
+    if flow.tuple.ipProtocol == IPProtocol.tcp { writeTCP(flow) }
+    end(context.decryption)
+  }
+
+  private func writePolicies(_ uses: [ExceptionPolicyUse]) {
+    guard !uses.isEmpty else { return }
+    json.beginArray("exception_policy")
+    for use in uses {
+      json.beginObject()
+      json.member("target", text: use.target)
+      json.member("policy", text: use.policy)
+      json.endObject()
+    }
+    json.endArray()
+  }
+
+  private func writeTCP(_ flow: FlowRecord) {
+    let both = flow.toServer.tcpFlags | flow.toClient.tcpFlags
+    json.beginObject("tcp")
+    for (key, flags) in [
+      ("tcp_flags", both), ("tcp_flags_ts", flow.toServer.tcpFlags),
+      ("tcp_flags_tc", flow.toClient.tcpFlags),
+    ] as [(StaticString, UInt8)] {
+      json.key(key)
+      json.string { JSONText.appendHex(flags, to: &$0) }
+    }
+    for (key, flag) in [
+      ("syn", TCPFields.syn), ("fin", TCPFields.fin), ("rst", TCPFields.rst),
+      ("psh", TCPFields.psh), ("ack", TCPFields.ack), ("urg", TCPFields.urg),
+      ("ecn", TCPFields.ece), ("cwr", TCPFields.cwr),
+    ] as [(StaticString, UInt8)] where both & flag != 0 {
+      json.member(key, true)
+    }
+    if !flow.tcpState.isEmpty { json.member("state", text: flow.tcpState) }
+    if flow.hasGap.toServer { json.member("ts_gap", true) }
+    if flow.hasGap.toClient { json.member("tc_gap", true) }
+    json.endObject()
+  }
+
+  // MARK: Anomalies
+
+  /// - Source: Suricata 8, EVE JSON format, "Event type: Anomaly".
+  func write(
+    _ event: AnomalyEvent, _ settings: EVESettings.Anomaly, _ context: borrowing EventContext
+  ) {
+    switch event.kind {
+    case .decode where !settings.logsDecode, .stream where !settings.logsStream,
+      .applayer where !settings.logsAppLayer:
+      return
+    case .decode, .stream: begin("anomaly", context, .packet)
+    case .applayer: begin("anomaly", context, .flow)
+    }
+    if let id = event.transactionID { json.member("tx_id", id) }
+    json.beginObject("anomaly")
+    if let appProtocol = event.appProtocol, appProtocol != .unknown {
+      json.member("app_proto", text: appProtocol.name)
+    }
+    json.member("type", text: event.kind.rawValue)
+    json.member("event", text: Self.name(event))
+    if let layer = event.layer { json.member("layer", text: layer) }
+    json.endObject()
+    end(context.decryption)
+  }
+
+  /// Suricata spells the events of protocols whose parser is old in capitals.
+  private static func name(_ event: AnomalyEvent) -> String {
+    guard event.kind == .applayer else { return event.name }
+    if event.layer == "proto_detect" { return event.name.uppercased() }
+    switch event.appProtocol {
+    case .http, .tls, .smtp, .ftp: return event.name.uppercased()
+    default: return event.name
+    }
+  }
+
+  // MARK: Interception
+
+  func write(_ record: InterceptionRecord, _ context: borrowing EventContext) {
+    begin("sluice", context, .flow)
+    json.beginObject("sluice")
+    json.member("step", text: record.step)
+    json.member("reason", text: record.reason)
+    for (name, value) in record.facts {
+      json.key(text: Array(name.utf8))
+      json.string(text: value)
+    }
+    json.endObject()
+    end(nil)
+  }
+}

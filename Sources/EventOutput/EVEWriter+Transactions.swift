@@ -1,0 +1,111 @@
+import AppLayer
+import Inspection
+import Traffic
+
+extension EVEWriter {
+  /// The records of a transaction by its protocol.
+  func write(
+    _ transaction: Transaction, _ direction: Direction?, _ context: borrowing EventContext
+  ) {
+    switch transaction {
+    case let http as HTTPTransaction:
+      writeHTTP(http, context)
+    case let tls as TLSTransaction:
+      guard let settings = settings.tls, TLSRecord.isLoggable(tls) else { return }
+      begin("tls", context, .flow)
+      json.beginObject("tls")
+      TLSRecord.write(tls, settings: settings, into: &json)
+      json.endObject()
+      end(context.decryption)
+    case let dns as DNSTransaction:
+      if dns.appProtocol == .mdns { writeMulticast(dns, context) } else { writeDNS(dns, context) }
+    default: return
+    }
+  }
+
+  private func writeHTTP(_ http: HTTPTransaction, _ context: borrowing EventContext) {
+    if let settings = settings.http {
+      begin("http", context, .flow)
+      json.member("tx_id", http.id)
+      json.beginObject("http")
+      HTTPRecord.write(http, settings: settings, into: &json)
+      json.endObject()
+      end(context.decryption)
+    }
+    guard settings.logsFileInfo else { return }
+    for direction in Direction.allCases {
+      for file in http.files(direction) { writeFile(file, http, direction, context) }
+    }
+  }
+
+  private func writeFile(
+    _ file: FileRecord, _ http: HTTPTransaction, _ direction: Direction,
+    _ context: borrowing EventContext
+  ) {
+    begin("fileinfo", context, .direction(direction))
+    json.beginObject("http")
+    HTTPRecord.write(http, settings: settings.http ?? EVESettings.HTTP(), into: &json)
+    json.endObject()
+    writeAppProtocol(context.flow)
+    json.beginObject("fileinfo")
+    FileInfoRecord.write(file, transactionID: http.id, into: &json)
+    json.endObject()
+    end(context.decryption)
+  }
+
+  private func writeDNS(_ dns: DNSTransaction, _ context: borrowing EventContext) {
+    guard let settings = settings.dns, DNSRecords.isLoggable(dns, settings: settings) else {
+      return
+    }
+    if settings.version == 2 {
+      let count = dns.message.isResponse ? 1 : dns.message.queries.count
+      for query in 0..<count {
+        begin("dns", context, .flow)
+        json.beginObject("dns")
+        DNSRecords.writeVersion2(dns, query: query, settings: settings, into: &json)
+        json.endObject()
+        end(context.decryption)
+      }
+      return
+    }
+    begin("dns", context, .direction(dns.direction))
+    json.beginObject("dns")
+    DNSRecords.write(dns, settings: settings, into: &json)
+    json.endObject()
+    end(context.decryption)
+  }
+
+  private func writeMulticast(_ dns: DNSTransaction, _ context: borrowing EventContext) {
+    guard settings.logsMDNS, dns.isLoggable else { return }
+    begin("mdns", context, .direction(dns.direction))
+    json.beginObject("mdns")
+    DNSRecords.writeMulticast(dns, into: &json)
+    json.endObject()
+    end(context.decryption)
+  }
+
+  /// The transaction as part of another record (an alert's).
+  func writeInside(_ transaction: Transaction) {
+    switch transaction {
+    case let http as HTTPTransaction:
+      json.beginObject("http")
+      var full = settings.http ?? EVESettings.HTTP()
+      full.isExtended = true
+      HTTPRecord.write(http, settings: full, into: &json)
+      json.endObject()
+    case let tls as TLSTransaction:
+      json.beginObject("tls")
+      TLSRecord.write(tls, settings: settings.tls ?? EVESettings.TLS(), into: &json)
+      json.endObject()
+    case let dns as DNSTransaction where dns.appProtocol == .mdns:
+      json.beginObject("mdns")
+      DNSRecords.writeMulticast(dns, into: &json)
+      json.endObject()
+    case let dns as DNSTransaction:
+      json.beginObject("dns")
+      DNSRecords.write(dns, settings: settings.dns ?? EVESettings.DNS(), into: &json)
+      json.endObject()
+    default: return
+    }
+  }
+}

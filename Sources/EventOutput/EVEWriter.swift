@@ -1,0 +1,122 @@
+import AppLayer
+import Detection
+import Inspection
+import PacketDecoding
+import Traffic
+
+/// Where lines go: a file, a socket, memory.
+public protocol LineOutput: AnyObject {
+  /// - Parameter lines: whole lines, each with its line feed.
+  func write(_ lines: RawSpan)
+}
+
+/// Writes events as EVE JSON, one line each.
+///
+/// Lines are gathered and handed over when there are `flushOctets` of them, or on ``flush()``.
+/// - Source: Suricata 8, EVE JSON format.
+public final class EVEWriter: EventSink {
+  public let settings: EVESettings
+  let output: any LineOutput
+  var json = JSONWriter(capacity: 1 << 17)
+  var header: EVEHeader
+  /// What each rule says in each of its alerts, written once.
+  var ruleTexts: [RuleKey: [UInt8]] = [:]
+  /// Lines written, for statistics.
+  public private(set) var lineCount: UInt64 = 0
+
+  public static let flushOctets = 1 << 16
+
+  struct RuleKey: Hashable {
+    var gid: UInt32
+    var sid: UInt32
+    var rev: UInt32
+  }
+
+  public init(settings: EVESettings = EVESettings(), output: any LineOutput) {
+    self.settings = settings
+    self.output = output
+    header = EVEHeader(communityID: settings.communityID)
+  }
+
+  public func emit(_ event: Event, _ context: borrowing EventContext, bytes: RawSpan) {
+    switch event {
+    case .alert(let alert):
+      if let settings = settings.alert { write(alert, settings, context, bytes) }
+    case .drop(let drop):
+      if let settings = settings.drop { write(drop, settings, context, bytes) }
+    case .transaction(let transaction, let direction):
+      write(transaction, direction, context)
+    case .anomaly(let anomaly):
+      if let settings = settings.anomaly { write(anomaly, settings, context) }
+    case .flow:
+      if settings.logsFlow { writeFlow(context) }
+    case .interception(let record):
+      if settings.logsInterception { write(record, context) }
+    }
+  }
+
+  /// Hands over what has been gathered.
+  public func flush() {
+    guard !json.bytes.isEmpty else { return }
+    output.write(json.bytes.rawSpan)
+    json.removeAll()
+  }
+
+  /// A new rule set is in force: the same number may stand for another text.
+  public func forgetRules() { ruleTexts.removeAll() }
+
+  /// - Parameter time: when the counters were read.
+  public func writeStats(
+    _ counters: [(name: String, value: UInt64)], uptimeSeconds: UInt64, at time: Timestamp
+  ) {
+    guard settings.logsStats else { return }
+    json.beginObject()
+    json.key("timestamp")
+    json.string { header.timestamps.append(time, to: &$0) }
+    json.member("event_type", "stats")
+    json.beginObject("stats")
+    StatsRecord.write(counters, uptimeSeconds: uptimeSeconds, into: &json)
+    json.endObject()
+    end(nil)
+  }
+
+  // MARK: For the records
+
+  func begin(_ type: StaticString, _ context: borrowing EventContext, _ sense: AddressSense) {
+    header.begin(type, context, sense, into: &json)
+  }
+
+  /// Closes the record.
+  func end(_ decryption: DecryptionFacts?) {
+    if let decryption { writeDecryption(decryption) }
+    json.endObject()
+    json.endLine()
+    lineCount &+= 1
+    if json.bytes.count >= Self.flushOctets { flush() }
+  }
+
+  /// What is known of the TLS around decrypted bytes.
+  private func writeDecryption(_ facts: DecryptionFacts) {
+    json.beginObject("sluice")
+    json.member("decrypted", true)
+    if let sni = facts.sni { json.member("sni", text: sni) }
+    if let alpn = facts.alpn { json.member("alpn", text: alpn) }
+    json.member("version", text: facts.version)
+    json.member("decision", text: facts.decision)
+    json.member("decision_reason", text: facts.decisionReason)
+    json.endObject()
+  }
+
+  /// The protocol of the flow, and where both directions disagree what each of them is.
+  func writeAppProtocol(_ flow: FlowRecord?) {
+    guard let flow else { return }
+    if flow.appProtocol != .unknown { json.member("app_proto", text: flow.appProtocol.name) }
+    let (toServer, toClient) = (flow.appProtocolToServer, flow.appProtocolToClient)
+    if toServer != .unknown, toServer != flow.appProtocol {
+      json.member("app_proto_ts", text: toServer.name)
+    }
+    if toClient != .unknown, toClient != flow.appProtocol {
+      json.member("app_proto_tc", text: toClient.name)
+    }
+  }
+}
