@@ -16,8 +16,12 @@ final class RuleBody: Sendable {
   let isSilent: Bool
   /// Steps that run for a `=>` rule on both directions.
   let isTransactional: Bool
+  /// A buffer's steps use numbers that another's have read: all run together.
+  let sharesVariables: Bool
   /// A drop or pass reaches the whole flow even when only a packet matched.
   let actsOnFlow: Bool
+  /// The rest of the flow goes by unseen (`bypass`).
+  let bypasses: Bool
 
   init(draft: RuleDraft) {
     conditions = draft.conditions
@@ -29,7 +33,9 @@ final class RuleBody: Sendable {
     threshold = draft.threshold
     isSilent = draft.isSilent
     isTransactional = draft.isTransactional
+    sharesVariables = draft.sharesVariables
     actsOnFlow = draft.actsOnFlow
+    bypasses = draft.actions.contains { if case .bypass = $0 { true } else { false } }
   }
 }
 

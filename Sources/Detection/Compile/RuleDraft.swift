@@ -16,6 +16,7 @@ struct RuleDraft {
   var isSilent = false
   var isTransactional = false
   var actsOnFlow = false
+  var sharesVariables = false
   var kind = RuleKind.packet
   /// Order of loading, the last word in the order of trying.
   var number = 0

@@ -36,7 +36,7 @@ enum PacketClass: Int {
 
   static let countMax = 5
 
-  init(_ packet: borrowing DecodedPacket) {
+  init(_ packet: DecodedPacket) {
     guard packet.ipVersion != 0 else {
       self = .noIP
       return
