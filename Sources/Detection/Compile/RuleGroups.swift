@@ -18,6 +18,8 @@ struct RuleGroups: Sendable {
   /// Rules on transactions, by protocol and direction.
   var transactions: [TransactionGroup] = Array(
     repeating: TransactionGroup(), count: RuleGroups.protocolCount * 2)
+  /// Rules on the application protocol alone.
+  var protocolFound: [RuleIndex] = []
   var decodeEvents: [RuleIndex] = []
   var streamEvents: [RuleIndex] = []
   var flowEvents: [RuleIndex] = []

@@ -25,6 +25,7 @@ extension Detector {
       packet: packet, ends: ends, flow: flow, state: state, streamEvents: streamEvents,
       packetBytes: bytes)
     inspectAddresses(context, into: &matches)
+    inspectProtocol(context, into: &matches)
     inspectEvents(context, into: &matches)
     let slot = PacketClass(packet).rawValue &* 2 &+ direction.index
     inspectHeaders(ruleSet.groups.packet[slot], context, into: &matches)
@@ -92,6 +93,23 @@ extension Detector {
     candidates += index.always
     sortCandidates()
     inspectHeaders(candidates, context, into: &matches)
+  }
+
+  /// Rules on the protocol alone are tried once for each direction of a flow.
+  private mutating func inspectProtocol(
+    _ context: borrowing TrialContext, into matches: inout MatchList
+  ) {
+    guard !ruleSet.groups.protocolFound.isEmpty, let state = context.state,
+      let appProtocol = context.flow?.appProtocol, appProtocol != .unknown
+    else { return }
+    if context.ends.direction == .toServer {
+      guard state.toServer.foundProtocol != appProtocol else { return }
+      state.toServer.foundProtocol = appProtocol
+    } else {
+      guard state.toClient.foundProtocol != appProtocol else { return }
+      state.toClient.foundProtocol = appProtocol
+    }
+    inspectHeaders(ruleSet.groups.protocolFound, context, into: &matches)
   }
 
   private mutating func inspectEvents(

@@ -197,7 +197,7 @@ extension Detector {
         }
         state.candidates[index].isHeadChecked = true
       }
-      if body.isTransactional, inspection.fired.contains(rule) {
+      if body.firesOnce, inspection.fired.contains(rule) {
         state.candidates[index].isDone = true
         continue
       }
@@ -209,7 +209,7 @@ extension Detector {
       case .ruledOut: state.candidates[index].isDone = true
       case .matched:
         state.candidates[index].isDone = true
-        if body.isTransactional { inspection.fired.append(rule) }
+        if body.firesOnce { inspection.fired.append(rule) }
         noteMatch(
           rule, body, source: .transaction, transaction: transaction.id, context, into: &matches)
       }
@@ -258,6 +258,13 @@ extension Detector {
         index &+= 1
       }
       return transaction.isComplete(direction) ? .ruledOut : .undecided
+    case .numberIn(let id, let numbers, let isNegated):
+      var index = 0
+      while let number = transaction.number(id, direction, index: index) {
+        if numbers.contains(number) != isNegated { return .matched }
+        index &+= 1
+      }
+      return transaction.isComplete(direction) ? .ruledOut : .undecided
     case .event(let event):
       return transaction.events.contains(event) ? .matched : .undecided
     case .progress(let side, let progress, let isNegated):
@@ -297,14 +304,15 @@ extension Detector {
     _ body: RuleBody, _ index: Int, _ id: BufferID, _ transaction: Transaction,
     _ direction: Direction
   ) -> Trial {
-    let first = body.buffers[index].first(direction)
-    guard first >= 0 else { return .ruledOut }
+    guard let reach = body.buffers[index].progress(transaction.appProtocol, direction) else {
+      return .ruledOut
+    }
     let progress = transaction.progress(direction)
-    guard progress >= first else { return .undecided }
+    guard progress >= reach.first else { return .undecided }
     // From here on the buffer does not change any more, unless it streams.
     let isFinal =
       transaction.isComplete(direction)
-      || (!body.buffers[index].isStreaming && progress >= body.buffers[index].last(direction))
+      || (!body.buffers[index].isStreaming && progress >= reach.last)
     let absence = body.buffers[index].program.absence
     var instance = 0
     var areAllComplete = true
@@ -318,7 +326,7 @@ extension Detector {
       if !body.buffers[index].isMultiple { break }
     }
     guard isFinal else {
-      let canGrow = body.buffers[index].isMultiple || body.buffers[index].last(direction) > progress
+      let canGrow = body.buffers[index].isMultiple || reach.last > progress
       return instance > 0 && areAllComplete && !canGrow ? .ruledOut : .undecided
     }
     return instance == 0 && absence != .mustExist ? .matched : .ruledOut

@@ -16,6 +16,8 @@ public final class FlowDetection {
   struct DirectionState {
     var pending: [PendingRule] = []
     var hasBeenInspectedForAddresses = false
+    /// The application protocol that rules on it alone were last tried for.
+    var foundProtocol = AppProtocol.unknown
     /// The application protocol whose rules the stream was last scanned for.
     var streamProtocol = AppProtocol.unknown
   }
