@@ -78,7 +78,7 @@ let package = Package(
     .executableTarget(
       name: "sluice",
       dependencies: [
-        "Engine", "Control", "Detection", "RuleLanguage", "Diversion", "Interception",
+        "Engine", "Control", "Capture", "Detection", "EventOutput", "RuleLanguage", "Diversion", "Interception",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: house),

@@ -9,8 +9,8 @@ import Traffic
 public struct InspectionSettings: Sendable {
   /// Verdicts take effect, on the traffic itself or, with captures, on the rest of a simulated flow.
   public var isInline = false
-  /// The stream is inspected as it arrives, not when it is acknowledged (`stream.inline`).
-  public var inspectsOnArrival = false
+  /// The stream is inspected as it arrives, not when it is acknowledged (`stream.inline`); nil follows `isInline`.
+  public var inspectsOnArrival: Bool?
   public var decoder = DecoderSettings()
   public var flows: FlowTableSettings
   public var reassembly = ReassemblySettings()

@@ -81,25 +81,21 @@ extension PacketPath {
   private func endContext(
     _ index: FlowIndex, _ flow: Flow, _ inspection: FlowInspection?, _ direction: Direction
   ) -> EventContext {
-    var packet = DecodedPacket()
-    let tuple = direction == .toServer ? flow.tuple : flow.tuple.reversed
-    packet.time = flow.lastTime
-    packet.ipVersion = flow.ipVersion
-    packet.ipProtocol = tuple.ipProtocol
-    packet.source = tuple.source
-    packet.destination = tuple.destination
-    packet.sourcePort = tuple.sourcePort
-    packet.destinationPort = tuple.destinationPort
-    packet.hasTransport = tuple.ipProtocol == IPProtocol.tcp || tuple.ipProtocol == IPProtocol.udp
-    packet.vlan0 = flow.vlan0
-    packet.vlan1 = flow.vlan1
-    packet.vlanCount = flow.vlanCount
+    let record = record(flow, index, inspection)
+    let packet = DecodedPacket(endsOf: record, direction, time: flow.lastTime)
     var context = EventContext(time: flow.lastTime, packet: packet)
     context.packetNumber = packetNumber
     context.direction = direction
-    context.flow = record(flow, index, inspection)
+    context.flow = record
     context.appLayer = inspection?.appLayer
     context.decryption = inspection?.decryption
     return context
   }
+}
+
+extension PacketPath {
+  /// Flows made since the start.
+  public var flowCount: UInt64 { flows.counters.flowsCreated }
+  /// Alerts told of since the start.
+  public var alertCount: UInt64 { stream.counters.alerts }
 }

@@ -13,8 +13,7 @@ import Traffic
     var scanner = PatternScanner()
     scanner.prepare([table])
     let bytes = Array(text.utf8)
-    let isDone = scanner.scan(table, bytes.rawSpan, newFrom: newFrom, isComplete: isComplete)
-    #expect(isDone)
+    #expect(scanner.scan(table, bytes.rawSpan, newFrom: newFrom, isComplete: isComplete))
     return (0..<scanner.hitCount).map { scanner.hit($0) }.sorted()
   }
 

@@ -34,9 +34,9 @@ public final class RuleSet: Sendable {
     suppressions = parts.suppressions
     rateFilters = parts.rateFilters
     let tables = parts.groups.tables
-    patternBytes = tables.reduce(0) { $0 + ($1.database?.byteCount ?? 0) }
+    patternBytes = tables.reduce(0) { $0 + $1.database.byteCount }
     databaseCount = tables.count
-    patternCount = tables.reduce(0) { $0 + $1.constraints.count }
+    patternCount = tables.reduce(0) { $0 + $1.database.patternCount }
   }
 
   public var ruleCount: Int { heads.count }

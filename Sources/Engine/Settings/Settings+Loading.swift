@@ -196,29 +196,13 @@ extension Settings {
       }
     }
     // The narrowest fits first, as the tree of addresses that the policies form would have it.
-    inspection.hostPolicies.sort { $0.addresses.span < $1.addresses.span }
+    inspection.hostPolicies.sort { $0.addresses.size < $1.addresses.size }
   }
 
   private mutating func readExceptionPolicies(_ reader: inout SettingsReader) throws(SettingsError) {
-    if let name = try reader.text("exception-policy"), name != "auto" {
-      let policy = try Self.policy(name, "exception-policy", reader.file)
-      inspection.exceptionPolicies.flowMemcap = policy
-      inspection.exceptionPolicies.defragMemcap = policy
-      inspection.exceptionPolicies.streamMemcap = policy
-      inspection.exceptionPolicies.reassemblyMemcap = policy
-      inspection.exceptionPolicies.appLayerError = policy
-      inspection.exceptionPolicies.midstream = policy
-      hasMasterPolicy = true
-    }
-    let parts: [(String, WritableKeyPath<ExceptionPolicies, ExceptionPolicy>)] = [
-      ("flow.memcap-policy", \.flowMemcap), ("defrag.memcap-policy", \.defragMemcap),
-      ("stream.memcap-policy", \.streamMemcap),
-      ("stream.reassembly.memcap-policy", \.reassemblyMemcap),
-      ("stream.midstream-policy", \.midstream), ("app-layer.error-policy", \.appLayerError),
-    ]
-    for (path, keyPath) in parts {
+    for path in ["exception-policy"] + Self.exceptionPolicyPaths.map(\.path) {
       guard let name = try reader.text(path), name != "auto" else { continue }
-      inspection.exceptionPolicies[keyPath: keyPath] = try Self.policy(name, path, reader.file)
+      exceptionPolicies[path] = try Self.policy(name, path, reader.file)
     }
   }
 
@@ -230,5 +214,16 @@ extension Settings {
       throw SettingsError("\(file): \(path) must be auto or one of \(names), not \(name)")
     }
     return policy
+  }
+}
+
+extension AddressSet {
+  /// How many addresses it holds, roughly.
+  fileprivate var size: Double {
+    if isAny { return .infinity }
+    return ranges.reduce(0) { sum, range in
+      sum + Double(range.high.high &- range.low.high) * 0x1p64
+        + Double(range.high.low) - Double(range.low.low) + 1
+    }
   }
 }

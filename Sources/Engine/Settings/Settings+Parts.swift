@@ -67,57 +67,6 @@ extension Settings {
     return UInt64(size)
   }
 
-  // MARK: Outputs
-
-  mutating func readOutputs(_ reader: inout SettingsReader) throws(SettingsError) {
-    if let directory = try reader.text("default-log-dir") { outputs.directory = directory }
-    if let enabled = try reader.flag("outputs.eve-log.enabled") { outputs.isEVEEnabled = enabled }
-    if let name = try reader.text("outputs.eve-log.filename") { outputs.fileName = name }
-    if let seconds = try reader.number("stats.interval", in: 1...86_400) {
-      outputs.statsIntervalSeconds = seconds
-    }
-    reader.note("stats")
-    guard case .list(let items)? = reader.value("outputs.eve-log.types") else {
-      reader.note("outputs")
-      return
-    }
-    var types: Set<String> = []
-    for item in items {
-      switch item {
-      case .scalar(let name): types.insert(name)
-      case .map(let entries):
-        for entry in entries where entry.value.at("enabled") != .scalar("no") {
-          types.insert(entry.key)
-          readType(entry.key, entry.value)
-        }
-      case .list: throw SettingsError("\(reader.file): outputs.eve-log.types must be a list of types")
-      }
-    }
-    outputs.types = types
-    inspection.logs.anomalies = types.contains("anomaly")
-    inspection.logs.drops = types.contains("drop") || types.contains("alert")
-    inspection.logs.flows = types.contains("flow")
-    inspection.logs.transactions = Set(AppProtocol.allCases.filter { types.contains($0.name) })
-    reader.note("outputs")
-  }
-
-  private mutating func readType(_ name: String, _ value: ConfigurationValue) {
-    func isOn(_ key: String) -> Bool {
-      guard case .scalar(let text)? = value.at(key) else { return false }
-      return SettingsReader.flag(text) ?? false
-    }
-    switch name {
-    case "alert":
-      outputs.payload = isOn("payload")
-      outputs.payloadPrintable = isOn("payload-printable")
-      outputs.packet = isOn("packet")
-      inspection.logs.payload = outputs.payload || outputs.payloadPrintable
-    case "drop":
-      if case .scalar("all")? = value.at("flows") { inspection.logs.dropsWholeFlows = true }
-    default: break
-    }
-  }
-
   // MARK: Ours
 
   mutating func readCapture(_ reader: inout SettingsReader) throws(SettingsError) {
@@ -162,7 +111,7 @@ extension Settings {
     if let file = try reader.text(path + "ca-key") { interception.caKey = file }
     if let files = try reader.texts(path + "extra-trust") { interception.extraTrust = files }
     if let name = try reader.text(path + "bad-certificate") {
-      guard let reaction = InterceptionSettings.BadCertificate(rawValue: name) else {
+      guard let reaction = TLSStageSettings.BadCertificate(rawValue: name) else {
         throw SettingsError("\(reader.file): interception.bad-certificate must be block or pass-defect")
       }
       interception.badCertificate = reaction

@@ -1,5 +1,6 @@
 import Capture
 import Detection
+import EventOutput
 import Inspection
 import RuleLanguage
 import Traffic
@@ -12,10 +13,12 @@ public struct Settings: Sendable {
   public var inspection: InspectionSettings
   public var outputs = OutputSettings()
   public var capture = CaptureSettings()
-  public var interception = InterceptionSettings()
+  public var interception = TLSStageSettings()
   public var control = ControlSettings()
   /// Entries of the TLS policy in order (`policy`).
   public var policy: [PolicyEntry] = []
+  /// Exception policies as set, by their key; the rest follows the mode.
+  var exceptionPolicies: [String: ExceptionPolicy] = [:]
   /// What was set and has no meaning here, a line each; for standard error.
   public var warnings: [String] = []
 
@@ -38,16 +41,10 @@ public struct OutputSettings: Sendable {
   public var directory = "."
   public var isEVEEnabled = true
   public var fileName = "eve.json"
-  /// Record types that are written; nil for all.
-  public var types: Set<String>?
-  public var payload = false
-  public var payloadPrintable = false
-  public var packet = false
+  public var eve = EVESettings()
   public var statsIntervalSeconds = 8
   /// Longest time that a record waits in a worker's buffer.
   public var flushMilliseconds = 200
-
-  public func wants(_ type: String) -> Bool { types?.contains(type) ?? true }
 }
 
 /// How packets come (`capture`).
@@ -67,7 +64,7 @@ public struct CaptureSettings: Sendable {
 }
 
 /// The TLS stage (`interception`).
-public struct InterceptionSettings: Sendable {
+public struct TLSStageSettings: Sendable {
   public enum BadCertificate: String, Sendable, CaseIterable {
     case block
     case passDefect = "pass-defect"

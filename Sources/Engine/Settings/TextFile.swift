@@ -8,7 +8,7 @@ public enum TextFile {
 
   /// The octets of a file, nil when it cannot be read (`lastError` says why).
   public static func read(_ path: String) -> [UInt8]? {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { return nil }
     defer { close(descriptor) }
     var status = stat()
@@ -51,5 +51,14 @@ public enum TextFile {
   public static func lastError(_ code: Int32 = errno) -> String {
     guard let text = unsafe strerror(code) else { return "error \(code)" }
     return unsafe String(cString: text)
+  }
+
+  /// The path of a file in a directory, which is made where it is missing.
+  public static func path(_ name: String, in directory: String) throws(SettingsError) -> String {
+    if name.hasPrefix("/") { return name }
+    if unsafe mkdir(directory, 0o755) != 0, errno != EEXIST {
+      throw SettingsError("\(directory): cannot be made: \(lastError())")
+    }
+    return directory + "/" + name
   }
 }

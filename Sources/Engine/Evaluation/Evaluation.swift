@@ -1,0 +1,86 @@
+import Capture
+import Detection
+import EventOutput
+import Glibc
+import Inspection
+import Traffic
+
+/// What an evaluation of captures came to.
+public struct EvaluationSummary: Sendable {
+  public var loadSeconds = 0.0
+  public var runSeconds = 0.0
+  public var packets: UInt64 = 0
+  public var bytes: UInt64 = 0
+  public var flows: UInt64 = 0
+  public var alerts: UInt64 = 0
+  public var drops: UInt64 = 0
+  public var warnings: [String] = []
+
+  public init() {}
+
+  mutating func add(_ other: EvaluationSummary) {
+    packets &+= other.packets
+    bytes &+= other.bytes
+    flows &+= other.flows
+    alerts &+= other.alerts
+    drops &+= other.drops
+    warnings += other.warnings
+  }
+
+  /// Octets of memory that this process ever had resident.
+  public static var peakResidentBytes: UInt64 {
+    var usage = rusage()
+    guard unsafe getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage) == 0 else { return 0 }
+    return UInt64(clamping: usage.ru_maxrss) &* 1024
+  }
+}
+
+/// Evaluates captures: the packet path over files, with records to one EVE file.
+///
+/// Each capture named is traffic of its own; the files of a directory are one traffic in order.
+public struct Evaluation: Sendable {
+  let settings: Settings
+  let ruleSet: RuleSet
+  /// The names that the rule set was compiled with; what is remembered of hosts is each capture's own.
+  let names: VariableNames
+
+  public init(settings: Settings, ruleSet: RuleSet, names: VariableNames) {
+    self.settings = settings
+    self.ruleSet = ruleSet
+    self.names = names
+  }
+
+  /// Evaluates one capture and appends its records to `output`.
+  ///
+  /// - Parameter progress: is told octets read and octets in all, now and then.
+  /// - Throws: where the capture cannot be read at all; a damaged end is a warning.
+  public func run(
+    _ capture: String, output: any LineOutput, progress: (UInt64, UInt64?) -> Void = { _, _ in }
+  ) throws(CaptureError) -> EvaluationSummary {
+    var source = try PcapFileSource(path: capture)
+    let writer = EVEWriter(settings: settings.outputs.eve, output: output)
+    var path = PacketPath(
+      settings: settings.inspection, ruleSet: ruleSet, shared: SharedDetectionState(names: names),
+      sink: writer)
+    var summary = EvaluationSummary()
+    var count: UInt64 = 0
+    while true {
+      let more = try source.next { packet in
+        let verdict = path.process(
+          packet.bytes, link: packet.linkType, time: packet.time, length: packet.originalLength)
+        if verdict.isStopped { summary.drops &+= 1 }
+        summary.bytes &+= UInt64(packet.bytes.byteCount)
+      }
+      guard more else { break }
+      count &+= 1
+      if count & 0xfff == 0 { progress(source.bytesRead, source.bytesTotal) }
+    }
+    path.finish()
+    writer.flush()
+    summary.packets = count
+    summary.flows = path.flowCount
+    summary.alerts = path.alertCount
+    summary.warnings = source.warnings.map(\.description)
+    return summary
+  }
+}

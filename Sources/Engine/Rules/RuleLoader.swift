@@ -1,0 +1,124 @@
+import Detection
+import Glibc
+import PacketDecoding
+import RuleLanguage
+
+/// Rules that were read and compiled, and why others were not.
+public struct LoadedRules: Sendable {
+  public var ruleSet: RuleSet
+  /// Refused rules and what else was found, in the order of the files.
+  public var diagnostics: [RuleDiagnostic]
+  /// Enabled rules read, refused ones among them.
+  public var total: Int
+  public var loaded: Int
+  public var files: [String]
+}
+
+/// Reads rule files and compiles them to a rule set.
+public enum RuleLoader {
+  /// - Parameters:
+  ///   - paths: files, directories (their `*.rules`) or patterns with `*` and `?`; besides those of the
+  ///     configuration.
+  ///   - shared: names and cross-flow state that outlive the set.
+  /// - Throws: where a file that is named does not exist or cannot be read.
+  public static func load(
+    _ settings: Settings, paths: [String] = [], shared: SharedDetectionState
+  ) throws(SettingsError) -> LoadedRules {
+    let files = try find(settings, paths)
+    var diagnostics: [RuleDiagnostic] = []
+    let compilerSettings = try compilerSettings(settings, files, &diagnostics)
+    var compiler = RuleCompiler(settings: compilerSettings, shared: shared)
+    var total = 0
+    var read: [RuleFileSyntax] = []
+    for file in files {
+      guard let bytes = TextFile.read(file) else {
+        throw SettingsError("\(file): cannot be read: \(TextFile.lastError())")
+      }
+      let syntax = RuleFile.parse(bytes, fileName: file)
+      total += syntax.rules.count + syntax.diagnostics.count { $0.severity == .error }
+      diagnostics += syntax.diagnostics
+      read.append(syntax)
+    }
+    let merged = RuleDuplicates.merge(read)
+    diagnostics += merged.diagnostics
+    for rule in merged.rules { compiler.add(rule) }
+    let result = compiler.finish()
+    return LoadedRules(
+      ruleSet: result.ruleSet, diagnostics: diagnostics + result.diagnostics, total: total,
+      loaded: result.ruleSet.ruleCount, files: files)
+  }
+
+  // MARK: Finding
+
+  private static func find(_ settings: Settings, _ paths: [String]) throws(SettingsError) -> [String] {
+    var files: [String] = []
+    for name in settings.rules.files {
+      let path = name.hasPrefix("/") ? name : settings.rules.directory.map { $0 + "/" + name } ?? name
+      files += try expand(path)
+    }
+    for path in paths { files += try expand(path) }
+    return files
+  }
+
+  private static func expand(_ path: String) throws(SettingsError) -> [String] {
+    var status = stat()
+    if unsafe stat(path, &status) == 0 {
+      guard status.st_mode & S_IFMT == S_IFDIR else { return [path] }
+      return matches(path + "/*.rules")
+    }
+    guard path.contains("*") || path.contains("?") else {
+      throw SettingsError("\(path): \(TextFile.lastError())")
+    }
+    return matches(path)
+  }
+
+  private static func matches(_ pattern: String) -> [String] {
+    // SAFETY: glob(3) fills the structure, `gl_pathc` says how many paths there are; freed before return.
+    var found = unsafe glob_t()
+    defer { unsafe globfree(&found) }
+    guard unsafe glob(pattern, 0, nil, &found) == 0 else { return [] }
+    var paths: [String] = []
+    for index in unsafe 0..<Int(found.gl_pathc) {
+      if let path = unsafe found.gl_pathv[index] { unsafe paths.append(String(cString: path)) }
+    }
+    return paths
+  }
+
+  // MARK: Companions
+
+  private static func compilerSettings(
+    _ settings: Settings, _ files: [String], _ diagnostics: inout [RuleDiagnostic]
+  ) throws(SettingsError) -> RuleCompiler.Settings {
+    var result = RuleCompiler.Settings()
+    result.variables = settings.variables
+    result.actionOrder = settings.rules.actionOrder
+    result.cacheDirectory = settings.rules.cacheDirectory
+    for event in StreamEvent.allCases { result.streamEvents[event.ruleName] = event.rawValue }
+    if let file = settings.rules.classificationFile ?? beside(files, "classification.config") {
+      let classification = ClassificationFile.parse(try read(file), fileName: file)
+      diagnostics += classification.diagnostics
+      result.classification = classification
+    }
+    if let file = settings.rules.thresholdFile {
+      let thresholds = ThresholdFile.parse(try read(file), fileName: file)
+      diagnostics += thresholds.diagnostics
+      result.thresholds = thresholds
+    }
+    return result
+  }
+
+  private static func read(_ file: String) throws(SettingsError) -> [UInt8] {
+    guard let bytes = TextFile.read(file) else {
+      throw SettingsError("\(file): cannot be read: \(TextFile.lastError())")
+    }
+    return bytes
+  }
+
+  /// A companion file in the directory of the rules, or among those installed.
+  private static func beside(_ files: [String], _ name: String) -> String? {
+    let directories = files.map { file in
+      file.lastIndex(of: "/").map { String(file[..<$0]) } ?? "."
+    }
+    return (directories + ["/etc/sluice/rules"]).map { $0 + "/" + name }.first { unsafe access($0, R_OK) == 0 }
+  }
+}

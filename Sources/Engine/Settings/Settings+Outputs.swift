@@ -1,0 +1,147 @@
+import AppLayer
+import EventOutput
+import Inspection
+
+extension Settings {
+  mutating func readOutputs(_ reader: inout SettingsReader) throws(SettingsError) {
+    if let directory = try reader.text("default-log-dir") { outputs.directory = directory }
+    if let enabled = try reader.flag("outputs.eve-log.enabled") { outputs.isEVEEnabled = enabled }
+    if let name = try reader.text("outputs.eve-log.filename") { outputs.fileName = name }
+    if let isOn = try reader.flag("outputs.eve-log.community-id"), isOn {
+      let seed = try reader.number("outputs.eve-log.community-id-seed", in: 0...65_535) ?? 0
+      outputs.eve.communityID = UInt16(seed)
+    }
+    if let seconds = try reader.number("stats.interval", in: 1...86_400) {
+      outputs.statsIntervalSeconds = seconds
+    }
+    reader.note("stats")
+    if let types = reader.value("outputs.eve-log.types") {
+      try readTypes(types, reader.file)
+    }
+    reader.note("outputs")
+    selectLogs()
+  }
+
+  private mutating func readTypes(_ value: ConfigurationValue, _ file: String) throws(SettingsError) {
+    guard case .list(let items) = value else {
+      throw SettingsError("\(file): outputs.eve-log.types must be a list of types")
+    }
+    outputs.eve = .none.keeping(outputs.eve)
+    for item in items {
+      switch item {
+      case .scalar(let name): switchOn(name, .map([]))
+      case .map(let entries):
+        for entry in entries where entry.value.at("enabled").map(SettingsReader.isOff) != true {
+          switchOn(entry.key, entry.value)
+        }
+      case .list: throw SettingsError("\(file): outputs.eve-log.types must be a list of types")
+      }
+    }
+  }
+
+  private mutating func switchOn(_ name: String, _ value: ConfigurationValue) {
+    func flag(_ key: String, _ unset: Bool) -> Bool {
+      guard case .scalar(let text)? = value.at(key) else { return unset }
+      return SettingsReader.flag(text) ?? unset
+    }
+    switch name {
+    case "alert":
+      var alert = EVESettings.Alert()
+      alert.logsPayload = flag("payload", false)
+      alert.logsPrintablePayload = flag("payload-printable", false)
+      alert.logsPacket = flag("packet", false)
+      alert.logsVerdict = flag("verdict", false)
+      alert.logsReferences = flag("reference", false)
+      if value.at("metadata") != nil {
+        alert.logsAppLayer = flag("metadata.app-layer", flag("metadata", true))
+        alert.logsFlow = flag("metadata.flow", flag("metadata", true))
+        alert.logsRuleMetadata = flag("metadata.rule.metadata", flag("metadata", true))
+        alert.logsRuleText = flag("metadata.rule.raw", false)
+        alert.logsReferences = flag("metadata.rule.reference", alert.logsReferences)
+      }
+      outputs.eve.alert = alert
+    case "http":
+      var http = EVESettings.HTTP()
+      http.isExtended = flag("extended", true)
+      if case .scalar(let text)? = value.at("dump-all-headers") {
+        http.dumpsRequestHeaders = text == "both" || text == "request"
+        http.dumpsResponseHeaders = text == "both" || text == "response"
+      }
+      http.custom = texts(value.at("custom"))?.map { $0.lowercased() } ?? []
+      outputs.eve.http = http
+    case "dns":
+      var dns = EVESettings.DNS()
+      if case .scalar("2")? = value.at("version") { dns.version = 2 }
+      dns.logsRequests = flag("requests", true)
+      dns.logsResponses = flag("responses", true)
+      dns.types = texts(value.at("types")).map { Set($0.map { $0.lowercased() }) }
+      if let formats = texts(value.at("formats")) {
+        dns.isDetailed = formats.contains("detailed")
+        dns.isGrouped = formats.contains("grouped")
+      }
+      outputs.eve.dns = dns
+    case "tls":
+      var tls = EVESettings.TLS()
+      tls.isExtended = flag("extended", true)
+      tls.custom = texts(value.at("custom")).map(Set.init)
+      tls.logsJA3 = flag("ja3", true)
+      tls.logsJA4 = flag("ja4", true)
+      tls.logsResumed = flag("session-resumption", true)
+      outputs.eve.tls = tls
+    case "drop":
+      var drop = EVESettings.Drop()
+      drop.logsAlerts = flag("alerts", true)
+      drop.logsVerdict = flag("verdict", true)
+      outputs.eve.drop = drop
+      if case .scalar("all")? = value.at("flows") { inspection.logs.dropsWholeFlows = true }
+    case "anomaly":
+      var anomaly = EVESettings.Anomaly()
+      anomaly.logsDecode = flag("types.decode", false)
+      anomaly.logsStream = flag("types.stream", false)
+      anomaly.logsAppLayer = flag("types.applayer", true)
+      outputs.eve.anomaly = anomaly
+    case "flow": outputs.eve.logsFlow = true
+    case "files": outputs.eve.logsFileInfo = true
+    case "stats": outputs.eve.logsStats = true
+    case "mdns": outputs.eve.logsMDNS = true
+    case "sluice": outputs.eve.logsInterception = true
+    default: break
+    }
+  }
+
+  private func texts(_ value: ConfigurationValue?) -> [String]? {
+    guard case .list(let items)? = value else { return nil }
+    return items.compactMap { if case .scalar(let text) = $0 { text } else { nil } }
+  }
+
+  /// The path makes no record that is not written.
+  private mutating func selectLogs() {
+    let eve = outputs.eve
+    inspection.logs.anomalies = eve.anomaly != nil
+    inspection.logs.drops = eve.drop != nil
+    inspection.logs.flows = eve.logsFlow
+    inspection.logs.payload = eve.alert.map { $0.logsPayload || $0.logsPrintablePayload } ?? false
+    inspection.logs.transactions = []
+    if eve.http != nil { inspection.logs.transactions.insert(.http) }
+    if eve.dns != nil { inspection.logs.transactions.insert(.dns) }
+    if eve.tls != nil { inspection.logs.transactions.insert(.tls) }
+    if eve.logsMDNS { inspection.logs.transactions.insert(.mdns) }
+    if eve.logsFileInfo { inspection.logs.transactions.insert(.http) }
+  }
+}
+
+extension EVESettings {
+  /// These types, with what is not of a type from `other`.
+  fileprivate func keeping(_ other: EVESettings) -> EVESettings {
+    var result = self
+    result.communityID = other.communityID
+    return result
+  }
+}
+
+extension SettingsReader {
+  static func isOff(_ value: ConfigurationValue) -> Bool {
+    guard case .scalar(let text) = value else { return false }
+    return flag(text) == false
+  }
+}

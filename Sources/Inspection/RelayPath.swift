@@ -1,0 +1,194 @@
+import AppLayer
+import Detection
+import FlowTracking
+import PacketDecoding
+import RuleLanguage
+import Traffic
+
+/// The way of relayed bytes, decrypted or as they are: protocols → detection → verdict, the same code
+/// that packets go through from the stream on.
+///
+/// One for each worker of the interception stage.
+public final class RelayPath {
+  let settings: InspectionSettings
+  let sink: any EventSink
+  fileprivate var stream: StreamPath
+  private var flowCounter: UInt64 = 0
+
+  public init(
+    settings: InspectionSettings, ruleSet: RuleSet, shared: SharedDetectionState, sink: any EventSink
+  ) {
+    self.settings = settings
+    self.sink = sink
+    stream = StreamPath(
+      detector: Detector(ruleSet: ruleSet, shared: shared), settings: settings, sink: sink)
+  }
+
+  /// Takes another rule set; flows keep their state.
+  public func replace(ruleSet: RuleSet) { stream.detector.replace(ruleSet: ruleSet) }
+
+  public var alertCount: UInt64 { stream.counters.alerts }
+
+  /// Begins to inspect a connection.
+  ///
+  /// - Parameters:
+  ///   - tuple: from client to server.
+  ///   - decryption: what is known of the TLS around the bytes; nil for bytes as they are.
+  public func open(_ tuple: FlowTuple, decryption: DecryptionFacts?, at time: Timestamp) -> RelayFlow {
+    flowCounter &+= 1
+    // Identifiers stay within 53 bits, so that JSON readers keep them.
+    let id = (settings.flows.seed &* 0x9e37_79b9_7f4a_7c15 &+ flowCounter &* 0x2545_f491_4f6c_dd1d) >> 11
+    return RelayFlow(path: self, id: id, tuple: tuple, decryption: decryption, time: time)
+  }
+}
+
+/// What inspection says of a stretch of a relayed stream.
+public enum RelayDecision: Sendable {
+  case forward
+  /// Neither this stretch nor anything after it may pass.
+  case cut(rule: RuleInfo?, reason: DropReason)
+}
+
+/// One relayed connection under inspection.
+public final class RelayFlow {
+  private let path: RelayPath
+  private let inspection = FlowInspection()
+  private var record: FlowRecord
+  private var isCut = false
+  private var seenDirections: (toServer: Bool, toClient: Bool) = (false, false)
+
+  init(
+    path: RelayPath, id: UInt64, tuple: FlowTuple, decryption: DecryptionFacts?, time: Timestamp
+  ) {
+    self.path = path
+    record = FlowRecord(id: id, tuple: tuple, start: time, last: time)
+    record.ipVersion = tuple.source.isIPv4 ? 4 : 6
+    record.state = "established"
+    inspection.decryption = decryption
+    inspection.appLayer = AppLayerFlow(
+      settings: path.settings.appLayer, transport: .tcp, serverPort: tuple.destinationPort,
+      clientPort: tuple.sourcePort)
+  }
+
+  /// Inspects the next stretch before anything of it is passed on.
+  public func inspect(_ chunk: borrowing StreamChunk) -> RelayDecision {
+    guard !isCut else { return .cut(rule: nil, reason: .flowDrop) }
+    record.last = chunk.time
+    if chunk.direction == .toServer {
+      record.toServer.packets &+= 1
+      record.toServer.bytes &+= UInt64(chunk.bytes.byteCount)
+    } else {
+      record.toClient.packets &+= 1
+      record.toClient.bytes &+= UInt64(chunk.bytes.byteCount)
+    }
+    inspection.feed(chunk)
+    guard !inspection.detection.isPassed else { return .forward }
+    return decide(chunk.direction, isEnd: false)
+  }
+
+  /// The connection is over: what is left is inspected, records are written.
+  ///
+  /// - Parameter reason: EVE's `flow.reason`.
+  public func close(at time: Timestamp, reason: String) {
+    record.last = time
+    inspection.appLayer?.finish(at: time)
+    if !isCut, !inspection.detection.isPassed {
+      inspection.toServer.hasNews = true
+      inspection.toClient.hasNews = true
+      _ = decide(.toServer, isEnd: true)
+      _ = decide(.toClient, isEnd: true)
+    }
+    let context = context(.toServer)
+    path.stream.logTransactions(inspection, isEnd: true, context: context, bytes: RawSpan())
+    guard path.settings.logs.flows else { return }
+    var last = context
+    last.flow?.reason = reason
+    last.flow?.state = "closed"
+    path.sink.emit(.flow, last, bytes: RawSpan())
+  }
+
+  private func decide(_ direction: Direction, isEnd: Bool) -> RelayDecision {
+    let context = context(direction)
+    let facts = facts(direction)
+    inspectHeaders(direction, context.packet, facts)
+    path.stream.inspect(
+      inspection, direction: direction, packet: context.packet, bytes: RawSpan(), facts: facts)
+    let decision = path.stream.decide(inspection, facts: facts, context: context, bytes: RawSpan())
+    if path.stream.hasRecords(inspection, isEnd: false) {
+      path.stream.logTransactions(inspection, isEnd: false, context: context, bytes: RawSpan())
+    }
+    guard path.settings.isInline, decision.verdict == .drop || decision.verdict == .reject else {
+      return .forward
+    }
+    isCut = true
+    record.action = "drop"
+    let rule = decision.decidingRule.flatMap { path.stream.detector.ruleSet.info($0) }
+    if path.settings.logs.drops {
+      let event = DropEvent(
+        reason: DropReason.rules.rawValue, rule: rule, verdict: VerdictRecord(action: "drop"))
+      path.sink.emit(.drop(event), context, bytes: RawSpan())
+    }
+    return .cut(rule: rule, reason: .rules)
+  }
+
+  /// Rules on addresses and ports alone are tried once for each direction: the packets of a relayed
+  /// connection do not come by.
+  private func inspectHeaders(_ direction: Direction, _ packet: DecodedPacket, _ facts: FlowFacts) {
+    let isSeen = direction == .toServer ? seenDirections.toServer : seenDirections.toClient
+    guard !isSeen else { return }
+    if direction == .toServer { seenDirections.toServer = true } else { seenDirections.toClient = true }
+    path.stream.inspectPacket(
+      packet, bytes: RawSpan(), facts: facts, flow: inspection, payloadIsInStream: true,
+      streamEvents: Detection.StreamEventSet())
+  }
+
+  private func facts(_ direction: Direction) -> FlowFacts {
+    var facts = FlowFacts()
+    facts.id = record.id
+    facts.packetDirection = direction
+    facts.isEstablished = true
+    facts.appProtocol = inspection.appLayer?.appProtocol ?? .unknown
+    facts.packets = .init(toServer: record.toServer.packets, toClient: record.toClient.packets)
+    facts.bytes = .init(toServer: record.toServer.bytes, toClient: record.toClient.bytes)
+    facts.streamBytes = .init(
+      toServer: inspection.toServer.streamEnd, toClient: inspection.toClient.streamEnd)
+    facts.start = record.start
+    return facts
+  }
+
+  private func context(_ direction: Direction) -> EventContext {
+    var context = EventContext(
+      time: record.last, packet: DecodedPacket(endsOf: record, direction, time: record.last))
+    context.direction = direction
+    var flow = record
+    flow.hasAlerted = inspection.hasAlerted
+    if let appLayer = inspection.appLayer {
+      flow.appProtocol = appLayer.appProtocol
+      flow.appProtocolToServer = appLayer.protocolToServer
+      flow.appProtocolToClient = appLayer.protocolToClient
+    }
+    context.flow = flow
+    context.appLayer = inspection.appLayer
+    context.decryption = inspection.decryption
+    return context
+  }
+}
+
+extension DecodedPacket {
+  /// A packet that stands for a stretch or the end of a flow: only its addresses mean something.
+  init(endsOf record: FlowRecord, _ direction: Direction, time: Timestamp) {
+    self.init()
+    let tuple = direction == .toServer ? record.tuple : record.tuple.reversed
+    self.time = time
+    ipVersion = record.ipVersion
+    ipProtocol = tuple.ipProtocol
+    source = tuple.source
+    destination = tuple.destination
+    sourcePort = tuple.sourcePort
+    destinationPort = tuple.destinationPort
+    hasTransport = tuple.ipProtocol == IPProtocol.tcp || tuple.ipProtocol == IPProtocol.udp
+    vlan0 = record.vlan.first ?? 0
+    vlan1 = record.vlan.count > 1 ? record.vlan[1] : 0
+    vlanCount = UInt8(truncatingIfNeeded: record.vlan.count)
+  }
+}

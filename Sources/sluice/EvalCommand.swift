@@ -1,0 +1,96 @@
+import ArgumentParser
+import Capture
+import Detection
+import Engine
+import Glibc
+
+struct EvalCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "eval", abstract: "Evaluate stored captures; writes DIR/eve.json.")
+
+  enum Mode: String, ExpressibleByArgument, CaseIterable { case ids, ips }
+
+  @OptionGroup var options: ConfigurationOptions
+
+  @Option(name: .long, help: "ids: alerts only; ips: drops take effect on the rest of the flow.")
+  var mode = Mode.ids
+
+  @Option(name: .long, help: "Directory for eve.json; made when it is missing.")
+  var output: String?
+
+  @Option(name: .long, help: "Captures evaluated at the same time.")
+  var jobs = 1
+
+  @Flag(name: .long, help: "Print the summary as one JSON object.")
+  var json = false
+
+  @Argument(help: "pcap or pcapng files (also .gz, .zst), directories, or - for standard input.")
+  var captures: [String]
+
+  func validate() throws {
+    if !(1...256).contains(jobs) { throw ValidationError("--jobs takes 1 to 256") }
+  }
+
+  func run() throws {
+    var settings = try options.load(flowSeed: 0)
+    settings.prepareForCaptures(isInline: mode == .ips)
+    for warning in settings.warnings { StandardError.write("warning: \(warning)\n") }
+    let started = MonotonicClock.seconds()
+    let shared = SharedDetectionState()
+    let rules = try loadRules(settings, shared)
+    var summary = EvaluationSummary()
+    summary.loadSeconds = MonotonicClock.seconds() - started
+    let directory = output ?? settings.outputs.directory
+    do throws(SettingsError) {
+      let path = try TextFile.path(settings.outputs.fileName, in: directory)
+      let evaluation = Evaluation(settings: settings, ruleSet: rules.ruleSet, names: shared.names)
+      try evaluate(evaluation, path, &summary)
+    } catch {
+      throw CommandFailure.input(error.message)
+    }
+    summary.runSeconds = MonotonicClock.seconds() - started - summary.loadSeconds
+    for warning in summary.warnings { StandardError.write("warning: \(warning)\n") }
+    StandardOutput.write(json ? summary.json + "\n" : summary.text)
+  }
+
+  private func loadRules(_ settings: Settings, _ shared: SharedDetectionState) throws -> LoadedRules {
+    do throws(SettingsError) {
+      let rules = try RuleLoader.load(settings, paths: options.rules, shared: shared)
+      for diagnostic in rules.diagnostics { StandardError.write(diagnostic.printed) }
+      return rules
+    } catch {
+      throw CommandFailure.input(error.message)
+    }
+  }
+
+  private func evaluate(
+    _ evaluation: Evaluation, _ path: String, _ summary: inout EvaluationSummary
+  ) throws(SettingsError) {
+    var bar = ProgressBar()
+    defer { bar.clear() }
+    try evaluation.run(captures, jobs: jobs, to: path, into: &summary) { done, total in
+      bar.show(done, of: total)
+    }
+  }
+}
+
+extension EvaluationSummary {
+  var json: String {
+    """
+    {"load_seconds":\(loadSeconds),"run_seconds":\(runSeconds),"packets":\(packets),"bytes":\(bytes),\
+    "flows":\(flows),"alerts":\(alerts),"drops":\(drops),"peak_rss_bytes":\(Self.peakResidentBytes)}
+    """
+  }
+
+  var text: String {
+    """
+    \(packets) packets, \(bytes) bytes, \(flows) flows
+    \(alerts) alerts, \(drops) drops
+    loaded in \(Self.rounded(loadSeconds)) s, ran \(Self.rounded(runSeconds)) s, \
+    \(Self.peakResidentBytes / 1_048_576) MiB resident at most
+
+    """
+  }
+
+  private static func rounded(_ seconds: Double) -> String { "\((seconds * 100).rounded() / 100)" }
+}

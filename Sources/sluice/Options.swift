@@ -1,0 +1,29 @@
+import ArgumentParser
+import Detection
+import Engine
+import RuleLanguage
+
+/// Options that commands with a configuration share.
+struct ConfigurationOptions: ParsableArguments {
+  @Option(name: .long, help: "Configuration file (YAML; a suricata.yaml loads too).")
+  var config: String?
+
+  @Option(name: .customLong("set"), help: "A setting over the configuration: KEY=VALUE, with dotted keys.")
+  var settings: [String] = []
+
+  @Option(name: .long, help: "Rule file, directory or pattern; may be given several times.")
+  var rules: [String] = []
+
+  func load(flowSeed: UInt64) throws -> Settings {
+    do throws(SettingsError) {
+      return try Settings.load(file: config, overrides: settings, flowSeed: flowSeed)
+    } catch {
+      throw CommandFailure.input(error.message)
+    }
+  }
+}
+
+extension RuleDiagnostic {
+  /// One line for a person: where, what, and what would be right.
+  var printed: String { description + "\n" }
+}
