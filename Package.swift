@@ -94,7 +94,7 @@ let package = Package(
     tests("Detection", ["Traffic", "PacketDecoding", "AppLayer", "RuleLanguage", "TestSupport"]),
     tests("Inspection", ["Traffic", "PacketDecoding", "AppLayer", "RuleLanguage", "Detection", "TestSupport"]),
     tests("Interception", ["Traffic", "CSluiceLinux", "CSluiceOpenSSL"]),
-    tests("Diversion", ["Traffic"]),
+    tests("Diversion", ["Traffic", "CSluiceLinux"]),
     tests("EventOutput", ["Traffic", "PacketDecoding", "AppLayer", "Detection", "Inspection", "TestSupport"]),
     tests("Engine", ["Traffic", "Inspection", "Detection", "TestSupport"]),
     tests("Control", ["Engine"]),

@@ -1,0 +1,122 @@
+extension DiversionPlan {
+  /// Where the kernel's chains lead into Sluice's.
+  var jumps: [FilterJump] {
+    [
+      FilterJump(table: .raw, from: "PREROUTING", to: ChainName.rawInput, first: false),
+      FilterJump(table: .raw, from: "OUTPUT", to: ChainName.rawOutput, first: false),
+      FilterJump(table: .mangle, from: "PREROUTING", to: ChainName.through, first: false),
+      FilterJump(table: .filter, from: "INPUT", to: ChainName.allow, first: true),
+      FilterJump(table: .filter, from: "OUTPUT", to: ChainName.allow, first: true),
+    ]
+  }
+
+  /// Every rule but those that lead into the chains and those that keep a memo.
+  var rules: [FilterRule] { trackingRules + throughRules + inspectionRules + deliveryRules }
+
+  /// Client leg and server leg share one 5-tuple, which connection tracking would take for one connection
+  /// that went mad. The SYN of a port that is intercepted unseen is known beforehand to be such.
+  private var trackingRules: [FilterRule] {
+    var rules = [
+      rule(
+        .raw, ChainName.rawInput, ["-p", "tcp", "-m", "socket", "--transparent", "-j", "CT", "--notrack"]),
+      rule(
+        .raw, ChainName.rawOutput,
+        [
+          "-m", "mark", "!", "--mark", "0x0/" + marks.socketMask.hexadecimal, "-j", "CT", "--notrack",
+        ]),
+    ]
+    for ports in portGroups {
+      rules.append(
+        rule(
+          .raw, ChainName.rawInput,
+          ["-p", "tcp", "--syn", "-m", "addrtype", "!", "--dst-type", "LOCAL", "-m", "multiport"]
+            + ["--dports", ports, "-j", "CT", "--notrack"]))
+    }
+    return rules
+  }
+
+  /// What isn't through traffic goes back to the chain it came from.
+  private var throughRules: [FilterRule] {
+    func back(_ match: [String], _ family: AddressFamily? = nil) -> FilterRule {
+      rule(.mangle, ChainName.through, match + ["-j", "RETURN"], family)
+    }
+    return [
+      back(["-i", "lo"]),
+      back(["-m", "addrtype", "--dst-type", "LOCAL"]),
+      back(["-m", "addrtype", "--dst-type", "MULTICAST"]),
+      back(["-m", "addrtype", "--dst-type", "BROADCAST"], .ipv4),
+      rule(.mangle, ChainName.through, ["-j", ChainName.inspect]),
+    ]
+  }
+
+  private var inspectionRules: [FilterRule] {
+    let deliver = ["-m", "mark", "--mark", marks.deliver.markAndMask]
+    let release = ["-m", "mark", "--mark", marks.release.markAndMask]
+    let listener = [
+      "-j", "TPROXY", "--on-port", String(listenPort), "--tproxy-mark", marks.deliver.markAndMask,
+    ]
+    var rules = [
+      // Not a bare SYN: it may use the 5-tuple of a connection that is over, and is a new one.
+      inspect(["-p", "tcp", "!", "--syn", "-m", "socket", "--transparent", "-j", ChainName.deliver]),
+      inspect(["-p", "tcp"] + deliver + listener),
+      inspect(
+        release + [
+          "-j", "CONNMARK", "--save-mark", "--nfmask", marks.release.hexadecimal, "--ctmask",
+          marks.release.hexadecimal,
+        ]),
+      inspect(release + ["-j", "ACCEPT"]),
+      inspect(["-m", "connmark", "--mark", marks.release.markAndMask, "-j", "ACCEPT"]),
+    ]
+    for ports in portGroups {
+      rules.append(inspect(["-p", "tcp", "--syn", "-m", "multiport", "--dports", ports] + listener))
+    }
+    return rules + queueRules
+  }
+
+  /// A match for each queue but the last, which takes all that is left.
+  private var queueRules: [FilterRule] {
+    var rules: [FilterRule] = []
+    for (index, number) in queues.enumerated().dropLast() {
+      for family in AddressFamily.allCases {
+        let code = FlowSpread(family: family, queueCount: queues.count).bytecode(queueIndex: index)
+        rules.append(inspect(["-m", "bpf", "--bytecode", code] + queueTarget(number), family))
+      }
+    }
+    return rules + [inspect(queueTarget(queues.upperBound))]
+  }
+
+  private func queueTarget(_ number: UInt16) -> [String] {
+    ["-j", "NFQUEUE", "--queue-num", String(number)] + (failOpen ? ["--queue-bypass"] : [])
+  }
+
+  /// Delivered packets are not for this machine by their address, so a firewall that lets in only what it knows
+  /// would drop them; the same on the way out.
+  private var deliveryRules: [FilterRule] {
+    [
+      rule(.mangle, ChainName.deliver, ["-j", "MARK", "--set-xmark", marks.deliver.markAndMask]),
+      rule(.mangle, ChainName.deliver, ["-j", "ACCEPT"]),
+      rule(.filter, ChainName.allow, ["-m", "mark", "--mark", marks.deliver.markAndMask, "-j", "ACCEPT"]),
+      rule(
+        .filter, ChainName.allow,
+        ["-p", "tcp", "-m", "mark", "!", "--mark", "0x0/" + marks.socketMask.hexadecimal, "-j", "ACCEPT"]),
+    ]
+  }
+
+  /// The multiport match takes at most 15 ports.
+  private var portGroups: [String] {
+    let ports = Set(interceptPorts).sorted()
+    return stride(from: 0, to: ports.count, by: 15).map { start in
+      ports[start..<min(start + 15, ports.count)].map(String.init).joined(separator: ",")
+    }
+  }
+
+  private func inspect(_ arguments: [String], _ family: AddressFamily? = nil) -> FilterRule {
+    rule(.mangle, ChainName.inspect, arguments, family)
+  }
+
+  private func rule(
+    _ table: FilterTable, _ chain: String, _ arguments: [String], _ family: AddressFamily? = nil
+  ) -> FilterRule {
+    FilterRule(table: table, chain: chain, family: family, arguments: arguments)
+  }
+}
