@@ -154,6 +154,7 @@ struct Recogniser {
       let after = start + method.utf8CodeUnitCount
       if after < bytes.count, HTTPText.isBlank(bytes[after]) { return .found(.http) }
     }
+    if HTTPText.hasPrefix(bytes, whole, "quit"), isPort(25, 465, 587) { return .found(.smtp) }
     for command in Self.mailCommands where HTTPText.hasPrefix(bytes, whole, command) {
       return .found(.smtp)
     }
@@ -165,10 +166,15 @@ struct Recogniser {
     return requestLike(bytes, start)
   }
 
+  private static func isWord(_ byte: UInt8) -> Bool {
+    let lower = HTTPText.lower(byte)
+    return lower >= 97 && lower <= 122 || HTTPText.isDigit(byte) || byte == 45 || byte == 95
+  }
+
   /// A line of a word, a target and a protocol name.
   private func requestLike(_ bytes: [UInt8], _ start: Int) -> Answer {
     var i = start
-    while i < bytes.count, HTTPText.isToken(bytes[i]) { i += 1 }
+    while i < bytes.count, Self.isWord(bytes[i]) { i += 1 }
     guard i < bytes.count else { return i - start <= 32 ? .needMore : .none }
     guard i > start, i - start <= 32, HTTPText.isBlank(bytes[i]) else { return .none }
     guard let end = HTTPText.firstIndex(of: HTTPText.lf, in: bytes, i..<bytes.count) else {

@@ -1,0 +1,235 @@
+import TestSupport
+import Testing
+import Traffic
+
+@testable import AppLayer
+
+/// "hello hello hello, compressed world" in the codings of RFC 1950 to 1952.
+enum Coded {
+  static let plain = "hello hello hello, compressed world"
+  static let raw = [UInt8](hex: "cb48cdc9c957c840903a0ac9f9b90545a9c5c5a9290ae5f945392900")
+  static let zlib = [UInt8](hex: "78dacb48cdc9c957c840903a0ac9f9b90545a9c5c5a9290ae5f945392900ec040d46")
+  static let gzip = [UInt8](hex: "1f8b08000000000000ffcb48cdc9c957c840903a0ac9f9b90545a9c5c5a9290ae5f945392900bcf86b3d23000000")
+  /// With extra field, name, comment and header checksum (a wrong one).
+  static let gzipWithAll = [UInt8](hex: "1f8b081e0000000000ff020061626e616d6500636f6d6d656e74001122cb48cdc9c957c840903a0ac9f9b90545a9c5c5a9290ae5f945392900bcf86b3d23000000")
+  /// zlib around gzip.
+  static let twice = [UInt8](hex: "789c93efe6600083ffa73dce9e3c197ec2618215d7c99f3b595d571e3dba5293ebe94f574b4d863d3fb26d95818a00a451122f")
+
+  static func answer(_ coding: String, _ body: [UInt8]) -> [Sent] {
+    [
+      .client("GET / HTTP/1.1\nHost: a\n\n"),
+      .server(httpMessage("HTTP/1.1 200 OK", [("Content-Encoding", coding)], body: body)), .serverEnd,
+    ]
+  }
+}
+
+struct HTTPContentTests {
+  @Test(arguments: [
+    ("gzip", Coded.gzip), ("x-gzip", Coded.gzip), ("GZip", Coded.gzip), ("gzip", Coded.gzipWithAll),
+    ("deflate", Coded.raw), ("deflate", Coded.zlib), ("deflate", Coded.gzip), ("gzip", Coded.zlib),
+    ("gzip", Coded.raw), ("gzip, deflate", Coded.twice), ("deflate, deflate", Coded.twice),
+    ("gzip", Coded.gzip + [1, 2, 3]), ("gzip", Array(Coded.gzip.dropLast(8))), ("inflate", Array(Coded.plain.utf8)),
+  ])
+  func contentIsDecodedWhateverItsLabel(coding: String, body: [UInt8]) throws {
+    let exchange = try #require(http(Coded.answer(coding, body)).first)
+    #expect(exchange.text(.httpResponseBody, .toClient) == Coded.plain)
+    #expect(exchange.text(.fileData, .toClient) == Coded.plain)
+    #expect(exchange.responseLengthBytes == UInt64(body.count))
+    #expect(!exchange.has(.gzipDecompressionFailed))
+  }
+
+  @Test func aChecksumThatIsWrongDoesNotHideTheContent() throws {
+    var body = Coded.gzip
+    body[body.count - 5] ^= 0xff
+    #expect(http(Coded.answer("gzip", body)).first?.text(.fileData, .toClient) == Coded.plain)
+  }
+
+  @Test func twoGzipMembersAreBothRead() throws {
+    let exchange = try #require(http(Coded.answer("gzip", Coded.gzip + Coded.gzip)).first)
+    #expect(exchange.text(.fileData, .toClient) == Coded.plain + Coded.plain)
+  }
+
+  @Test func whatCannotBeDecodedIsShownAsItIs() throws {
+    let exchange = try #require(http(Coded.answer("gzip", Array("not compressed".utf8))).first)
+    #expect(exchange.text(.fileData, .toClient) == "not compressed")
+    #expect(exchange.has(.gzipDecompressionFailed))
+  }
+
+  @Test func aDecodedRequestBodyIsInspected() throws {
+    let exchange = try #require(
+      http([
+        .client(
+          httpMessage(
+            "POST / HTTP/1.1",
+            [("Host", "a"), ("Content-Encoding", "gzip"), ("Content-Length", "\(Coded.gzip.count)")],
+            body: Coded.gzip))
+      ]).first)
+    #expect(exchange.text(.httpRequestBody, .toServer) == Coded.plain)
+  }
+
+  @Test func codingsBeyondTheLimitStayAndNoneAreUndoneAtZero() throws {
+    var settings = HTTPSettings()
+    settings.responseBodyDecompressLayerLimit = 1
+    let one = try #require(http(Coded.answer("gzip, deflate", Coded.twice), settings).first)
+    #expect(one.has(.tooManyEncodingLayers))
+    #expect(one.bytes(.fileData, .toClient) == Coded.gzip)
+    settings.responseBodyDecompressLayerLimit = 0
+    let none = try #require(http(Coded.answer("gzip", Coded.gzip), settings).first)
+    #expect(none.bytes(.fileData, .toClient) == Coded.gzip)
+  }
+
+  /// 4 MiB of zeros, DEFLATE applied twice.
+  private static let bomb = [UInt8](hex: "edc6310d00211000b043070b5218518302260ca10141afe1093248daa9df4e292266f9576ff51600000078dbc807")
+
+  @Test func aBombIsCutWithAnEventAndEndsDecodingWhenRepeated() throws {
+    let exchanges = http(
+      (0..<4).flatMap { _ in
+        [
+          Sent.client("GET / HTTP/1.1\nHost: a\n\n"),
+          .server(
+            httpMessage(
+              "HTTP/1.1 200 OK",
+              [("Content-Encoding", "deflate, deflate"), ("Content-Length", "\(Self.bomb.count)")],
+              body: Self.bomb)),
+        ]
+      })
+    let first = try #require(exchanges.first)
+    #expect(first.has(.compressionBomb))
+    #expect(first.responseContentBytes < 2 << 20)
+    #expect(exchanges.count == 4 && exchanges[2].has(.compressionBombLimit))
+    #expect(exchanges.last?.bytes(.fileData, .toClient) == Self.bomb)
+  }
+
+  // MARK: Window
+
+  @Test func theWindowShowsWhatIsNewAndLetsGoOfTheOld() throws {
+    var settings = HTTPSettings()
+    settings.bodyWindowBytes = 10
+    let parser = HTTPParser(settings: settings)
+    feed(parser, [.client("POST / HTTP/1.1\nHost: a\nContent-Length: 60\n\n0123456789")])
+    let exchange = try #require(parser.transactions.first as? HTTPTransaction)
+    var view = try #require(exchange.buffer(.httpRequestBody, .toServer, index: 0))
+    #expect(view.offset == 0 && view.count == 10 && view.newCount == 10 && !view.isComplete)
+    exchange.markInspected(.toServer)
+    feed(parser, [.client(Array(repeating: 97, count: 15))])
+    view = try #require(exchange.buffer(.httpRequestBody, .toServer, index: 0))
+    #expect(view.offset == 0 && view.count == 25 && view.newCount == 15)
+    exchange.markInspected(.toServer)
+    feed(parser, [.client(Array(repeating: 98, count: 35))])
+    view = try #require(exchange.buffer(.httpRequestBody, .toServer, index: 0))
+    #expect(view.offset == 15 && view.count == 45 && view.newCount == 35 && view.isComplete)
+  }
+
+  // MARK: Uploads
+
+  static let form = crlf(
+    """
+    preamble
+    --B
+    Content-Disposition: form-data; name="t"
+
+    field
+    --B
+    Content-Disposition: form-data; name="f"; filename="a\\"b.txt"
+    Content-Type: text/plain
+
+    first
+    --Bogus
+    --B
+    Content-Disposition: form-data; name="g"; filename=second.bin
+
+    2
+    --B--
+
+    """)
+
+  static func upload(_ form: [UInt8]) -> [Sent] {
+    [
+      .client(
+        httpMessage(
+          "POST /up HTTP/1.1",
+          [
+            ("Host", "a"), ("Content-Type", "multipart/form-data; boundary=\"B\""),
+            ("Content-Length", "\(form.count)"),
+          ], body: form))
+    ]
+  }
+
+  @Test func filesOfAFormAreTakenOut() throws {
+    let exchange = try #require(http(Self.upload(Self.form)).first)
+    #expect(exchange.bytes(.httpRequestBody, .toServer) == Self.form)
+    #expect(exchange.text(.fileName, .toServer, 0) == "a\"b.txt")
+    #expect(exchange.text(.fileName, .toServer, 1) == "second.bin")
+    #expect(exchange.text(.fileData, .toServer, 1) == "2")
+    #expect(exchange.text(.fileData, .toServer, 2) == nil)
+    #expect(exchange.files(.toServer).map(\.state) == [.closed, .closed])
+    #expect(exchange.number(.fileSize, .toServer, index: 1) == 1)
+  }
+
+  @Test func aLineThatOnlyBeginsLikeTheBoundaryIsOne() throws {
+    // RFC 2046 section 5.1.1: a delimiter is matched by its beginning.
+    let exchange = try #require(http(Self.upload(Self.form)).first)
+    #expect(exchange.text(.fileData, .toServer, 0) == "first")
+  }
+
+  @Test func oddPartsRaiseEvents() throws {
+    let noValue = crlf("--B\nContent-Disposition:\nbad line\n\nx\n--B--\n")
+    #expect(http(Self.upload(noValue)).first?.has(.multipartInvalidHeader) == true)
+    let empty = crlf("--B\nContent-Disposition: form-data; filename=\"e\"\n\n--B--\n")
+    #expect(http(Self.upload(empty)).first?.has(.multipartNoFileData) == true)
+    #expect(http(Self.upload(Self.form)).first?.has(.multipartNoFileData) == false)
+  }
+
+  @Test func aPutOrPlainPostIsAFileNamedByItsPath() throws {
+    for method in ["PUT", "POST"] {
+      let exchange = try #require(
+        request("\(method) /dir/f%2etxt?q HTTP/1.1\nHost: a\nContent-Length: 2\n\nhi"))
+      #expect(exchange.text(.fileName, .toServer) == "/dir/f.txt")
+      #expect(exchange.text(.fileData, .toServer) == "hi")
+    }
+    let other = try #require(request("PATCH /f HTTP/1.1\nHost: a\nContent-Length: 2\n\nhi"))
+    #expect(other.text(.fileData, .toServer) == nil)
+    #expect(other.text(.httpRequestBody, .toServer) == "hi")
+  }
+
+  @Test(arguments: [
+    ("attachment; filename=\"x.exe\"", "x.exe"), ("attachment; filename=x.exe", "x.exe"),
+    ("attachment; a=\"b;filename=c\"; FileName=d", "d"), ("filename=e", "e"), ("attachment", "/p"),
+  ])
+  func aDownloadIsNamedByItsDispositionOrPath(field: String, name: String) throws {
+    let exchange = try #require(
+      http([
+        .client("GET /p HTTP/1.1\nHost: a\n\n"),
+        .server("HTTP/1.1 200 OK\nContent-Disposition: \(field)\nContent-Length: 1\n\nx"),
+      ]).first)
+    #expect(exchange.text(.fileName, .toClient) == name)
+  }
+
+  // MARK: Gaps
+
+  @Test func aGapWithinABodyIsCountedAndTheBodyGoesOn() throws {
+    let exchanges = http([
+      .client("GET /1 HTTP/1.1\nHost: a\n\nGET /2 HTTP/1.1\nHost: a\n\n"),
+      .server("HTTP/1.1 200 OK\nContent-Length: 10\n\nabc"),
+      Sent.server("ij").after(gap: 5),
+      .server("HTTP/1.1 201 OK\nContent-Length: 0\n\n"),
+    ])
+    let first = try #require(exchanges.first)
+    #expect(first.text(.fileData, .toClient) == "ij")
+    #expect(first.buffer(.fileData, .toClient, index: 0)?.offset == 8)
+    #expect(first.files(.toClient).first?.state == .truncated)
+    #expect(exchanges.last?.status == 201)
+  }
+
+  @Test func afterAGapTheNextMessageIsFound() throws {
+    let exchanges = http([
+      .client("GET /1 HTTP/1.1\nHost: a\n\n"),
+      Sent.client("tail of a field: x\n\nGET /3 HTTP/1.1\nHost: a\n\n").after(gap: 100),
+      .server("HTTP/1.1 200 OK\nContent-Len"),
+      Sent.server("more\nHTTP/1.1 203 OK\nContent-Length: 0\n\n").after(gap: 40),
+    ])
+    #expect(exchanges.map { $0.text(.httpURI, .toServer) } == ["/1", "/3"])
+    #expect(exchanges.first?.text(.fileData, .toClient) == "more\r\n")
+    #expect(exchanges.last?.status == 203)
+  }
+}
