@@ -42,8 +42,11 @@ import Traffic
   private var expected: ClientHelloSketch {
     ClientHelloSketch(
       sni: "server.example", alpn: ["h2", "http/1.1"], versions: [0x3a3a, 0x0304, 0x0303],
-      recordBytes: Self.message.count + 5)
+      shape: shape, recordBytes: Self.message.count + 5)
   }
+
+  /// One suite, 0x1301, an empty separator, then ALPN (16) and supported_versions (43).
+  private var shape: [UInt8] { Array(sha256([0x13, 0x01, 0, 0, 0, 16, 0, 43]).prefix(8)) }
 
   @Test func `A hello is read whole, byte by byte, and with bytes behind it`() {
     let bytes = Self.record(Self.message)

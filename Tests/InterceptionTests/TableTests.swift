@@ -41,7 +41,11 @@ import Testing
       state = state &* 1_664_525 &+ 1_013_904_223
       let key = Int(state >> 20) % 14
       let place = model.firstIndex { $0.key == key }
-      if state & 0x1000 == 0 {
+      if state & 0x7000 == 0x7000 {
+        let known = place.map { model.remove(at: $0) }
+        #expect(table.remove(key) == known?.value)
+        #expect(Set(table.values) == Set(model.map(\.value)))
+      } else if state & 0x1000 == 0 {
         let known = place.map { model[$0] }
         #expect(table.value(for: key) == known?.value)
         if let place { model.append(model.remove(at: place)) }

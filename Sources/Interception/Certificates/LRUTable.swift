@@ -52,6 +52,25 @@ struct LRUTable<Key: Hashable, Value> {
     linkNewest(place)
   }
 
+  /// In no order.
+  var values: [Value] { places.values.map { nodes[$0].value } }
+
+  mutating func remove(_ key: Key) -> Value? {
+    guard let place = places.removeValue(forKey: key) else { return nil }
+    let value = nodes[place].value
+    unlink(place)
+    // The last node moves into the gap, so that the nodes stay one run.
+    let last = nodes.count - 1
+    if place != last {
+      nodes[place] = nodes[last]
+      places[nodes[place].key] = place
+      if nodes[place].newer >= 0 { nodes[nodes[place].newer].older = place } else { newest = place }
+      if nodes[place].older >= 0 { nodes[nodes[place].older].newer = place } else { oldest = place }
+    }
+    nodes.removeLast()
+    return value
+  }
+
   private mutating func unlink(_ place: Int) {
     let node = nodes[place]
     if node.newer >= 0 { nodes[node.newer].older = node.older } else { newest = node.older }

@@ -27,6 +27,8 @@ public enum InterceptionEvent: Sendable, Equatable {
   case clientHandshakeFailed(TLSFailure)
   case handshakeTimedOut(Direction)
   case ended(RelayEnd)
+  /// A policy that learns has made a bypass, or has a candidate for one.
+  case bypassLearned(BypassEntry)
 }
 
 /// How a TLS leg failed.

@@ -4,6 +4,24 @@ import Traffic
 public protocol InterceptionPolicy: Sendable {
   /// Called on a worker's thread, once for each ClientHello; must not block.
   func decide(_ facts: PolicyFacts) -> PolicyDecision
+
+  /// Called on a worker's thread with every event, so that a policy may learn; must not block.
+  ///
+  /// - Returns: what is to be told in addition.
+  func noticed(
+    _ event: InterceptionEvent, on connection: borrowing RelayConnectionFacts, at time: Timestamp
+  ) -> InterceptionEvent?
+
+  /// Called on a worker's thread when a client has accepted a minted leaf.
+  func accepted(_ connection: borrowing RelayConnectionFacts)
+}
+
+extension InterceptionPolicy {
+  public func accepted(_ connection: borrowing RelayConnectionFacts) {}
+
+  public func noticed(
+    _ event: InterceptionEvent, on connection: borrowing RelayConnectionFacts, at time: Timestamp
+  ) -> InterceptionEvent? { nil }
 }
 
 /// What a decision may rest upon.
@@ -13,8 +31,15 @@ public struct PolicyFacts: Sendable {
   public var alpn: [String]
   /// The TLS records up to the end of the ClientHello, for JA3 and JA4.
   public var clientHello: [UInt8]
+  /// What software the client is, as ``ClientHelloSketch/shape``.
+  public var clientShape: [UInt8]
+  public var time: Timestamp
 
-  public init(flow: FlowTuple, sni: String?, alpn: [String], clientHello: [UInt8]) {
+  public init(
+    flow: FlowTuple, sni: String?, alpn: [String], clientHello: [UInt8], clientShape: [UInt8], time: Timestamp
+  ) {
+    self.clientShape = clientShape
+    self.time = time
     self.flow = flow
     self.sni = sni
     self.alpn = alpn

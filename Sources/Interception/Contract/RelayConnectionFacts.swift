@@ -13,6 +13,8 @@ public struct RelayConnectionFacts: Sendable {
   public var clientHello: [UInt8] = []
   /// The server name of the ClientHello, lower case; nil where there is none or it is not a name.
   public var sni: String?
+  /// What software the client is, as ``ClientHelloSketch/shape``; empty without TLS.
+  public var clientShape: [UInt8] = []
   public var alpnOffered: [String] = []
   /// The protocol both legs agreed on by ALPN.
   public var alpn: String?
@@ -25,6 +27,7 @@ public struct RelayConnectionFacts: Sendable {
   public var upstreamResumed = false
   /// DER of what the server presented, leaf first.
   public var upstreamCertificates: [[UInt8]] = []
+  public var upstreamWantsClientCertificate = false
   /// nil until the upstream certificate was looked at.
   public var upstreamVerification: UpstreamVerification?
   /// SHA-256 of the leaf that the client was shown; empty where none was minted.

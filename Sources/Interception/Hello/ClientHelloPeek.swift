@@ -7,6 +7,10 @@ public struct ClientHelloSketch: Sendable, Equatable {
   public var alpn: [String] = []
   /// As in supported_versions, else the legacy version alone.
   public var versions: [UInt16] = []
+  /// Tells client software apart: the first 8 octets of SHA-256 over the cipher suites as offered
+  /// and the extension types in ascending order, both without GREASE (RFC 8701) and without what
+  /// varies from visit to visit: server name, padding, resumption.
+  public var shape: [UInt8] = []
   /// Octets of the records up to the end of the hello.
   public var recordBytes = 0
 
@@ -114,14 +118,18 @@ public struct ClientHelloPeek {
     var reader = ByteReader(body)
     guard let legacy = reader.u16(), reader.skip(32),
       let session = reader.u8(), session <= 32, reader.skip(Int(session)),
-      let suites = reader.u16(), suites >= 2, suites % 2 == 0, reader.skip(Int(suites)),
+      let suitesLength = reader.u16(), suitesLength >= 2, suitesLength % 2 == 0,
+      let suites = reader.take(Int(suitesLength)),
       let compressions = reader.u8(), compressions >= 1, reader.skip(Int(compressions))
     else { return nil }
     var sketch = ClientHelloSketch(versions: [legacy])
-    if reader.isAtEnd { return sketch }
-    guard let length = reader.u16(), Int(length) == reader.remaining else { return nil }
+    var types: [UInt16] = []
+    if !reader.isAtEnd {
+      guard let length = reader.u16(), Int(length) == reader.remaining else { return nil }
+    }
     while !reader.isAtEnd {
       guard let type = reader.u16(), let size = reader.u16(), let content = reader.take(Int(size)) else { return nil }
+      types.append(type)
       switch type {
       case 0: sketch.sni = serverName(content)
       case 16: sketch.alpn = protocols(content)
@@ -129,7 +137,18 @@ public struct ClientHelloPeek {
       default: break
       }
     }
+    sketch.shape = shape(suites, types)
     return sketch
+  }
+
+  private static func shape(_ suites: RawSpan, _ types: [UInt16]) -> [UInt8] {
+    var numbers: [UInt16] = []
+    for index in 0..<suites.byteCount / 2 { numbers.append(suites.u16(at: index * 2)) }
+    numbers.append(0)
+    numbers += types.filter { ![0, 21, 41, 42, 44].contains($0) }.sorted()
+    let bytes = numbers.filter { $0 & 0x0f0f != 0x0a0a || $0 >> 8 != $0 & 0xff }
+      .flatMap { [UInt8($0 >> 8), UInt8($0 & 0xff)] }
+    return Array(sha256(bytes).prefix(8))
   }
 
   private static func serverName(_ content: RawSpan) -> String? {

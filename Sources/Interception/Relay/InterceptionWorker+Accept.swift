@@ -145,5 +145,8 @@ extension InterceptionWorker {
 
   func tell(_ event: InterceptionEvent, _ connection: RelayConnection) {
     observer.occurred(event, on: connection.facts, at: time)
+    if let more = services.policy.noticed(event, on: connection.facts, at: time) {
+      observer.occurred(more, on: connection.facts, at: time)
+    }
   }
 }

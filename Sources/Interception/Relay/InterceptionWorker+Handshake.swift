@@ -33,7 +33,7 @@ extension InterceptionWorker {
     case .done:
       counters.upstreamHandshakes &+= 1
       if endpoint.wasResumed { counters.upstreamResumptions &+= 1 }
-      if endpoint.wantsClientCertificate { tell(.upstreamWantsClientCertificate, connection) }
+      noteClientCertificate(connection)
       connection.facts.upstreamTLSVersion = endpoint.version
       connection.facts.upstreamResumed = endpoint.wasResumed
       verify(connection, endpoint)
@@ -42,7 +42,7 @@ extension InterceptionWorker {
 
   private func upstreamFailed(_ connection: RelayConnection, _ failure: TLSFailure) {
     counters.upstreamHandshakeFailures &+= 1
-    if connection.upstream?.tls?.wantsClientCertificate == true { tell(.upstreamWantsClientCertificate, connection) }
+    noteClientCertificate(connection)
     tell(.upstreamHandshakeFailed(failure), connection)
     switch failure.cause {
     case .alert(let alert): refuse(connection, alert: alert)
@@ -50,6 +50,12 @@ extension InterceptionWorker {
     case .closed: refuse(connection, fin: true)
     case .reset: refuse(connection)
     }
+  }
+
+  private func noteClientCertificate(_ connection: RelayConnection) {
+    guard connection.upstream?.tls?.wantsClientCertificate == true else { return }
+    connection.facts.upstreamWantsClientCertificate = true
+    tell(.upstreamWantsClientCertificate, connection)
   }
 
   private func verify(_ connection: RelayConnection, _ endpoint: TLSEndpoint) {
@@ -141,6 +147,7 @@ extension InterceptionWorker {
       connection.facts.cipherSuite = endpoint.cipherSuite
       connection.facts.clientResumed = endpoint.wasResumed
       connection.facts.alpn = endpoint.selectedProtocol.map { String(decoding: $0, as: UTF8.self) }
+      services.policy.accepted(connection.facts)
       startRelay(connection)
     }
   }

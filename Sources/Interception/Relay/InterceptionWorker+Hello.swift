@@ -82,10 +82,12 @@ extension InterceptionWorker {
     connection.sketch = sketch
     connection.facts.sni = sketch.sni
     connection.facts.alpnOffered = sketch.alpn
+    connection.facts.clientShape = sketch.shape
     connection.facts.clientHello = Array(connection.peek.bytes.prefix(sketch.recordBytes))
     let decision = services.policy.decide(
       PolicyFacts(
-        flow: connection.facts.flow, sni: sketch.sni, alpn: sketch.alpn, clientHello: connection.facts.clientHello))
+        flow: connection.facts.flow, sni: sketch.sni, alpn: sketch.alpn, clientHello: connection.facts.clientHello,
+        clientShape: sketch.shape, time: time))
     connection.facts.decision = decision
     tell(.decided(decision), connection)
     switch decision.action {
