@@ -299,7 +299,7 @@ extension TCPSession {
           segment.tcp.sequence == server.nextSequence ? .fourWayInvalidAck : .fourWayWrongSequence)
       }
       result.refuse(.handshakeAckInWrongDirection)
-    } else if settings.isInline, !isFastOpen, !isMidstream {
+    } else if settings.isInline, !isFastOpen, !isMidstream, !isFourWay {
       // Nothing passes this point unseen, so the client has not yet acknowledged the SYN/ACK and
       // a server has no reason to send; data injected here would be taken by some inspectors only.
       result.refuse(.handshakeAckDataInject)

@@ -151,8 +151,11 @@ struct HeldStream {
     for index in sentHead..<sent.count {
       let old = sent[index]
       if old.lowerBound >= range.upperBound { break }
-      guard old.upperBound > low, !policy.newWins(range, over: old) else { continue }
-      transfer(max(old.lowerBound, low)..<min(old.upperBound, end), range.lowerBound, &scratch, toArena: false)
+      // A FIN may end the stream before either segment does.
+      let from = max(old.lowerBound, low)
+      let to = min(old.upperBound, end)
+      guard from < to, !policy.newWins(range, over: old) else { continue }
+      transfer(from..<to, range.lowerBound, &scratch, toArena: false)
     }
     transfer(low..<end, range.lowerBound, &scratch, toArena: true)
   }

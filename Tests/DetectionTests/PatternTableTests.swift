@@ -13,7 +13,8 @@ import Traffic
     var scanner = PatternScanner()
     scanner.prepare([table])
     let bytes = Array(text.utf8)
-    #expect(scanner.scan(table, bytes.rawSpan, newFrom: newFrom, isComplete: isComplete))
+    let isDone = scanner.scan(table, bytes.rawSpan, newFrom: newFrom, isComplete: isComplete)
+    #expect(isDone)
     return (0..<scanner.hitCount).map { scanner.hit($0) }.sorted()
   }
 

@@ -16,8 +16,14 @@ final class RuleBody: Sendable {
   let isSilent: Bool
   /// Steps that run for a `=>` rule on both directions.
   let isTransactional: Bool
+  /// Once for a transaction, not once for each direction of it.
+  let firesOnce: Bool
+  /// A buffer's steps use numbers that another's have read: all run together.
+  let sharesVariables: Bool
   /// A drop or pass reaches the whole flow even when only a packet matched.
   let actsOnFlow: Bool
+  /// The rest of the flow goes by unseen (`bypass`).
+  let bypasses: Bool
 
   init(draft: RuleDraft) {
     conditions = draft.conditions
@@ -29,7 +35,10 @@ final class RuleBody: Sendable {
     threshold = draft.threshold
     isSilent = draft.isSilent
     isTransactional = draft.isTransactional
+    firesOnce = draft.isTransactional || draft.buffers.isEmpty
+    sharesVariables = draft.sharesVariables
     actsOnFlow = draft.actsOnFlow
+    bypasses = draft.actions.contains { if case .bypass = $0 { true } else { false } }
   }
 }
 
@@ -58,18 +67,20 @@ struct BufferStep: Sendable {
 
   var subject: Subject
   var program: PayloadProgram
-  /// By direction: the progress from which it may be tried, and the last at which it may change;
-  /// -1 where the buffer does not exist.
-  var firstProgress: (toServer: Int, toClient: Int) = (-1, -1)
-  var lastProgress: (toServer: Int, toClient: Int) = (-1, -1)
+  /// Where the buffer comes from, and from which progress on it may be tried.
+  var sources: [BufferDeclaration.Source] = []
   var isMultiple = false
   var isStreaming = false
 
-  func first(_ direction: Direction) -> Int {
-    direction == .toServer ? firstProgress.toServer : firstProgress.toClient
-  }
-  func last(_ direction: Direction) -> Int {
-    direction == .toServer ? lastProgress.toServer : lastProgress.toClient
+  /// The first and the last progress at which the buffer may hold something new; nil where there is
+  /// no such buffer.
+  func progress(_ appProtocol: AppProtocol, _ direction: Direction) -> (first: Int, last: Int)? {
+    var result: (first: Int, last: Int)?
+    for source in sources where source.appProtocol == appProtocol && source.direction == direction {
+      let known = result ?? (source.progress, source.progress)
+      result = (min(known.first, source.progress), max(known.last, source.progress))
+    }
+    return result
   }
 }
 
@@ -84,6 +95,8 @@ enum PacketHeader: UInt8, Sendable, Hashable {
 enum TransactionCondition: Sendable {
   /// At least one of the numbers of that name is so.
   case number(NumberID, NumericCondition)
+  /// At least one of the numbers is (none is, when negated) one of these.
+  case numberIn(NumberID, [UInt64], isNegated: Bool)
   case event(AppEvent)
   case progress(Direction, Int, isNegated: Bool)
 }

@@ -1,6 +1,6 @@
 import AppLayer
-import PacketDecoding
 import RuleLanguage
+import Synchronization
 import Traffic
 
 /// Makes a ``RuleSet`` out of rule syntax.
@@ -11,8 +11,6 @@ public struct RuleCompiler {
     public var variables = RuleVariables()
     public var classification = ClassificationFile()
     public var thresholds = ThresholdFile()
-    /// Numbers of stream events by the name that `stream-event` gives them.
-    public var streamEvents: [String: UInt8] = [:]
     /// Which actions are tried and take effect first (Suricata `action-order`).
     public var actionOrder: [RuleAction] = [.pass, .drop, .reject, .alert]
     /// Where compiled pattern databases are kept between starts; nil keeps none.
@@ -29,11 +27,23 @@ public struct RuleCompiler {
     public var diagnostics: [RuleDiagnostic]
   }
 
+  /// The priority of a rule when neither it nor its class says.
+  static let defaultPriority: UInt8 = 3
+  /// Numbers rule sets; a generation is never used twice in a process.
+  static let generations = Atomic<UInt64>(1)
+
   let settings: Settings
   let shared: SharedDetectionState
-  var resolver: RuleVariableResolver
+  private var resolver: RuleVariableResolver
   public private(set) var diagnostics: [RuleDiagnostic] = []
   var drafts: [RuleDraft] = []
+  private var addressSets: [AddressSet] = [.any]
+  private var addressNumbers: [String: UInt32] = [:]
+  private var portSets: [PortSet] = [.any]
+  private var portNumbers: [String: UInt32] = [:]
+  /// Where each sid and gid stands, to find doubles.
+  private var known: [SuppressionKey: Int] = [:]
+  private var warned: Set<String> = []
 
   public init(settings: Settings, shared: SharedDetectionState) {
     self.settings = settings
@@ -42,11 +52,143 @@ public struct RuleCompiler {
   }
 
   /// Compiles one rule; keeps none of its syntax. A rule that cannot be compiled yields a diagnostic.
+  ///
+  /// Of two rules with one gid and sid the higher revision stays, of equal ones the first.
   public mutating func add(_ rule: RuleSyntax) {
+    do throws(RuleDiagnostic) {
+      var draft = try compile(rule)
+      draft.number = drafts.count
+      let key = SuppressionKey(gid: rule.gid, sid: rule.sid)
+      guard let index = known[key] else {
+        known[key] = drafts.count
+        drafts.append(draft)
+        return
+      }
+      let isNewer = draft.info.rev > drafts[index].info.rev
+      diagnostics.append(
+        RuleDiagnostic(
+          severity: isNewer ? .warning : .error, location: rule.location, sid: rule.sid,
+          message: isNewer
+            ? "replaces revision \(drafts[index].info.rev) of the same rule"
+            : "the rule is already loaded in revision \(drafts[index].info.rev)"))
+      if isNewer {
+        draft.number = drafts[index].number
+        drafts[index] = draft
+      }
+    } catch { diagnostics.append(error) }
   }
 
   /// Builds the groups and databases of all rules added.
   public consuming func finish() -> Result {
-    Result(ruleSet: .empty, diagnostics: diagnostics)
+    RuleOrder.sort(&drafts, actionOrder: settings.actionOrder)
+    var parts = RuleSetParts()
+    parts.generation = Self.generations.wrappingAdd(1, ordering: .relaxed).oldValue
+    parts.addressSets = addressSets
+    parts.portSets = portSets
+    parts.heads = drafts.map(\.head)
+    parts.infos = drafts.map(\.info)
+    let overlay = ThresholdOverlay(settings.thresholds, variables: settings.variables)
+    diagnostics += overlay.diagnostics
+    parts.suppressions = overlay.suppressions
+    parts.rateFilters = overlay.rateFilters
+    for index in drafts.indices { overlay.apply(to: &drafts[index]) }
+    parts.bodies = drafts.map { RuleBody(draft: $0) }
+    var builder = GroupBuilder(addressSets: addressSets, portSets: portSets)
+    for (index, draft) in drafts.enumerated() { builder.add(draft, as: RuleIndex(index)) }
+    let built = builder.finish(
+      threadCount: settings.threadCount, cache: settings.cacheDirectory.map(PatternCache.init))
+    parts.groups = built.groups
+    diagnostics += built.failures.map { failure in
+      RuleDiagnostic(
+        location: RuleLocation(file: "", line: 0, column: 0),
+        message: "a pattern database could not be compiled: \(failure)")
+    }
+    return Result(ruleSet: RuleSet(parts: parts), diagnostics: diagnostics)
+  }
+
+  // MARK: One rule
+
+  private mutating func compile(_ rule: RuleSyntax) throws(RuleDiagnostic) -> RuleDraft {
+    let info = RuleInfo(
+      sid: rule.sid, gid: rule.gid, rev: rule.rev, action: rule.action,
+      message: rule.message.map { String(decoding: $0, as: UTF8.self) } ?? "",
+      className: nil, classDescription: "", priority: Self.defaultPriority, target: nil,
+      text: rule.textReference)
+    var reader = RuleReader(draft: RuleDraft(info: info), settings: settings, names: shared.names)
+    try readHeader(rule, &reader)
+    for option in rule.options {
+      do throws(RuleValueError) { try reader.read(option) } catch {
+        throw option.diagnostic(error, sid: rule.sid)
+      }
+    }
+    do throws(RuleValueError) { try reader.finish() } catch {
+      throw RuleDiagnostic(
+        location: rule.location, sid: rule.sid, message: error.message, hint: error.hint)
+    }
+    for warning in reader.warnings where warned.insert(warning).inserted {
+      diagnostics.append(
+        RuleDiagnostic(severity: .warning, location: rule.location, sid: rule.sid, message: warning))
+    }
+    return reader.draft
+  }
+
+  private mutating func readHeader(
+    _ rule: RuleSyntax, _ reader: inout RuleReader
+  ) throws(RuleDiagnostic) {
+    var part = RuleSyntax.HeaderPart.action
+    do throws(RuleValueError) {
+      guard rule.action != .config else { throw RuleValueError("config rules are not supported") }
+      part = .protocolName
+      try HeaderProtocol.read(rule, &reader)
+      part = .source
+      reader.draft.head.sources = try number(rule.source)
+      part = .destination
+      reader.draft.head.destinations = try number(rule.destination)
+      reader.hasNegatedAddresses =
+        isNegated(rule.source.root, depth: 0) || isNegated(rule.destination.root, depth: 0)
+      part = .sourcePorts
+      reader.draft.head.sourcePorts = try number(rule.sourcePorts)
+      part = .destinationPorts
+      reader.draft.head.destinationPorts = try number(rule.destinationPorts)
+      part = .direction
+      switch rule.direction {
+      case .toDestination: break
+      case .bothWays: reader.draft.head.isBothWays = true
+      case .transactional: reader.draft.isTransactional = true
+      }
+    } catch { throw rule.diagnostic(error, in: part) }
+  }
+
+  /// Whether a `!` stands in the expression or in a variable that it names.
+  private func isNegated(_ node: HeaderNode<AddressLeaf>, depth: Int) -> Bool {
+    guard depth < HeaderExpressionLimits.nestingMax else { return false }
+    switch node {
+    case .any, .leaf: return false
+    case .negated: return true
+    case .list(let nodes): return nodes.contains { isNegated($0, depth: depth + 1) }
+    case .variable(let name, _):
+      guard let text = settings.variables.addressGroups[name],
+        let expression = try? AddressExpression(text)
+      else { return false }
+      return isNegated(expression.root, depth: depth + 1)
+    }
+  }
+
+  private mutating func number(_ expression: AddressExpression) throws(RuleValueError) -> UInt32 {
+    if let known = addressNumbers[expression.text] { return known }
+    let set = try resolver.addresses(expression)
+    let number = set.isAny ? 0 : UInt32(truncatingIfNeeded: addressSets.count)
+    if !set.isAny { addressSets.append(set) }
+    addressNumbers[expression.text] = number
+    return number
+  }
+
+  private mutating func number(_ expression: PortExpression) throws(RuleValueError) -> UInt32 {
+    if let known = portNumbers[expression.text] { return known }
+    let set = try resolver.ports(expression)
+    let number = set.isAny ? 0 : UInt32(truncatingIfNeeded: portSets.count)
+    if !set.isAny { portSets.append(set) }
+    portNumbers[expression.text] = number
+    return number
   }
 }

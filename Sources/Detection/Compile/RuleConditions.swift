@@ -104,7 +104,7 @@ enum PacketCondition: Sendable {
   case vlanID(NumericCondition, layer: Int?)
   case vlanLayers(NumericCondition)
   case decodeEvent(DecodeEvent)
-  case streamEvent(UInt8)
+  case streamEvent(StreamEvent)
   case flowEvent(FlowAppLayerEvents)
 }
 

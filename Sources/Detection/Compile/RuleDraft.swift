@@ -16,12 +16,14 @@ struct RuleDraft {
   var isSilent = false
   var isTransactional = false
   var actsOnFlow = false
+  var sharesVariables = false
   var kind = RuleKind.packet
+  /// The transactions that it is tried on.
+  var transactionPlaces: [TransactionPlace] = []
   /// Order of loading, the last word in the order of trying.
   var number = 0
   /// Explicit `priority` beats that of the class.
   var hasPriority = false
-  /// Direction of travel that the rule's buffers ask for; nil for both or unknown.
   var usesFlowBits: VariableUse = []
   var usesFlowIntegers: VariableUse = []
   var usesHostBits: VariableUse = []
@@ -55,6 +57,8 @@ enum RuleKind: UInt8, Sendable {
   case payload
   /// Transactions.
   case transaction
+  /// Once for each direction of a flow, when its application protocol is known.
+  case protocolFound
   /// Packets with decode, stream or flow events.
   case event
 }

@@ -18,6 +18,8 @@ struct RuleGroups: Sendable {
   /// Rules on transactions, by protocol and direction.
   var transactions: [TransactionGroup] = Array(
     repeating: TransactionGroup(), count: RuleGroups.protocolCount * 2)
+  /// Rules on the application protocol alone.
+  var protocolFound: [RuleIndex] = []
   var decodeEvents: [RuleIndex] = []
   var streamEvents: [RuleIndex] = []
   var flowEvents: [RuleIndex] = []
@@ -36,7 +38,7 @@ enum PacketClass: Int {
 
   static let countMax = 5
 
-  init(_ packet: borrowing DecodedPacket) {
+  init(_ packet: DecodedPacket) {
     guard packet.ipVersion != 0 else {
       self = .noIP
       return

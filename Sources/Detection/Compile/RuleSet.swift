@@ -34,9 +34,9 @@ public final class RuleSet: Sendable {
     suppressions = parts.suppressions
     rateFilters = parts.rateFilters
     let tables = parts.groups.tables
-    patternBytes = tables.reduce(0) { $0 + $1.database.byteCount }
+    patternBytes = tables.reduce(0) { $0 + ($1.database?.byteCount ?? 0) }
     databaseCount = tables.count
-    patternCount = tables.reduce(0) { $0 + $1.database.patternCount }
+    patternCount = tables.reduce(0) { $0 + $1.constraints.count }
   }
 
   public var ruleCount: Int { heads.count }

@@ -5,13 +5,108 @@ import Traffic
 extension Detector {
   /// Turns matches into alerts and a decision: order, thresholds, pass, drop.
   ///
+  /// Matches are gone through in the order of the rules (so pass rules first). A pass ends it: what
+  /// comes after is neither logged nor acted on. A match that a threshold keeps back does not act
+  /// either, but its flow variables are set.
+  /// - Source: Suricata `PacketAlertFinalize`, "Action order".
   /// - Parameters:
   ///   - matches: of one packet or chunk; emptied.
   ///   - alerts: what is to be logged is appended.
   public mutating func decide(
-    _ matches: inout MatchList, packet: borrowing DecodedPacket, flow: FlowFacts?,
+    _ matches: inout MatchList, packet: DecodedPacket, flow: FlowFacts?,
     state: FlowDetection?, into alerts: inout [Alert]
   ) -> DetectionDecision {
-    DetectionDecision()
+    var decision = DetectionDecision()
+    guard !matches.isEmpty else { return decision }
+    matches.matches.sort {
+      ($0.rule, $0.transactionID ?? .max) < ($1.rule, $1.transactionID ?? .max)
+    }
+    for match in matches.matches {
+      let ends = PacketEnds(
+        packet, direction: match.direction,
+        packetDirection: flow?.packetDirection ?? match.direction)
+      if !settle(match, ends, state, &decision, &alerts) { break }
+    }
+    matches.removeAll()
+    if let state {
+      if decision.passScope == .flow { state.isPassed = true }
+      if decision.dropScope == .flow { state.isDropped = true }
+    }
+    return decision
+  }
+
+  /// - Returns: false when the matches after this one count for nothing.
+  private mutating func settle(
+    _ match: RuleMatch, _ ends: PacketEnds, _ state: FlowDetection?,
+    _ decision: inout DetectionDecision, _ alerts: inout [Alert]
+  ) -> Bool {
+    let body = ruleSet.bodies[Int(match.rule)]
+    guard let info = ruleSet.info(match.rule) else { return true }
+    var isLogged = !body.isSilent && info.action != .pass
+    if let threshold = body.threshold {
+      switch outcome(threshold, info, ends, state) {
+      case .alert: break
+      case .silent:
+        counters.suppressed &+= 1
+        isLogged = false
+      case .none:
+        counters.suppressed &+= 1
+        return true
+      }
+    }
+    let action = rateFilterAction(info, ends) ?? info.action
+    if isSuppressed(info, ends) {
+      counters.suppressed &+= 1
+      isLogged = false
+      guard action.stops else { return true }
+    }
+    if body.bypasses { decision.bypassesFlow = true }
+    let reachesFlow = match.source != .packet || body.actsOnFlow
+    if action == .pass {
+      decision.passScope = reachesFlow ? .flow : .packet
+      return false
+    }
+    if action.stops {
+      stop(match.rule, action, reachesFlow: reachesFlow, &decision)
+    } else if !match.replacements.isEmpty {
+      decision.replacements += match.replacements
+    }
+    if isLogged {
+      counters.alerts &+= 1
+      alerts.append(
+        Alert(
+          rule: match.rule, action: action, isBlocked: action.stops, source: match.source,
+          direction: match.direction, transactionID: match.transactionID,
+          captures: match.captures))
+    }
+    return true
+  }
+
+  private func stop(
+    _ rule: RuleIndex, _ action: RuleAction, reachesFlow: Bool,
+    _ decision: inout DetectionDecision
+  ) {
+    if decision.decidingRule == nil { decision.decidingRule = rule }
+    if reachesFlow {
+      decision.dropScope = .flow
+    } else if decision.dropScope == .none {
+      decision.dropScope = .packet
+    }
+    if action == .drop {
+      if decision.verdict == .accept { decision.verdict = .drop }
+    } else {
+      decision.verdict = .reject
+      if decision.rejectAction == nil { decision.rejectAction = action }
+    }
+  }
+}
+
+extension RuleAction {
+  /// The packet does not get through.
+  var stops: Bool {
+    switch self {
+    case .drop, .reject, .rejectsrc, .rejectdst, .rejectboth: true
+    case .alert, .pass, .config: false
+    }
   }
 }

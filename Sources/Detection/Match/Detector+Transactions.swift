@@ -14,22 +14,332 @@ extension Detector {
   ///   - bytes: the packet's bytes, for rules that also look at headers; may be empty.
   public mutating func inspectTransactions(
     _ transactions: [Transaction], direction: Direction, payload: RawSpan,
-    packet: borrowing DecodedPacket, bytes: RawSpan, flow: FlowFacts, state: FlowDetection,
+    packet: DecodedPacket, bytes: RawSpan, flow: FlowFacts, state: FlowDetection,
     into matches: inout MatchList
   ) {
+    guard ruleSet.ruleCount > 0, !state.isPassed else {
+      for transaction in transactions { transaction.markInspected(direction) }
+      return
+    }
+    prepare(state)
+    let ends = PacketEnds(packet, direction: direction, packetDirection: flow.packetDirection)
+    let context = TrialContext(
+      packet: packet, ends: ends, flow: flow, state: state, packetBytes: bytes)
+    for transaction in transactions where !Self.isInspected(transaction) {
+      inspect(transaction, direction, payload, context, into: &matches)
+      transaction.markInspected(direction)
+    }
   }
 
   /// Whether nothing of the transaction is left to be inspected.
   public static func isInspected(_ transaction: Transaction) -> Bool {
-    transaction.inspectionState is InspectedTransaction
+    transaction.inspectionState === InspectedTransaction.done
+  }
+
+  private mutating func inspect(
+    _ transaction: Transaction, _ direction: Direction, _ payload: RawSpan,
+    _ context: borrowing TrialContext, into matches: inout MatchList
+  ) {
+    if let sole = transaction.soleDirection, sole != direction { return }
+    let inspection = inspection(of: transaction)
+    var state = TransactionInspection.DirectionState()
+    swap(&state, &inspection[direction])
+    defer { swap(&state, &inspection[direction]) }
+    guard !state.isDone else { return }
+    let group = ruleSet.groups.transactions[RuleGroups.slot(transaction.appProtocol, direction)]
+    if !group.isEmpty {
+      counters.transactionsInspected &+= 1
+      findCandidates(transaction, direction, group, payload, &state, inspection)
+      tryCandidates(transaction, direction, payload, context, &state, inspection, into: &matches)
+    } else if !state.candidates.isEmpty {
+      tryCandidates(transaction, direction, payload, context, &state, inspection, into: &matches)
+    }
+    state.isDone = transaction.isComplete(direction)
+    guard state.isDone else { return }
+    state.candidates.removeAll(keepingCapacity: true)
+    if transaction.soleDirection != nil || inspection[direction.opposite].isDone {
+      transaction.inspectionState = InspectedTransaction.done
+      if spareInspections.count < Self.spareInspectionsMax { spareInspections.append(inspection) }
+    }
+  }
+
+  static var spareInspectionsMax: Int { 64 }
+
+  private mutating func inspection(of transaction: Transaction) -> TransactionInspection {
+    if let known = transaction.inspectionState as? TransactionInspection {
+      if known.generation != ruleSet.generation { known.reset(generation: ruleSet.generation) }
+      return known
+    }
+    let fresh = spareInspections.popLast() ?? TransactionInspection()
+    fresh.reset(generation: ruleSet.generation)
+    transaction.inspectionState = fresh
+    return fresh
+  }
+
+  // MARK: Candidates
+
+  private mutating func findCandidates(
+    _ transaction: Transaction, _ direction: Direction, _ group: TransactionGroup,
+    _ payload: RawSpan, _ state: inout TransactionInspection.DirectionState,
+    _ inspection: TransactionInspection
+  ) {
+    candidates.removeAll(keepingCapacity: true)
+    if !state.hasStarted {
+      state.hasStarted = true
+      candidates += group.unconditional
+      while state.scans.count < group.scans.count {
+        state.scans.append(TransactionInspection.ScanState())
+      }
+    }
+    if transaction.events.count > state.eventCount {
+      state.eventCount = transaction.events.count
+      candidates += group.events
+    }
+    let progress = transaction.progress(direction)
+    for index in group.scans.indices {
+      scan(group.scans[index], transaction, direction, progress, payload, &state.scans[index])
+    }
+    sortCandidates()
+    guard !candidates.isEmpty else { return }
+    state.insert(candidates)
+    for rule in candidates where ruleSet.bodies[Int(rule)].isTransactional {
+      inspection[direction.opposite].insert([rule])
+    }
+  }
+
+  private mutating func scan(
+    _ scan: BufferScan, _ transaction: Transaction, _ direction: Direction, _ progress: Int,
+    _ payload: RawSpan, _ state: inout TransactionInspection.ScanState
+  ) {
+    var reached = 0
+    for value in scan.progress where value <= progress { reached &+= 1 }
+    guard reached > 0 else { return }
+    let table = ruleSet.groups.tables[Int(scan.table)]
+    if scan.isPayload {
+      collectCandidates(table, payload)
+      return
+    }
+    guard scan.isStreaming || reached > state.progressCount else { return }
+    state.progressCount = reached
+    guard scan.isStreaming else {
+      var index = 0
+      while let view = transaction.buffer(scan.buffer, direction, index: index) {
+        collect(table, view, scan.transforms)
+        index &+= 1
+        if !scan.isMultiple { break }
+      }
+      return
+    }
+    // Each instance is scanned from where the last call left off.
+    while let view = transaction.buffer(scan.buffer, direction, index: state.instance) {
+      collectNew(table, view, scan.transforms, &state)
+      guard scan.isMultiple, view.isComplete,
+        transaction.buffer(scan.buffer, direction, index: state.instance &+ 1) != nil
+      else { return }
+      state.instance &+= 1
+      state.scannedTo = 0
+      state.isClosed = false
+    }
+  }
+
+  private mutating func collect(
+    _ table: PatternTable, _ view: BufferView, _ transforms: [BufferTransform]
+  ) {
+    let bytes = view.storage.rawSpan.extracting(view.range)
+    guard !transforms.isEmpty else {
+      collectCandidates(table, bytes, offset: view.offset, isComplete: view.isComplete)
+      return
+    }
+    let result = transform(bytes, transforms)
+    collectCandidates(table, result.rawSpan)
+  }
+
+  private mutating func collectNew(
+    _ table: PatternTable, _ view: BufferView, _ transforms: [BufferTransform],
+    _ state: inout TransactionInspection.ScanState
+  ) {
+    guard !state.isClosed else { return }
+    state.isClosed = view.isComplete
+    let end = view.offset &+ UInt64(view.count)
+    let scannedTo = state.scannedTo
+    state.scannedTo = end
+    guard transforms.isEmpty else {
+      // What a transform makes of the whole cannot be had from its parts.
+      if end > scannedTo || view.isComplete { collect(table, view, transforms) }
+      return
+    }
+    let new = scannedTo > view.offset ? Int(min(scannedTo &- view.offset, UInt64(view.count))) : 0
+    // At the end the last piece is looked at once more, for literals that must stand there.
+    let newFrom = view.isComplete ? max(0, min(new, view.count &- table.longest)) : new
+    if newFrom < view.count {
+      let bytes = view.storage.rawSpan.extracting(view.range)
+      collectCandidates(
+        table, bytes, newFrom: newFrom, offset: view.offset, isComplete: view.isComplete)
+    }
+  }
+
+  // MARK: Trials
+
+  private mutating func tryCandidates(
+    _ transaction: Transaction, _ direction: Direction, _ payload: RawSpan,
+    _ context: borrowing TrialContext, _ state: inout TransactionInspection.DirectionState,
+    _ inspection: TransactionInspection, into matches: inout MatchList
+  ) {
+    for index in state.candidates.indices where !state.candidates[index].isDone {
+      let rule = state.candidates[index].rule
+      let body = ruleSet.bodies[Int(rule)]
+      if !state.candidates[index].isHeadChecked {
+        // The header of a rule over both directions is that of the request.
+        let ends = body.isTransactional ? context.ends.facing(.toServer) : context.ends
+        guard headHolds(rule, ends, context.flow) else {
+          state.candidates[index].isDone = true
+          continue
+        }
+        state.candidates[index].isHeadChecked = true
+      }
+      if body.firesOnce, inspection.fired.contains(rule) {
+        state.candidates[index].isDone = true
+        continue
+      }
+      counters.candidates &+= 1
+      let trial = tryRule(
+        rule, body, transaction, direction, payload, context, &state.candidates[index].matched)
+      switch trial {
+      case .undecided: continue
+      case .ruledOut: state.candidates[index].isDone = true
+      case .matched:
+        state.candidates[index].isDone = true
+        if body.firesOnce { inspection.fired.append(rule) }
+        noteMatch(
+          rule, body, source: .transaction, transaction: transaction.id, context, into: &matches)
+      }
+    }
+  }
+
+  private mutating func tryRule(
+    _ rule: RuleIndex, _ body: RuleBody, _ transaction: Transaction, _ direction: Direction,
+    _ payload: RawSpan, _ context: borrowing TrialContext, _ matched: inout UInt64
+  ) -> Trial {
+    if ruleSet.heads[Int(rule)].hasConditions,
+      !conditionsHold(body, context.packet, context.ends, context.flow, context.state)
+    {
+      return .undecided
+    }
+    scratch.beginRule()
+    var isUndecided = false
+    for condition in body.transactionConditions {
+      switch holds(condition, transaction, direction) {
+      case .matched: continue
+      case .undecided: isUndecided = true
+      case .ruledOut: return .ruledOut
+      }
+    }
+    for index in body.buffers.indices {
+      let bit = UInt64(1) << UInt64(index & 63)
+      if matched & bit != 0 { continue }
+      switch tryStep(body, index, transaction, direction, payload, context) {
+      case .matched: if !body.sharesVariables { matched |= bit }
+      case .undecided: isUndecided = true
+      case .ruledOut: return .ruledOut
+      }
+      if isUndecided, body.sharesVariables { return .undecided }
+    }
+    return isUndecided ? .undecided : .matched
+  }
+
+  private func holds(
+    _ condition: TransactionCondition, _ transaction: Transaction, _ direction: Direction
+  ) -> Trial {
+    switch condition {
+    case .number(let id, let condition):
+      var index = 0
+      while let number = transaction.number(id, direction, index: index) {
+        if condition.holds(for: number) { return .matched }
+        index &+= 1
+      }
+      return transaction.isComplete(direction) ? .ruledOut : .undecided
+    case .numberIn(let id, let numbers, let isNegated):
+      var index = 0
+      while let number = transaction.number(id, direction, index: index) {
+        if numbers.contains(number) != isNegated { return .matched }
+        index &+= 1
+      }
+      return transaction.isComplete(direction) ? .ruledOut : .undecided
+    case .event(let event):
+      return transaction.events.contains(event) ? .matched : .undecided
+    case .progress(let side, let progress, let isNegated):
+      return (transaction.progress(side) >= progress) != isNegated ? .matched : .undecided
+    }
+  }
+
+  private mutating func tryStep(
+    _ body: RuleBody, _ index: Int, _ transaction: Transaction, _ direction: Direction,
+    _ payload: RawSpan, _ context: borrowing TrialContext
+  ) -> Trial {
+    // `body` keeps the step alive; the subject alone is copied.
+    switch body.buffers[index].subject {
+    case .packetHeader(let header):
+      guard let bytes = Self.header(header, of: context.packet, in: context.packetBytes) else {
+        return .undecided
+      }
+      return runs(body.buffers[index].program, on: bytes, BufferFacts()) ? .matched : .undecided
+    case .payload:
+      if payload.byteCount > 0, runs(body.buffers[index].program, on: payload, BufferFacts()) {
+        return .matched
+      }
+      return transaction.isComplete(direction) ? .ruledOut : .undecided
+    case .buffer(let id):
+      guard body.isTransactional else {
+        return tryBuffer(body, index, id, transaction, direction)
+      }
+      let here = tryBuffer(body, index, id, transaction, direction)
+      if here == .matched { return .matched }
+      let there = tryBuffer(body, index, id, transaction, direction.opposite)
+      if there == .matched { return .matched }
+      return here == .ruledOut && there == .ruledOut ? .ruledOut : .undecided
+    }
+  }
+
+  private mutating func tryBuffer(
+    _ body: RuleBody, _ index: Int, _ id: BufferID, _ transaction: Transaction,
+    _ direction: Direction
+  ) -> Trial {
+    guard let reach = body.buffers[index].progress(transaction.appProtocol, direction) else {
+      return .ruledOut
+    }
+    let progress = transaction.progress(direction)
+    guard progress >= reach.first else { return .undecided }
+    // From here on the buffer does not change any more, unless it streams.
+    let isFinal =
+      transaction.isComplete(direction)
+      || (!body.buffers[index].isStreaming && progress >= reach.last)
+    let absence = body.buffers[index].program.absence
+    var instance = 0
+    var areAllComplete = true
+    while let view = transaction.buffer(id, direction, index: instance) {
+      if absence == .mustBeAbsent { return .ruledOut }
+      let bytes = view.storage.rawSpan.extracting(view.range)
+      let facts = BufferFacts(offset: view.offset, isComplete: view.isComplete)
+      if runs(body.buffers[index].program, on: bytes, facts) { return .matched }
+      areAllComplete = areAllComplete && view.isComplete
+      instance &+= 1
+      if !body.buffers[index].isMultiple { break }
+    }
+    guard isFinal else {
+      let canGrow = body.buffers[index].isMultiple || reach.last > progress
+      return instance > 0 && areAllComplete && !canGrow ? .ruledOut : .undecided
+    }
+    return instance == 0 && absence != .mustExist ? .matched : .ruledOut
   }
 }
 
-/// Stands in `Transaction.inspectionState` for a transaction done with.
-final class InspectedTransaction: Sendable {
-  static let done = InspectedTransaction()
-}
-
-/// What detection remembers of a transaction until it is done.
-final class TransactionInspection {
+extension TransactionInspection {
+  subscript(direction: Direction) -> DirectionState {
+    _read {
+      if direction == .toServer { yield toServer } else { yield toClient }
+    }
+    _modify {
+      if direction == .toServer { yield &toServer } else { yield &toClient }
+    }
+  }
 }

@@ -34,7 +34,7 @@ public struct FlowFacts: Sendable {
   /// Octets of TCP stream seen so far (`stream_size`).
   public var streamBytes = Counts()
   public var start = Timestamp(nanoseconds: 0)
-  /// What recognition found odd about the flow as a whole.
+  /// What recognition found odd about the flow as a whole since the last call.
   public var appLayerEvents = FlowAppLayerEvents()
 
   @inlinable
@@ -54,6 +54,13 @@ public struct FlowAppLayerEvents: OptionSet, Sendable, BitwiseCopyable {
   public static let noTLSAfterSTARTTLS = FlowAppLayerEvents(rawValue: 16)
   public static let unexpectedProtocol = FlowAppLayerEvents(rawValue: 32)
 
+  /// Of the events that a flow's application layer gives, those that rules can name.
+  public init(_ events: [AppEvent]) {
+    self = events.reduce(into: []) { set, event in
+      if let known = Self.byName[event.name] { set.formUnion(known) }
+    }
+  }
+
   static let byName: [String: FlowAppLayerEvents] = [
     "applayer_mismatch_protocol_both_directions": .mismatchProtocolBothDirections,
     "applayer_wrong_direction_first_data": .wrongDirectionFirstData,
@@ -62,37 +69,4 @@ public struct FlowAppLayerEvents: OptionSet, Sendable, BitwiseCopyable {
     "applayer_no_tls_after_starttls": .noTLSAfterSTARTTLS,
     "applayer_unexpected_protocol": .unexpectedProtocol,
   ]
-}
-
-/// 256 bits, one for each stream event by the number that its name table gives.
-public struct StreamEventSet: Sendable, BitwiseCopyable {
-  @usableFromInline var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
-
-  @inlinable
-  public init() {}
-
-  @inlinable
-  public var isEmpty: Bool { words.0 | words.1 | words.2 | words.3 == 0 }
-
-  @inlinable
-  public mutating func insert(_ event: UInt8) {
-    let bit = UInt64(1) << UInt64(event & 63)
-    switch event >> 6 {
-    case 0: words.0 |= bit
-    case 1: words.1 |= bit
-    case 2: words.2 |= bit
-    default: words.3 |= bit
-    }
-  }
-
-  @inlinable
-  public func contains(_ event: UInt8) -> Bool {
-    let bit = UInt64(1) << UInt64(event & 63)
-    switch event >> 6 {
-    case 0: return words.0 & bit != 0
-    case 1: return words.1 & bit != 0
-    case 2: return words.2 & bit != 0
-    default: return words.3 & bit != 0
-    }
-  }
 }

@@ -39,8 +39,9 @@ struct PatternScanner: ~Copyable {
   mutating func prepare(_ tables: [PatternTable]) {
     var needed = capacity
     for table in tables {
-      unsafe hs_alloc_scratch(table.database.pointer, &scratch)
-      needed = max(needed, table.database.patternCount)
+      guard let database = table.database else { continue }
+      unsafe hs_alloc_scratch(database.pointer, &scratch)
+      needed = max(needed, database.patternCount)
     }
     guard needed > capacity else { return }
     unsafe stamps.deallocate()
@@ -70,7 +71,7 @@ struct PatternScanner: ~Copyable {
     hitCount = 0
     let start = min(max(from, 0), bytes.byteCount)
     guard start < bytes.byteCount else { return true }
-    guard table.database.patternCount <= capacity, let scratch = unsafe scratch else { return false }
+    guard let database = table.database, database.patternCount <= capacity, let scratch = unsafe scratch else { return false }
     advanceGeneration()
     let length = bytes.byteCount &- start
     // SAFETY: the context and the pointers in it outlive the scan, which ends before this returns.
@@ -82,7 +83,7 @@ struct PatternScanner: ~Copyable {
         newFrom: UInt64(max(0, newFrom &- start)), length: UInt64(length), isComplete: isComplete)
       let status = unsafe bytes.extracting(start..<bytes.byteCount).withUnsafeBytes { raw in
         unsafe hs_scan(
-          table.database.pointer, raw.baseAddress?.assumingMemoryBound(to: CChar.self),
+          database.pointer, raw.baseAddress?.assumingMemoryBound(to: CChar.self),
           UInt32(truncatingIfNeeded: min(length, Int(UInt32.max))), 0, scratch, noteHit, &context)
       }
       return unsafe (status, context.hitCount)

@@ -1,6 +1,7 @@
 /// Which rules each literal of a database stands for.
 final class PatternTable: Sendable {
-  let database: PatternDatabase
+  /// nil when it could not be compiled: then every rule of the table is a candidate.
+  let database: PatternDatabase?
   let constraints: [HitConstraint]
   /// Rules of pattern p: `rules[starts[p]..<starts[p + 1]]`, ascending.
   let starts: [UInt32]
@@ -10,7 +11,7 @@ final class PatternTable: Sendable {
   /// Every rule of the table, ascending: the candidates when the prefilter is switched off.
   let allRules: [RuleIndex]
 
-  init(database: PatternDatabase, plan: PatternTablePlan) {
+  init(database: PatternDatabase?, plan: PatternTablePlan) {
     self.database = database
     constraints = plan.patterns.map(\.constraint)
     var starts: [UInt32] = [0]

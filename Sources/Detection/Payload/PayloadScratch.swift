@@ -55,6 +55,8 @@ public struct PayloadVariables: Sendable {
 
   public init() {}
 
+  public var isEmpty: Bool { names.isEmpty }
+
   func index(of name: String) -> UInt8? {
     names.firstIndex(of: name).map { UInt8(truncatingIfNeeded: $0) }
   }

@@ -1,3 +1,4 @@
+import AppLayer
 import Traffic
 
 /// What detection remembers of one flow; made by the path with the flow, dropped with it.
@@ -15,6 +16,10 @@ public final class FlowDetection {
   struct DirectionState {
     var pending: [PendingRule] = []
     var hasBeenInspectedForAddresses = false
+    /// The application protocol that rules on it alone were last tried for.
+    var foundProtocol = AppProtocol.unknown
+    /// The application protocol whose rules the stream was last scanned for.
+    var streamProtocol = AppProtocol.unknown
   }
 
   static let pendingMax = 64
@@ -38,6 +43,18 @@ public final class FlowDetection {
   var thresholds: [FlowThreshold] = []
 
   public init() {}
+
+  func streamProtocol(_ direction: Direction) -> AppProtocol {
+    direction == .toServer ? toServer.streamProtocol : toClient.streamProtocol
+  }
+
+  func setStreamProtocol(_ appProtocol: AppProtocol, _ direction: Direction) {
+    if direction == .toServer {
+      toServer.streamProtocol = appProtocol
+    } else {
+      toClient.streamProtocol = appProtocol
+    }
+  }
 }
 
 /// A `tag` in force on a flow.

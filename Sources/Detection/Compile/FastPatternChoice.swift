@@ -1,0 +1,110 @@
+import AppLayer
+
+/// Chooses the literal by which a rule is found.
+///
+/// Any choice gives the same matches; a rare one gives fewer candidates.
+enum FastPatternChoice {
+  /// A literal worth scanning for; a shorter one would be seen in every other packet.
+  static let bytesMin = 1
+
+  struct Choice {
+    /// Index of the buffer step; nil for the payload of a rule without transactions.
+    var step: Int?
+    var pattern: FastPattern
+    var score: Int
+    var isRequested: Bool
+  }
+
+  /// - Parameter steps: the programs that may be chosen from, with the index of their buffer step.
+  static func best(_ programs: [(step: Int?, program: PayloadProgram, weight: Int)]) -> Choice? {
+    var best: Choice?
+    for (step, program, weight) in programs {
+      // A rule that also matches without the buffer cannot be found by what is in it.
+      guard program.absence == .mustExist else { continue }
+      for content in program.contents where !content.isNegated && !content.bytes.isEmpty {
+        let bytes = chopped(content)
+        let choice = Choice(
+          step: step,
+          pattern: FastPattern(
+            bytes: content.isCaseInsensitive ? bytes.map(ByteSearch.lower) : bytes,
+            isCaseInsensitive: content.isCaseInsensitive, constraint: constraint(content)),
+          score: strength(bytes) * weight / 100, isRequested: content.fastPattern != nil)
+        guard let known = best else {
+          best = choice
+          continue
+        }
+        if (choice.isRequested ? 1 : 0, choice.score) > (known.isRequested ? 1 : 0, known.score) {
+          best = choice
+        }
+      }
+    }
+    return best
+  }
+
+  private static func chopped(_ content: ContentStep) -> [UInt8] {
+    guard case .chop(let offset, let length) = content.fastPattern, offset >= 0, length > 0,
+      offset + length <= content.bytes.count
+    else { return content.bytes }
+    return Array(content.bytes[offset..<offset + length])
+  }
+
+  /// Rare bytes count more than letters, repeated ones hardly.
+  private static func strength(_ bytes: [UInt8]) -> Int {
+    var seen: Set<UInt8> = []
+    var sum = 0
+    for byte in bytes.prefix(32) {
+      guard seen.insert(byte).inserted else {
+        sum += 1
+        continue
+      }
+      switch byte {
+      case 0x61...0x7a, 0x41...0x5a: sum += 3
+      case 0x20...0x7e, 0x00, 0x01, 0x0a, 0x0d, 0xff: sum += 4
+      default: sum += 6
+      }
+    }
+    return sum
+  }
+
+  private static func constraint(_ content: ContentStep) -> HitConstraint {
+    var constraint = HitConstraint()
+    let whole = content.bytes.count
+    var endInContent = whole
+    if case .chop(let offset, let length) = content.fastPattern, offset + length <= whole {
+      endInContent = offset + length
+    }
+    // A content positioned by another is only bound where it must end.
+    constraint.isAtEnd = content.endsWith && endInContent == whole
+    guard !content.isRelative else { return constraint }
+    var start = 0
+    if content.startsWith {
+      constraint.endMin = UInt32(clamping: endInContent)
+      constraint.endMax = UInt32(clamping: endInContent)
+      return constraint
+    }
+    switch content.offset {
+    case nil: break
+    case .constant(let value):
+      start = Int(clamping: value)
+      constraint.endMin = UInt32(clamping: max(0, start) + endInContent)
+    case .variable: return constraint
+    }
+    if case .constant(let depth) = content.depth, depth >= 0, depth < 1 << 30, start >= 0 {
+      constraint.endMax = UInt32(clamping: start + Int(depth) - (whole - endInContent))
+    }
+    return constraint
+  }
+
+  /// How well a buffer tells rules apart, in hundredths.
+  static func weight(_ subject: BufferStep.Subject) -> Int {
+    guard case .buffer(let id) = subject else { return 100 }
+    switch id {
+    case .httpMethod, .httpStatusCode, .httpStatusMessage, .httpProtocol: return 20
+    case .httpHeaderNames, .httpAccept, .httpAcceptEncoding, .httpAcceptLanguage, .httpConnection,
+      .httpContentLength, .httpContentType:
+      return 50
+    case .fileData, .httpResponseBody, .httpRequestBody, .httpHeader, .httpHeaderRaw, .httpStart: return 80
+    default: return 100
+    }
+  }
+}

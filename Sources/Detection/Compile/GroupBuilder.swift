@@ -1,0 +1,242 @@
+import AppLayer
+import RuleLanguage
+import Traffic
+
+/// Sorts rules into groups and plans a pattern table for each.
+struct GroupBuilder {
+  struct Built {
+    var groups: RuleGroups
+    var failures: [String]
+  }
+
+  private struct PayloadPlan {
+    var any = PatternTablePlan()
+    /// Literals of rules on few ports, by number of the port set.
+    var narrow: [UInt32: [(pattern: FastPattern, rule: RuleIndex)]] = [:]
+    var unconditional: [RuleIndex] = []
+  }
+
+  private struct ScanKey: Hashable {
+    var buffer: BufferID?
+    var transforms: [BufferTransform]
+  }
+
+  private struct ScanPlan {
+    var key: ScanKey
+    var progress: [Int]
+    var isMultiple: Bool
+    var isStreaming: Bool
+    var table = PatternTablePlan()
+  }
+
+  private struct TransactionPlan {
+    var scans: [ScanPlan] = []
+    var numbers: [ScanKey: Int] = [:]
+    var unconditional: [RuleIndex] = []
+    var events: [RuleIndex] = []
+  }
+
+  private let addressSets: [AddressSet]
+  private let portSets: [PortSet]
+  private var groups = RuleGroups()
+  private var packetPayload = Array(repeating: PayloadPlan(), count: PacketClass.countMax * 2)
+  private var stream = Array(repeating: PayloadPlan(), count: 2)
+  private var streamByProtocol: [Int: PayloadPlan] = [:]
+  private var transactions: [Int: TransactionPlan] = [:]
+  private var addresses: [(rule: RuleIndex, head: RuleHead)] = []
+
+  init(addressSets: [AddressSet], portSets: [PortSet]) {
+    self.addressSets = addressSets
+    self.portSets = portSets
+  }
+
+  mutating func add(_ draft: RuleDraft, as rule: RuleIndex) {
+    switch draft.kind {
+    case .addressOnly: addresses.append((rule, draft.head))
+    case .packet: addPacket(draft, rule)
+    case .payload: addPayload(draft, rule)
+    case .transaction:
+      for place in draft.transactionPlaces { addTransaction(draft, rule, place) }
+    case .protocolFound: groups.protocolFound.append(rule)
+    case .event: addEvent(draft, rule)
+    }
+  }
+
+  private mutating func addEvent(_ draft: RuleDraft, _ rule: RuleIndex) {
+    for condition in draft.conditions {
+      switch condition {
+      case .packet(.decodeEvent): return groups.decodeEvents.append(rule)
+      case .packet(.streamEvent): return groups.streamEvents.append(rule)
+      case .packet(.flowEvent): return groups.flowEvents.append(rule)
+      default: continue
+      }
+    }
+  }
+
+  // MARK: Packets and streams
+
+  private static func classes(_ mask: ProtocolMask) -> [PacketClass] {
+    var classes: [PacketClass] = []
+    if mask.contains(.tcp) { classes.append(.tcp) }
+    if mask.contains(.udp) { classes.append(.udp) }
+    if mask.contains(.icmp) { classes.append(.icmp) }
+    if !mask.isDisjoint(with: .anyIP) { classes.append(.other) }
+    if mask.contains(.noIP) { classes.append(.noIP) }
+    return classes
+  }
+
+  private func directions(_ draft: RuleDraft) -> [Direction] {
+    Direction.allCases.filter { draft.allows($0) }
+  }
+
+  private mutating func addPacket(_ draft: RuleDraft, _ rule: RuleIndex) {
+    for packetClass in Self.classes(draft.head.protocols) {
+      for direction in directions(draft) {
+        groups.packet[packetClass.rawValue * 2 + direction.index].append(rule)
+      }
+    }
+  }
+
+  private mutating func addPayload(_ draft: RuleDraft, _ rule: RuleIndex) {
+    guard let payload = draft.payload else { return }
+    let choice = FastPatternChoice.best([(nil, payload, 100)])
+    for direction in directions(draft) {
+      let ports = serverPorts(draft.head, direction)
+      if !draft.head.appProtocols.isAny {
+        for appProtocol in AppProtocol.allCases where draft.head.appProtocols.contains(appProtocol) {
+          // Packets of that protocol that are in no stream are looked up there too.
+          let slot = RuleGroups.slot(appProtocol, direction)
+          Self.put(rule, choice, ports, &streamByProtocol[slot, default: PayloadPlan()])
+        }
+        if draft.payloadScope.contains(.packet), draft.head.protocols.contains(.tcp) {
+          Self.put(rule, choice, ports, &packetPayload[PacketClass.tcp.rawValue * 2 + direction.index])
+        }
+        continue
+      }
+      for packetClass in Self.classes(draft.head.protocols) {
+        if packetClass == .tcp, draft.payloadScope.contains(.stream) {
+          Self.put(rule, choice, ports, &stream[direction.index])
+        }
+        if packetClass != .tcp || draft.payloadScope.contains(.packet) {
+          Self.put(rule, choice, ports, &packetPayload[packetClass.rawValue * 2 + direction.index])
+        }
+      }
+    }
+  }
+
+  private static func put(
+    _ rule: RuleIndex, _ choice: FastPatternChoice.Choice?, _ ports: UInt32?,
+    _ plan: inout PayloadPlan
+  ) {
+    guard let choice else {
+      plan.unconditional.append(rule)
+      return
+    }
+    if let ports {
+      plan.narrow[ports, default: []].append((choice.pattern, rule))
+    } else {
+      plan.any.add(choice.pattern, rule: rule)
+    }
+  }
+
+  /// Ports in a set above which its rules are found without regard to the port.
+  private static let narrowPortsMax = 64
+
+  /// The set of server ports when it is narrow enough for tables of its own.
+  private func serverPorts(_ head: RuleHead, _ direction: Direction) -> UInt32? {
+    guard !head.isBothWays else { return nil }
+    let number = direction == .toServer ? head.destinationPorts : head.sourcePorts
+    guard number != 0 else { return nil }
+    let count = portSets[Int(number)].ranges.reduce(0) { $0 + Int($1.high) - Int($1.low) + 1 }
+    return count <= Self.narrowPortsMax ? number : nil
+  }
+
+  // MARK: Transactions
+
+  private mutating func addTransaction(
+    _ draft: RuleDraft, _ rule: RuleIndex, _ place: TransactionPlace
+  ) {
+    let slot = RuleGroups.slot(place.appProtocol, place.direction)
+    var plan = transactions[slot] ?? TransactionPlan()
+    defer { transactions[slot] = plan }
+    var programs: [(step: Int?, program: PayloadProgram, weight: Int)] = []
+    for (index, step) in draft.buffers.enumerated() where step.isBuffer {
+      guard draft.isTransactional || step.progress(place.appProtocol, place.direction) != nil else { continue }
+      programs.append((index, step.program, FastPatternChoice.weight(step.subject)))
+    }
+    guard let choice = FastPatternChoice.best(programs), let index = choice.step,
+      case .buffer(let buffer) = draft.buffers[index].subject
+    else {
+      let isOnEvent = draft.transactionConditions.contains { if case .event = $0 { true } else { false } }
+      if isOnEvent { plan.events.append(rule) } else { plan.unconditional.append(rule) }
+      return
+    }
+    let step = draft.buffers[index]
+    // A rule over both directions is found in the one that has the literal's buffer.
+    guard step.progress(place.appProtocol, place.direction) != nil else { return }
+    let key = ScanKey(buffer: buffer, transforms: step.program.transforms)
+    let number = plan.numbers[key] ?? plan.scans.count
+    if number == plan.scans.count {
+      plan.numbers[key] = number
+      let progress = Set(
+        step.sources.filter {
+          $0.appProtocol == place.appProtocol && $0.direction == place.direction
+        }.map(\.progress))
+      plan.scans.append(
+        ScanPlan(
+          key: key, progress: progress.sorted(), isMultiple: step.isMultiple,
+          isStreaming: step.isStreaming))
+    }
+    plan.scans[number].table.add(choice.pattern, rule: rule)
+  }
+
+  // MARK: Finishing
+
+  consuming func finish(threadCount: Int, cache: PatternCache?) -> Built {
+    var jobs = PatternJobs()
+    for index in packetPayload.indices { groups.packetPayload[index] = payloadGroup(packetPayload[index], &jobs) }
+    for index in stream.indices { groups.stream[index] = payloadGroup(stream[index], &jobs) }
+    for (slot, plan) in streamByProtocol.sorted(by: { $0.key < $1.key }) {
+      groups.streamByProtocol[slot] = payloadGroup(plan, &jobs)
+    }
+    for (slot, plan) in transactions.sorted(by: { $0.key < $1.key }) {
+      groups.transactions[slot] = TransactionGroup(
+        scans: plan.scans.compactMap { scan in
+          guard let buffer = scan.key.buffer else { return nil }
+          return BufferScan(
+            buffer: buffer, transforms: scan.key.transforms, table: jobs.add(scan.table),
+            progress: scan.progress, isMultiple: scan.isMultiple, isStreaming: scan.isStreaming)
+        },
+        unconditional: plan.unconditional, events: plan.events)
+    }
+    groups.addresses = AddressIndexBuilder.build(addresses, addressSets)
+    let outcome = jobs.run(threadCount: threadCount, cache: cache)
+    groups.tables = outcome.tables
+    return Built(groups: groups, failures: outcome.failures)
+  }
+
+  /// One table for rules on any port, and one for each class of ports with the same narrow sets.
+  private func payloadGroup(_ plan: PayloadPlan, _ jobs: inout PatternJobs) -> PayloadGroup {
+    var group = PayloadGroup()
+    group.unconditional = plan.unconditional
+    if !plan.any.isEmpty { group.table = jobs.add(plan.any) }
+    var setsByPort: [UInt16: [UInt32]] = [:]
+    for number in plan.narrow.keys.sorted() {
+      for range in portSets[Int(number)].ranges {
+        for port in range.low...range.high { setsByPort[port, default: []].append(number) }
+      }
+    }
+    var tables: [[UInt32]: Int32] = [:]
+    for (port, sets) in setsByPort.sorted(by: { $0.key < $1.key }) {
+      if tables[sets] == nil {
+        var table = PatternTablePlan()
+        let entries = sets.flatMap { plan.narrow[$0] ?? [] }.sorted { $0.rule < $1.rule }
+        for entry in entries { table.add(entry.pattern, rule: entry.rule) }
+        tables[sets] = jobs.add(table)
+      }
+      group.ports.append(port)
+      group.portTables.append(tables[sets] ?? -1)
+    }
+    return group
+  }
+}

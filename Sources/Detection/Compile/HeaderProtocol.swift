@@ -1,0 +1,53 @@
+import AppLayer
+import RuleLanguage
+
+/// The protocol of a rule header.
+///
+/// - Source: Suricata "Rules Format", protocol.
+enum HeaderProtocol {
+  static func read(_ rule: RuleSyntax, _ reader: inout RuleReader) throws(RuleValueError) {
+    guard rule.protocolHook == nil else {
+      throw RuleValueError("hooks after the protocol are not supported")
+    }
+    switch rule.protocolName {
+    case "ip": reader.draft.head.protocols = .anyIP
+    case "ip4", "ipv4":
+      reader.draft.head.protocols = .anyIP
+      reader.draft.head.ipVersion = 4
+    case "ip6", "ipv6":
+      reader.draft.head.protocols = .anyIP
+      reader.draft.head.ipVersion = 6
+    case "tcp": reader.draft.head.protocols = .tcp
+    case "tcp-pkt":
+      reader.draft.head.protocols = .tcp
+      reader.needsPacket = true
+    case "tcp-stream":
+      reader.draft.head.protocols = .tcp
+      reader.needsStream = true
+    case "udp": reader.draft.head.protocols = .udp
+    case "icmp": reader.draft.head.protocols = .icmp
+    case "icmpv4":
+      reader.draft.head.protocols = .icmp
+      reader.draft.head.ipVersion = 4
+    case "icmpv6":
+      reader.draft.head.protocols = .icmp
+      reader.draft.head.ipVersion = 6
+    case "sctp": reader.draft.head.protocols = .sctp
+    case "pkthdr": reader.draft.head.protocols = [.anyIP, .noIP]
+    case "http": application([.http, .http2], &reader)
+    case "http1": application([.http], &reader)
+    case "ssl": application([.tls], &reader)
+    case let name:
+      guard let appProtocol = AppProtocol(name: name), appProtocol != .unknown, appProtocol != .failed
+      else {
+        throw RuleValueError("the protocol \(name) is not known or not supported")
+      }
+      application([appProtocol], &reader)
+    }
+  }
+
+  private static func application(_ protocols: [AppProtocol], _ reader: inout RuleReader) {
+    reader.draft.head.protocols = [.tcp, .udp]
+    reader.draft.head.appProtocols = .of(protocols)
+  }
+}

@@ -1,0 +1,32 @@
+import RuleLanguage
+
+/// The order in which rules are tried and take effect.
+///
+/// - Source: Suricata: by action, then by use of flowbits, flowints, host bits and pair bits (setters
+///   first), then by priority; equal ones stay in order of loading.
+enum RuleOrder {
+  static func sort(_ drafts: inout [RuleDraft], actionOrder: [RuleAction]) {
+    var ranks: [RuleAction: Int] = [:]
+    for (rank, action) in actionOrder.enumerated() { ranks[action] = rank }
+    let keys = drafts.map { key($0, ranks) }
+    let order = drafts.indices.sorted { left, right in
+      keys[left] != keys[right] ? keys[left] < keys[right] : drafts[left].number < drafts[right].number
+    }
+    drafts = order.map { drafts[$0] }
+  }
+
+  /// Smaller is earlier; each part has its own bits.
+  private static func key(_ draft: RuleDraft, _ ranks: [RuleAction: Int]) -> UInt64 {
+    let action: RuleAction =
+      switch draft.info.action {
+      case .rejectsrc, .rejectdst, .rejectboth: .reject
+      case let other: other
+      }
+    let parts: [(value: Int, bits: UInt64)] = [
+      (ranks[action] ?? 15, 4), (3 - draft.usesFlowBits.rank, 2), (3 - draft.usesFlowIntegers.rank, 2),
+      (3 - draft.usesHostBits.rank, 2), (3 - draft.usesPairBits.rank, 2),
+      (Int(draft.info.priority), 8),
+    ]
+    return parts.reduce(0) { $0 << $1.bits | UInt64(clamping: $1.value) }
+  }
+}

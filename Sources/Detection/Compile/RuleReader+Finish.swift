@@ -1,0 +1,161 @@
+import AppLayer
+import RuleLanguage
+import Traffic
+
+extension RuleReader {
+  /// Puts the parts together and decides when the rule is tried.
+  mutating func finish() throws(RuleValueError) {
+    let payload = try blocks[0].builder.finish()
+    try finishBuffers()
+    draft.head.hasConditions = !draft.conditions.isEmpty
+    let isAboutTransactions =
+      !draft.transactionConditions.isEmpty
+      || draft.buffers.contains { if case .buffer = $0.subject { true } else { false } }
+    if isAboutTransactions {
+      if !payload.isEmpty {
+        draft.buffers.append(BufferStep(subject: .payload, program: payload))
+      }
+      draft.kind = .transaction
+      try checkTransactions()
+      return
+    }
+    guard !draft.isTransactional else {
+      throw RuleValueError("=> needs buffers of an application protocol")
+    }
+    if !payload.isEmpty {
+      draft.payload = payload
+      draft.kind = .payload
+      try choosePayloadScope(payload)
+      return
+    }
+    draft.kind = headerKind()
+    draft.actsOnFlow = draft.kind == .addressOnly || asksForProtocol || !draft.head.appProtocols.isAny
+  }
+
+  private mutating func finishBuffers() throws(RuleValueError) {
+    for block in blocks.dropFirst() where !block.builder.isEmpty {
+      var step = BufferStep(subject: block.subject, program: try block.builder.finish())
+      if let declaration = block.declaration {
+        step.sources = declaration.sources
+        step.isMultiple = declaration.isMultiple
+        step.isStreaming = declaration.isStreaming
+      }
+      draft.buffers.append(step)
+    }
+    guard draft.buffers.count <= Self.buffersMax else {
+      throw RuleValueError("more than \(Self.buffersMax) buffers in one rule")
+    }
+    draft.sharesVariables = draft.buffers.count > 1 && !variables.isEmpty
+  }
+
+  /// Progress over the buffers of a rule is kept in 64 bits.
+  static var buffersMax: Int { 62 }
+
+  private func headerKind() -> RuleKind {
+    for condition in draft.conditions {
+      switch condition {
+      case .packet(.decodeEvent), .packet(.streamEvent), .packet(.flowEvent): return .event
+      default: continue
+      }
+    }
+    if asksForProtocol { return .protocolFound }
+    let head = draft.head
+    let isAddressOnly =
+      areConditionsOnBits && draft.buffers.isEmpty && head.flow.isEmpty
+      && head.sourcePorts == 0 && head.destinationPorts == 0 && head.appProtocols.isAny
+      && (head.sources != 0 || head.destinations != 0) && !hasNegatedAddresses
+    return isAddressOnly ? .addressOnly : .packet
+  }
+
+  private var areConditionsOnBits: Bool {
+    draft.conditions.allSatisfy {
+      switch $0 {
+      case .state(.flowBits), .state(.xbit): true
+      default: false
+      }
+    }
+  }
+
+  /// - Source: Suricata: steps over the payload run on the stream, unless a keyword asks for the
+  ///   packet; with `depth`, `offset` or `startswith` on both.
+  private mutating func choosePayloadScope(_ payload: PayloadProgram) throws(RuleValueError) {
+    guard !draft.head.protocols.isDisjoint(with: .tcp) else {
+      draft.payloadScope = .packet
+      return
+    }
+    if needsPacket, needsStream {
+      throw RuleValueError("the rule asks for a single packet and for the stream")
+    }
+    if needsPacket {
+      draft.payloadScope = .packet
+    } else if needsStream {
+      draft.payloadScope = .stream
+    } else {
+      let isAnchored = payload.contents.contains {
+        $0.offset != nil || $0.depth != nil || $0.startsWith
+      }
+      draft.payloadScope = isAnchored ? [.stream, .packet] : .stream
+    }
+  }
+
+  // MARK: Transactions
+
+  /// There must be a protocol and a direction in which all of the rule's buffers exist.
+  private mutating func checkTransactions() throws(RuleValueError) {
+    let places = draft.places(limit: conditionProtocols)
+    guard places.isEmpty else {
+      draft.transactionPlaces = places
+      return
+    }
+    for step in draft.buffers where step.isBuffer {
+      let fitting = step.sources.filter { draft.head.appProtocols.allows($0.appProtocol) }
+      if fitting.isEmpty {
+        throw RuleValueError(
+          "a buffer of the rule does not exist in its protocol, or is not supported there")
+      }
+      if !draft.isTransactional, !fitting.contains(where: { draft.allows($0.direction) }) {
+        throw RuleValueError("a buffer of the rule does not exist in the direction that flow gives")
+      }
+    }
+    throw RuleValueError(
+      "the rule's buffers are not all of one protocol and direction", hint: "=> spans both directions")
+  }
+}
+
+extension BufferStep {
+  var isBuffer: Bool { if case .buffer = subject { true } else { false } }
+}
+
+/// Transactions of one protocol in one direction.
+struct TransactionPlace: Hashable, Sendable {
+  var appProtocol: AppProtocol
+  var direction: Direction
+}
+
+extension RuleDraft {
+  /// Whether `flow` leaves the direction open or names it.
+  func allows(_ direction: Direction) -> Bool {
+    if head.flow.contains(.toServer) { return direction == .toServer }
+    if head.flow.contains(.toClient) { return direction == .toClient }
+    return true
+  }
+
+  /// Where the rule is tried.
+  func places(limit: [AppProtocol]?) -> [TransactionPlace] {
+    var result: [TransactionPlace] = []
+    for appProtocol in AppProtocol.allCases where head.appProtocols.allows(appProtocol) {
+      if let limit, !limit.contains(appProtocol) { continue }
+      guard TransactionKeywords.parsed.contains(appProtocol) else { continue }
+      for direction in Direction.allCases where isTransactional || allows(direction) {
+        let fits = buffers.allSatisfy { step in
+          guard step.isBuffer else { return true }
+          return step.sources.contains {
+            $0.appProtocol == appProtocol && (isTransactional || $0.direction == direction)
+          }
+        }
+        if fits { result.append(TransactionPlace(appProtocol: appProtocol, direction: direction)) }
+      }
+    }
+    return result
+  }
+}

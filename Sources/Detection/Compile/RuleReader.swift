@@ -1,0 +1,161 @@
+import AppLayer
+import RuleLanguage
+import Traffic
+
+/// Reads the options of one rule into a draft.
+struct RuleReader {
+  /// The steps over one buffer while they are being collected.
+  struct Block {
+    var subject: BufferStep.Subject
+    var declaration: BufferDeclaration?
+    var builder = PayloadProgramBuilder()
+  }
+
+  var draft: RuleDraft
+  let settings: RuleCompiler.Settings
+  let names: VariableNames
+  /// The first is the payload's.
+  var blocks: [Block] = [Block(subject: .payload)]
+  var current = 0
+  /// Where the last content or pcre went: what modifiers and relative keywords refer to.
+  var lastContentBlock = 0
+  var variables = PayloadVariables()
+  /// Something asks for a whole packet, so the payload is looked at packet by packet.
+  var needsPacket = false
+  var needsStream = false
+  /// Protocols that a condition on transactions limits the rule to.
+  var conditionProtocols: [AppProtocol]?
+  /// A `!` stands in the addresses; Suricata then tries the rule on each packet.
+  var hasNegatedAddresses = false
+  /// `app-layer-protocol` stands in the rule.
+  var asksForProtocol = false
+  var warnings: [String] = []
+
+  init(draft: RuleDraft, settings: RuleCompiler.Settings, names: VariableNames) {
+    self.draft = draft
+    self.settings = settings
+    self.names = names
+  }
+
+  mutating func read(_ option: RuleOption) throws(RuleValueError) {
+    if let handler = KeywordTable.handlers[option.name] {
+      try handler(&self, option)
+    } else if PayloadProgramBuilder.keywords.contains(option.name) {
+      try readPayload(option)
+    } else if let declaration = KeywordTable.buffers[option.name] {
+      try select(declaration)
+    } else if let declaration = KeywordTable.legacyModifiers[option.name] {
+      try moveLastContent(to: declaration, option.name)
+    } else if let header = KeywordTable.headers[option.name] {
+      try select(header)
+    } else {
+      throw KeywordTable.unknown(option.name)
+    }
+  }
+
+  mutating func add(_ condition: PacketCondition) {
+    draft.conditions.append(.packet(condition))
+    needsPacket = true
+  }
+
+  mutating func add(_ condition: StateCondition) { draft.conditions.append(.state(condition)) }
+
+  // MARK: Payload
+
+  private mutating func readPayload(_ option: RuleOption) throws(RuleValueError) {
+    switch option.name {
+    case "content":
+      try blocks[current].builder.add(option, variables: &variables)
+      lastContentBlock = current
+    case "nocase", "offset", "depth", "distance", "within", "startswith", "endswith", "fast_pattern",
+      "rawbytes", "replace":
+      try blocks[lastContentBlock].builder.add(option, variables: &variables)
+    case "pcre":
+      let index: Int
+      if let buffer = try PayloadProgramBuilder.buffer(ofExpression: option) {
+        guard let declaration = KeywordTable.declaration(buffer) else {
+          throw RuleValueError("the buffer that the flags name is not supported")
+        }
+        index = block(for: declaration)
+      } else {
+        index = relativeBlock(option)
+      }
+      try blocks[index].builder.add(option, variables: &variables)
+      lastContentBlock = index
+    case let name where BufferTransform.keywords.contains(name):
+      // Steps before a transform belong to the buffer as it is.
+      if blocks[current].builder.hasSteps { startBlock(like: current) }
+      try blocks[current].builder.add(option, variables: &variables)
+    default:
+      try blocks[relativeBlock(option)].builder.add(option, variables: &variables)
+    }
+  }
+
+  /// Without a sticky buffer, what is relative belongs to the buffer of the content before it.
+  private func relativeBlock(_ option: RuleOption) -> Int {
+    guard current == 0, lastContentBlock != 0 else { return current }
+    if option.name == "pcre" {
+      guard let parsed = try? PCREValue.parse(option.value ?? []) else { return current }
+      return parsed.flags.contains(UInt8(ascii: "R")) ? lastContentBlock : current
+    }
+    return option.valueText?.contains("relative") == true ? lastContentBlock : current
+  }
+
+  // MARK: Buffers
+
+  mutating func select(_ declaration: BufferDeclaration) throws(RuleValueError) {
+    blocks[current].builder.resume()
+    current = block(for: declaration, isSticky: true)
+    lastContentBlock = current
+  }
+
+  private mutating func select(_ header: PacketHeader) throws(RuleValueError) {
+    needsPacket = true
+    blocks[current].builder.resume()
+    if let known = blocks.firstIndex(where: { $0.subject == .packetHeader(header) }) {
+      current = known
+    } else {
+      blocks.append(Block(subject: .packetHeader(header)))
+      current = blocks.count - 1
+    }
+  }
+
+  /// `pkt_data`: back to the payload.
+  mutating func selectPayload() {
+    blocks[current].builder.resume()
+    current = 0
+  }
+
+  /// The block that steps over a buffer are added to.
+  ///
+  /// A buffer that may occur several times gets a block for each time it is named: the steps of a
+  /// block must hold in the same occurrence. Others get one, unless transforms set blocks apart.
+  mutating func block(for declaration: BufferDeclaration, isSticky: Bool = false) -> Int {
+    let known = blocks.lastIndex {
+      $0.subject == .buffer(declaration.id) && !$0.builder.hasTransforms
+        && !(isSticky && declaration.isMultiple && $0.builder.hasSteps)
+    }
+    if let known { return known }
+    blocks.append(Block(subject: .buffer(declaration.id), declaration: declaration))
+    return blocks.count - 1
+  }
+
+  private mutating func startBlock(like index: Int) {
+    blocks.append(Block(subject: blocks[index].subject, declaration: blocks[index].declaration))
+    current = blocks.count - 1
+  }
+
+  private mutating func moveLastContent(
+    to declaration: BufferDeclaration, _ name: String
+  ) throws(RuleValueError) {
+    guard current == 0 else {
+      throw RuleValueError("\(name) cannot follow a sticky buffer")
+    }
+    guard let content = blocks[lastContentBlock].builder.takeLastContent() else {
+      throw RuleValueError("\(name) needs a content before it")
+    }
+    let index = block(for: declaration)
+    blocks[index].builder.append(content: content)
+    lastContentBlock = index
+  }
+}

@@ -1,0 +1,62 @@
+import AppLayer
+import PacketDecoding
+import RuleLanguage
+
+/// Keywords about what decoding, reassembly and parsers found odd, and about the protocol found.
+///
+/// - Source: Suricata "Decoder events", "App-layer events", "Application layer protocol".
+enum EventKeywords {
+  static let table: [String: KeywordHandler] = [
+    "decode-event": decodeEvent, "stream-event": streamEvent, "app-layer-event": appLayerEvent,
+    "app-layer-protocol": appLayerProtocol,
+  ]
+
+  private static let decodeEvent: KeywordHandler = { (reader, option) throws(RuleValueError) in
+    let name = try option.word()
+    guard let event = DecodeEvent(ruleName: name) else {
+      throw RuleValueError("\(name) is no decode event")
+    }
+    reader.add(.decodeEvent(event))
+  }
+
+  private static let streamEvent: KeywordHandler = { (reader, option) throws(RuleValueError) in
+    let name = try option.word()
+    guard let event = StreamEvent(ruleName: name) else {
+      throw RuleValueError("\(name) is no stream event")
+    }
+    reader.add(.streamEvent(event))
+  }
+
+  private static let appLayerEvent: KeywordHandler = { (reader, option) throws(RuleValueError) in
+    let name = try option.word()
+    if let event = FlowAppLayerEvents.byName[name] {
+      reader.add(.flowEvent(event))
+      return
+    }
+    guard let dot = name.firstIndex(of: "."),
+      let appProtocol = AppProtocol(name: String(name[..<dot]))
+    else {
+      throw RuleValueError("must be a protocol and an event", hint: "app-layer-event:http.missing_host_header")
+    }
+    guard TransactionKeywords.parsed.contains(appProtocol) else {
+      throw RuleValueError("the protocol \(appProtocol.name) is not parsed")
+    }
+    reader.limit(to: [appProtocol])
+    reader.draft.transactionConditions.append(
+      .event(AppEvent(appProtocol, String(name[name.index(after: dot)...]))))
+  }
+
+  private static let appLayerProtocol: KeywordHandler = { (reader, option) throws(RuleValueError) in
+    var name = try option.word()
+    let isNegated = name.hasPrefix("!")
+    if isNegated { name = String(name.dropFirst()).trimmed }
+    guard !name.contains(",") else {
+      throw RuleValueError("the options after the protocol are not supported")
+    }
+    guard let appProtocol = AppProtocol(name: name), appProtocol != .unknown || !isNegated else {
+      throw RuleValueError("\(name) is not a protocol that is recognised")
+    }
+    reader.add(.appProtocol(appProtocol, isNegated: isNegated))
+    reader.asksForProtocol = true
+  }
+}

@@ -1,0 +1,157 @@
+import AppLayer
+import RuleLanguage
+import Traffic
+
+/// Keywords about the flow that a packet is part of, and thresholds.
+///
+/// - Source: Suricata "Flow Keywords", "Thresholding Keywords".
+enum FlowKeywords {
+  static let table: [String: KeywordHandler] = [
+    "flow": flow, "stream_size": streamSize,
+    "threshold": threshold, "detection_filter": detectionFilter,
+    "flow.age": { (reader, option) throws(RuleValueError) in
+      reader.add(.flowAge(try option.condition(max: UInt64(UInt32.max))))
+    },
+    "flow.pkts": counts(.packets, nil), "flow.bytes": counts(.bytes, nil),
+    "flow.pkts_toserver": counts(.packets, .toServer),
+    "flow.pkts_toclient": counts(.packets, .toClient),
+    "flow.bytes_toserver": counts(.bytes, .toServer),
+    "flow.bytes_toclient": counts(.bytes, .toClient),
+  ]
+
+  private static let flowOptions: [String: FlowCondition] = [
+    "to_server": .toServer, "from_client": .toServer, "to_client": .toClient,
+    "from_server": .toClient, "established": .established, "not_established": .notEstablished,
+    "stateless": .stateless, "only_stream": .onlyStream, "no_stream": .noStream,
+    "only_frag": .onlyFragment, "no_frag": .noFragment,
+  ]
+
+  private static let exclusive: [FlowCondition] = [
+    [.toServer, .toClient], [.established, .notEstablished], [.established, .stateless],
+    [.notEstablished, .stateless], [.onlyStream, .noStream], [.onlyFragment, .noFragment],
+  ]
+
+  private static let flow: KeywordHandler = { (reader, option) throws(RuleValueError) in
+    for item in try RuleValueList.parse(try option.required()) {
+      guard let condition = flowOptions[item.word] else {
+        throw item.error(
+          "\(item.text) is no flow option",
+          hint: NearMatch.find(item.word, among: flowOptions.keys).map { "did you mean \($0)?" })
+      }
+      reader.draft.head.flow.formUnion(condition)
+    }
+    for pair in exclusive where reader.draft.head.flow.isSuperset(of: pair) {
+      throw RuleValueError("two options exclude each other")
+    }
+    if reader.draft.head.flow.contains(.noStream) { reader.needsPacket = true }
+    if reader.draft.head.flow.contains(.onlyStream) { reader.needsStream = true }
+  }
+
+  private enum Counted { case packets, bytes }
+
+  private static func counts(_ counted: Counted, _ direction: Direction?) -> KeywordHandler {
+    { (reader, option) throws(RuleValueError) in
+      var direction = direction
+      var text = try option.word()
+      // Suricata 8: `flow.pkts: toserver,>5`.
+      if direction == nil, let comma = text.firstIndex(of: ",") {
+        switch String(text[..<comma]).trimmed {
+        case "toserver": direction = .toServer
+        case "toclient": direction = .toClient
+        case "either": direction = nil
+        default: throw RuleValueError("must be toserver, toclient or either")
+        }
+        text = String(text[text.index(after: comma)...])
+      }
+      let condition = try NumericCondition.parse(Array(text.utf8))
+      switch counted {
+      case .packets: reader.add(.flowPackets(condition, direction))
+      case .bytes: reader.add(.flowBytes(condition, direction))
+      }
+    }
+  }
+
+  private static let streamSize: KeywordHandler = { (reader, option) throws(RuleValueError) in
+    let items = try RuleValueList.parse(try option.required())
+    guard items.count == 3 else {
+      throw RuleValueError("takes a side, a comparison and a number", hint: "stream_size:server,>,1024")
+    }
+    let sides: [String: StreamSizeCondition.Side] = [
+      "client": .client, "server": .server, "both": .both, "either": .either,
+    ]
+    guard let side = sides[items[0].word] else {
+      throw items[0].error("must be client, server, both or either")
+    }
+    guard let comparison = IntegerComparison.named(items[1].word) else {
+      throw items[1].error("is no comparison")
+    }
+    reader.add(
+      .streamSize(
+        StreamSizeCondition(
+          side: side, comparison: comparison, octets: try RuleNumber.size(items[2].bytes))))
+  }
+
+  // MARK: Thresholds
+
+  private static let threshold: KeywordHandler = { (reader, option) throws(RuleValueError) in
+    let values = try keyValues(option)
+    let kinds: [String: RuleThreshold.Kind] = [
+      "limit": .limit, "threshold": .threshold, "both": .both, "backoff": .backoff,
+    ]
+    guard let kind = values["type"].flatMap({ kinds[$0.word] }) else {
+      throw RuleValueError("type must be limit, threshold, both or backoff")
+    }
+    try set(kind, values, &reader)
+  }
+
+  private static let detectionFilter: KeywordHandler = { (reader, option) throws(RuleValueError) in
+    try set(.detectionFilter, try keyValues(option), &reader)
+  }
+
+  private static func keyValues(_ option: RuleOption) throws(RuleValueError) -> [String: RuleValueItem] {
+    var values: [String: RuleValueItem] = [:]
+    for item in try RuleValueList.parseKeyValues(try option.required()) {
+      guard ["type", "track", "count", "seconds", "multiplier"].contains(item.key) else {
+        throw RuleValueError("\(item.key) is not known here", columnOffset: item.keyOffset)
+      }
+      values[item.key] = item.value
+    }
+    return values
+  }
+
+  private static func set(
+    _ kind: RuleThreshold.Kind, _ values: [String: RuleValueItem], _ reader: inout RuleReader
+  ) throws(RuleValueError) {
+    guard reader.draft.threshold == nil else {
+      throw RuleValueError("a rule has one threshold or detection_filter")
+    }
+    func number(_ key: String) throws(RuleValueError) -> UInt32 {
+      guard let item = values[key] else { throw RuleValueError("\(key) is missing") }
+      return UInt32(
+        truncatingIfNeeded: try RuleNumber.unsigned(item.bytes, in: 1...UInt64(UInt32.max)))
+    }
+    let tracks: [ThresholdFile.Track] = [.bySource, .byDestination, .byBoth, .byRule, .byFlow]
+    guard let track = tracks.first(where: { $0.rawValue == values["track"]?.word }) else {
+      throw RuleValueError("track must be by_src, by_dst, by_both, by_rule or by_flow")
+    }
+    let isBackoff = kind == .backoff
+    reader.draft.threshold = RuleThreshold(
+      kind: kind, track: track, count: try number("count"),
+      seconds: isBackoff ? 0 : try number("seconds"),
+      multiplier: isBackoff ? try number("multiplier") : 1)
+  }
+}
+
+extension IntegerComparison {
+  static func named(_ text: String) -> IntegerComparison? {
+    switch text {
+    case "<", "lt": .less
+    case "<=", "le": .lessOrEqual
+    case "=", "==", "eq": .equal
+    case "!=", "!", "ne": .notEqual
+    case ">=", "ge": .greaterOrEqual
+    case ">", "gt": .greater
+    default: nil
+    }
+  }
+}

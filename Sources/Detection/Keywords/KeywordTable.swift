@@ -1,0 +1,74 @@
+import AppLayer
+import RuleLanguage
+
+/// What a keyword does with the rule that is being read.
+typealias KeywordHandler = @Sendable (inout RuleReader, RuleOption) throws(RuleValueError) -> Void
+
+/// Every keyword that rules may use, by name.
+public enum KeywordTable {
+  static let handlers: [String: KeywordHandler] = [
+    MetaKeywords.table, FlowKeywords.table, VariableKeywords.table, PacketKeywords.table,
+    EventKeywords.table, TransactionKeywords.table,
+  ].reduce(into: [:]) { table, part in table.merge(part) { first, _ in first } }
+
+  static let buffers: [String: BufferDeclaration] = BufferTable.all.reduce(into: [:]) { table, buffer in
+    for name in buffer.names { table[name] = buffer }
+  }
+
+  static let legacyModifiers: [String: BufferDeclaration] = BufferTable.all.reduce(into: [:]) {
+    table, buffer in
+    for name in buffer.legacyModifiers { table[name] = buffer }
+  }
+
+  static let headers: [String: PacketHeader] = [
+    "ipv4.hdr": .ipv4, "ipv6.hdr": .ipv6, "tcp.hdr": .tcp, "udp.hdr": .udp,
+    "icmpv4.hdr": .icmpv4, "icmpv6.hdr": .icmpv6,
+  ]
+
+  private static let declarations: [BufferID: BufferDeclaration] = BufferTable.all.reduce(into: [:]) {
+    $0[$1.id] = $1
+  }
+
+  static func declaration(_ id: BufferID) -> BufferDeclaration? { declarations[id] }
+
+  /// Names of all keywords, sorted.
+  public static var names: [String] {
+    var all = Set(handlers.keys)
+    all.formUnion(buffers.keys)
+    all.formUnion(legacyModifiers.keys)
+    all.formUnion(headers.keys)
+    all.formUnion(PayloadProgramBuilder.keywords)
+    return all.sorted()
+  }
+
+  static func unknown(_ name: String) -> RuleValueError {
+    RuleValueError(
+      "the keyword is not known or not supported",
+      hint: NearMatch.find(name, among: names).map { "did you mean \($0)?" })
+  }
+}
+
+extension RuleOption {
+  /// The value, which must be there.
+  func required() throws(RuleValueError) -> [UInt8] {
+    guard let value, !value.isEmpty else { throw RuleValueError("a value is missing") }
+    return value
+  }
+
+  /// The value as text without blanks and quotes around it.
+  func word() throws(RuleValueError) -> String {
+    var text = String(decoding: try required(), as: UTF8.self).trimmed
+    if text.count >= 2, text.hasPrefix("\""), text.hasSuffix("\"") {
+      text = String(text.dropFirst().dropLast())
+    }
+    return text
+  }
+
+  func condition(max: UInt64) throws(RuleValueError) -> NumericCondition {
+    try NumericCondition.parse(Array(try word().utf8), max: max)
+  }
+
+  func refuseValue() throws(RuleValueError) {
+    guard !hasValue || value?.isEmpty == true else { throw RuleValueError("takes no value") }
+  }
+}

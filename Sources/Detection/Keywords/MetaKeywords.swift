@@ -1,0 +1,137 @@
+import RuleLanguage
+
+/// Keywords that say something about the rule.
+///
+/// - Source: Suricata "Meta Keywords", "Prefiltering Keywords".
+enum MetaKeywords {
+  static let table: [String: KeywordHandler] = [
+    "msg": { _, _ in }, "sid": { _, _ in }, "gid": { _, _ in }, "rev": { _, _ in },
+    "metadata": { (_, option) throws(RuleValueError) in _ = try option.required() },
+    "reference": reference, "classtype": classtype, "priority": priority, "target": target,
+    "noalert": { (reader, option) throws(RuleValueError) in
+      try option.refuseValue()
+      reader.draft.isSilent = true
+    },
+    "alert": { (reader, option) throws(RuleValueError) in
+      try option.refuseValue()
+      reader.draft.isSilent = false
+    },
+    "bypass": { (reader, option) throws(RuleValueError) in
+      try option.refuseValue()
+      reader.draft.actions.append(.bypass)
+    },
+    // A wish about speed only: how rules are found is decided here.
+    "prefilter": { (_, option) throws(RuleValueError) in try option.refuseValue() },
+    "requires": requires, "tag": tag,
+  ]
+
+  private static let reference: KeywordHandler = { (_, option) throws(RuleValueError) in
+    guard try option.word().contains(",") else {
+      throw RuleValueError("must be a kind and an identifier", hint: "reference:cve,2021-44228")
+    }
+  }
+
+  private static let classtype: KeywordHandler = { (reader, option) throws(RuleValueError) in
+    let name = try option.word()
+    reader.draft.info.className = name
+    guard let entry = reader.settings.classification.entry(name) else {
+      if !reader.settings.classification.entries.isEmpty {
+        reader.warnings.append("classtype: \(name) is in no classification file")
+      }
+      return
+    }
+    reader.draft.info.classDescription = entry.description
+    if !reader.draft.hasPriority { reader.draft.info.priority = entry.priority }
+  }
+
+  private static let priority: KeywordHandler = { (reader, option) throws(RuleValueError) in
+    let number = try RuleNumber.unsigned(Array(try option.word().utf8), in: 1...255)
+    reader.draft.info.priority = UInt8(truncatingIfNeeded: number)
+    reader.draft.hasPriority = true
+  }
+
+  private static let target: KeywordHandler = { (reader, option) throws(RuleValueError) in
+    switch try option.word() {
+    case "src_ip": reader.draft.info.target = .source
+    case "dest_ip": reader.draft.info.target = .destination
+    default: throw RuleValueError("must be src_ip or dest_ip")
+    }
+  }
+
+  /// The version of Suricata whose rule language this is.
+  private static let languageVersion = [8, 0, 2]
+
+  private static let requires: KeywordHandler = { (_, option) throws(RuleValueError) in
+    for item in try RuleValueList.parse(try option.required()) {
+      let words = item.text.split(separator: " ").map(String.init)
+      switch words.first {
+      case "version" where words.count >= 2:
+        guard satisfiesVersion(words.dropFirst().joined(separator: " ")) else {
+          throw RuleValueError("asks for \(item.text)", columnOffset: item.offset)
+        }
+      case "keyword" where words.count == 2:
+        guard KeywordTable.names.contains(words[1]) else {
+          throw RuleValueError("asks for the keyword \(words[1])", columnOffset: item.offset)
+        }
+      default: throw RuleValueError("asks for \(item.text), which is not there", columnOffset: item.offset)
+      }
+    }
+  }
+
+  /// `>= 7.0.3`, alternatives separated by `|`, all of several (`>= 7 < 8`).
+  private static func satisfiesVersion(_ text: String) -> Bool {
+    text.split(separator: "|").contains { alternative in
+      let words = alternative.split(separator: " ").map(String.init)
+      var index = 0
+      while index < words.count {
+        var sign = words[index]
+        var number = ""
+        let digits = sign.drop { !$0.isNumber }
+        if digits.isEmpty {
+          index += 1
+          number = index < words.count ? words[index] : ""
+        } else {
+          number = String(digits)
+          sign = String(sign.prefix(sign.count - digits.count))
+        }
+        index += 1
+        let wanted = number.split(separator: ".").compactMap { Int($0) }
+        let isBelow = languageVersion.lexicographicallyPrecedes(wanted)
+        let isAbove = wanted.lexicographicallyPrecedes(languageVersion) && !languageVersion.starts(with: wanted)
+        let isEqual = !isBelow && !isAbove
+        let holds: Bool
+        switch sign {
+        case ">=": holds = isAbove || isEqual
+        case ">": holds = isAbove
+        case "<=": holds = isBelow || isEqual
+        case "<": holds = isBelow
+        default: holds = isEqual
+        }
+        if !holds { return false }
+      }
+      return !words.isEmpty
+    }
+  }
+
+  /// `tag:session,10,packets`.
+  private static let tag: KeywordHandler = { (reader, option) throws(RuleValueError) in
+    let items = try RuleValueList.parse(try option.required())
+    guard items[0].word == "session" else {
+      throw items[0].error("only session is supported")
+    }
+    var tag = TagAction(scope: .session, packets: .max, octets: .max, seconds: .max)
+    if items.count == 1 {
+      tag.packets = 256
+    } else {
+      guard items.count == 3 else { throw RuleValueError("takes session, a number and a unit") }
+      let number = try RuleNumber.unsigned(items[1].bytes, in: 1...UInt64(UInt32.max))
+      switch items[2].word {
+      case "packets": tag.packets = UInt32(truncatingIfNeeded: number)
+      case "seconds": tag.seconds = UInt32(truncatingIfNeeded: number)
+      case "bytes": tag.octets = number
+      default: throw items[2].error("must be packets, seconds or bytes")
+      }
+    }
+    reader.draft.actions.append(.tag(tag))
+  }
+}

@@ -1,0 +1,185 @@
+import AppLayer
+import RuleLanguage
+import Traffic
+
+/// Keywords about transactions that are no sticky buffers.
+///
+/// - Source: Suricata "HTTP Keywords" (urilen), "DNS Keywords", "SSL/TLS Keywords", filesize.
+enum TransactionKeywords {
+  static let table: [String: KeywordHandler] = [
+    "urilen": urilen, "uricontent": uricontent,
+    "dns.opcode": number(.dnsOpcode, [.dns], 65_535), "dns.rcode": number(.dnsRcode, [.dns], 65_535),
+    "dns.rrtype": rrtype,
+    "tls.version": tlsVersion, "ssl_version": sslVersion, "ssl_state": sslState,
+    "tls.cert_chain_len": number(.tlsCertificateChainLength, [.tls], UInt64(UInt32.max)),
+    "tls.subject": text(.tlsCertificateSubject), "tls.issuerdn": text(.tlsCertificateIssuer),
+    "tls.fingerprint": fingerprint,
+    "filesize": number(.fileSize, [.http], .max),
+  ]
+
+  /// Protocols whose transactions there are.
+  static let parsed: Set<AppProtocol> = Set(BufferTable.all.flatMap { $0.sources.map(\.appProtocol) })
+
+  private static func number(
+    _ id: NumberID, _ protocols: [AppProtocol], _ max: UInt64
+  ) -> KeywordHandler {
+    { (reader, option) throws(RuleValueError) in
+      reader.limit(to: protocols)
+      reader.draft.transactionConditions.append(.number(id, try option.condition(max: max)))
+    }
+  }
+
+  private static let recordTypes: [String: UInt64] = [
+    "A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "NULL": 10, "PTR": 12, "HINFO": 13, "MX": 15, "TXT": 16,
+    "AAAA": 28, "SRV": 33, "NAPTR": 35, "DS": 43, "RRSIG": 46, "NSEC": 47, "DNSKEY": 48, "NSEC3": 50,
+    "TLSA": 52, "SVCB": 64, "HTTPS": 65, "SPF": 99, "AXFR": 252, "ANY": 255,
+  ]
+
+  private static let rrtype: KeywordHandler = { (reader, option) throws(RuleValueError) in
+    reader.limit(to: [.dns])
+    var name = try option.word()
+    let isNegated = name.hasPrefix("!")
+    if isNegated { name = String(name.dropFirst()) }
+    if let number = recordTypes[name.uppercased()] {
+      reader.draft.transactionConditions.append(
+        .number(.dnsQueryType, isNegated ? .notEqual(number) : .equal(number)))
+      return
+    }
+    reader.draft.transactionConditions.append(
+      .number(.dnsQueryType, try option.condition(max: 65_535)))
+  }
+
+  // MARK: URI
+
+  private static let urilen: KeywordHandler = { (reader, option) throws(RuleValueError) in
+    var text = try option.word()
+    var buffer = BufferID.httpURI
+    if let comma = text.firstIndex(of: ",") {
+      switch String(text[text.index(after: comma)...]).trimmed {
+      case "norm": buffer = .httpURI
+      case "raw": buffer = .httpURIRaw
+      default: throw RuleValueError("must end in norm or raw")
+      }
+      text = String(text[..<comma])
+    }
+    let condition = try NumericCondition.parse(Array(text.utf8), max: 65_535)
+    try reader.edit(buffer) { builder throws(RuleValueError) in builder.append(size: condition) }
+  }
+
+  private static let uricontent: KeywordHandler = { (reader, option) throws(RuleValueError) in
+    let pattern = try ContentPattern.parse(try option.required())
+    let index = try reader.edit(.httpURI) { builder throws(RuleValueError) in
+      builder.append(content: ContentStep(bytes: pattern.bytes, isNegated: pattern.isNegated))
+    }
+    reader.lastContentBlock = index
+  }
+
+  // MARK: TLS
+
+  private static let versions: [String: UInt64] = [
+    "sslv2": 0x0200, "sslv3": 0x0300, "1.0": 0x0301, "1.1": 0x0302, "1.2": 0x0303, "1.3": 0x0304,
+    "tls1.0": 0x0301, "tls1.1": 0x0302, "tls1.2": 0x0303, "tls1.3": 0x0304,
+  ]
+
+  private static let tlsVersion: KeywordHandler = { (reader, option) throws(RuleValueError) in
+    reader.limit(to: [.tls])
+    let word = try option.word().lowercased()
+    let number: UInt64?
+    if word.hasPrefix("0x") {
+      number = UInt64(word.dropFirst(2), radix: 16)
+    } else {
+      number = versions[word]
+    }
+    guard let number else { throw RuleValueError("\(word) is no TLS version") }
+    reader.draft.transactionConditions.append(.number(.tlsVersion, .equal(number)))
+  }
+
+  private static let sslVersion: KeywordHandler = { (reader, option) throws(RuleValueError) in
+    reader.limit(to: [.tls])
+    var numbers: [UInt64] = []
+    var negatedCount = 0
+    let items = try RuleValueList.parse(Array(try option.word().utf8))
+    for item in items {
+      let isNegated = item.text.hasPrefix("!")
+      let name = isNegated ? String(item.word.dropFirst()).trimmed : item.word
+      guard let number = versions[name] else { throw item.error("\(name) is no version") }
+      negatedCount += isNegated ? 1 : 0
+      numbers.append(number)
+    }
+    guard negatedCount == 0 || negatedCount == items.count else {
+      throw RuleValueError("either all versions are negated or none")
+    }
+    reader.draft.transactionConditions.append(
+      .numberIn(.tlsVersion, numbers, isNegated: negatedCount > 0))
+  }
+
+  private static let sslState: KeywordHandler = { (reader, option) throws(RuleValueError) in
+    reader.limit(to: [.tls])
+    for part in try option.word().split(whereSeparator: { $0 == "|" || $0 == "," }) {
+      var name = String(part).trimmed
+      let isNegated = name.hasPrefix("!")
+      if isNegated { name = String(name.dropFirst()).trimmed }
+      let condition: TransactionCondition
+      switch name {
+      case "client_hello":
+        condition = .progress(.toServer, TLSProgress.clientHelloDone, isNegated: isNegated)
+      case "server_hello":
+        condition = .progress(.toClient, TLSProgress.serverHello, isNegated: isNegated)
+      default: throw RuleValueError("the state \(name) is not supported")
+      }
+      guard reader.draft.transactionConditions.allSatisfy({
+        if case .progress = $0 { false } else { true }
+      }) else { throw RuleValueError("several states are not supported") }
+      reader.draft.transactionConditions.append(condition)
+    }
+  }
+
+  /// `tls.subject:"CN=…"`, perhaps negated: a part of the name.
+  private static func text(_ buffer: BufferID) -> KeywordHandler {
+    { (reader, option) throws(RuleValueError) in
+      let pattern = try ContentPattern.parse(try quoted(option))
+      try reader.edit(buffer) { builder throws(RuleValueError) in
+        builder.append(content: ContentStep(bytes: pattern.bytes, isNegated: pattern.isNegated))
+      }
+    }
+  }
+
+  private static let fingerprint: KeywordHandler = { (reader, option) throws(RuleValueError) in
+    let pattern = try ContentPattern.parse(try quoted(option))
+    var content = ContentStep(bytes: pattern.bytes, isNegated: pattern.isNegated)
+    content.isCaseInsensitive = true
+    content.startsWith = true
+    content.endsWith = true
+    try reader.edit(.tlsCertificateFingerprint) { builder throws(RuleValueError) in
+      builder.append(content: content)
+    }
+  }
+
+  /// Old rules leave the quotes out.
+  private static func quoted(_ option: RuleOption) throws(RuleValueError) -> [UInt8] {
+    let value = try option.required()
+    if value.contains(UInt8(ascii: "\"")) { return value }
+    if value.first == UInt8(ascii: "!") { return Array("!\"".utf8) + value.dropFirst() + Array("\"".utf8) }
+    return Array("\"".utf8) + value + Array("\"".utf8)
+  }
+}
+
+extension RuleReader {
+  /// The rule is only about transactions of these protocols.
+  mutating func limit(to protocols: [AppProtocol]) {
+    conditionProtocols = conditionProtocols.map { $0.filter(protocols.contains) } ?? protocols
+  }
+
+  /// Adds steps to a buffer that the keyword names by itself, without selecting it.
+  @discardableResult
+  mutating func edit(
+    _ buffer: BufferID, _ body: (inout PayloadProgramBuilder) throws(RuleValueError) -> Void
+  ) throws(RuleValueError) -> Int {
+    guard let declaration = KeywordTable.declaration(buffer) else {
+      throw RuleValueError("the buffer it is about is not supported")
+    }
+    let index = block(for: declaration)
+    try body(&blocks[index].builder)
+    return index
+  }
+}

@@ -1,0 +1,167 @@
+import AppLayer
+import PacketDecoding
+import Traffic
+
+/// Everything that trying a rule on a packet or chunk needs, passed down together.
+struct TrialContext: ~Escapable {
+  let packet: DecodedPacket
+  let ends: PacketEnds
+  let flow: FlowFacts?
+  let state: FlowDetection?
+  let streamEvents: StreamEventSet
+  /// The packet's bytes, for header buffers; may be empty.
+  let packetBytes: RawSpan
+
+  @_lifetime(copy packetBytes)
+  init(
+    packet: DecodedPacket, ends: PacketEnds, flow: FlowFacts?, state: FlowDetection?,
+    streamEvents: StreamEventSet = StreamEventSet(), packetBytes: RawSpan
+  ) {
+    self.packet = packet
+    self.ends = ends
+    self.flow = flow
+    self.state = state
+    self.streamEvents = streamEvents
+    self.packetBytes = packetBytes
+  }
+}
+
+extension Detector {
+  /// Runs a table over a payload and adds the rules of the literals seen to the candidates.
+  mutating func collectCandidates(
+    _ table: PatternTable, _ bytes: RawSpan, newFrom: Int = 0, offset: UInt64 = 0,
+    isComplete: Bool = true
+  ) {
+    guard !isPrefilterOff else {
+      candidates += table.allRules
+      return
+    }
+    let from = max(0, newFrom &- (table.longest &- 1))
+    guard
+      scanner.scan(
+        table, bytes, from: from, newFrom: newFrom, offset: offset, isComplete: isComplete)
+    else {
+      candidates += table.allRules
+      return
+    }
+    for index in 0..<scanner.hitCount {
+      let pattern = scanner.hit(index)
+      let rules = Int(table.starts[pattern])..<Int(table.starts[pattern &+ 1])
+      for rule in rules { candidates.append(table.rules[rule]) }
+    }
+  }
+
+  /// The candidates ascending, each once.
+  mutating func sortCandidates() {
+    guard candidates.count > 1 else { return }
+    candidates.sort()
+    var kept = 1
+    for index in 1..<candidates.count where candidates[index] != candidates[kept &- 1] {
+      candidates[kept] = candidates[index]
+      kept &+= 1
+    }
+    candidates.removeLast(candidates.count &- kept)
+  }
+
+  enum Trial {
+    case matched
+    /// May still match when more bytes come.
+    case undecided
+    /// Never will on this flow and direction.
+    case ruledOut
+  }
+
+  /// Tries one rule on a payload; nil for rules on headers alone.
+  mutating func tryRule(
+    _ rule: RuleIndex, payload: RawSpan?, facts: BufferFacts, source: RuleMatch.Source,
+    _ context: borrowing TrialContext, into matches: inout MatchList
+  ) -> Trial {
+    guard headHolds(rule, context.ends, context.flow) else { return .ruledOut }
+    counters.candidates &+= 1
+    let body = ruleSet.bodies[Int(rule)]
+    if ruleSet.heads[Int(rule)].hasConditions,
+      !conditionsHold(
+        body, context.packet, context.ends, context.flow, context.state, context.streamEvents)
+    {
+      return .undecided
+    }
+    scratch.beginRule()
+    if let program = body.payload {
+      guard let payload, runs(program, on: payload, facts) else { return .undecided }
+    }
+    for step in body.buffers {
+      guard case .packetHeader(let header) = step.subject,
+        let bytes = Self.header(header, of: context.packet, in: context.packetBytes),
+        runs(step.program, on: bytes, BufferFacts())
+      else { return .undecided }
+    }
+    noteMatch(rule, body, source: source, transaction: nil, context, into: &matches)
+    return .matched
+  }
+
+  /// Runs the steps over a buffer, transformed if the rule says so.
+  mutating func runs(_ program: PayloadProgram, on bytes: RawSpan, _ facts: BufferFacts) -> Bool {
+    guard !program.transforms.isEmpty else {
+      return program.matches(bytes, facts: facts, scratch: &scratch)
+    }
+    let result = transform(bytes, program.transforms)
+    return program.matches(result.rawSpan, facts: facts, scratch: &scratch)
+  }
+
+  func transform(_ bytes: RawSpan, _ transforms: [BufferTransform]) -> [UInt8] {
+    var result: [UInt8] = []
+    for (index, transform) in transforms.enumerated() {
+      let input = result
+      result =
+        index == 0
+        ? transform.apply(bytes, scratch: scratch) : transform.apply(input.rawSpan, scratch: scratch)
+    }
+    return result
+  }
+
+  mutating func noteMatch(
+    _ rule: RuleIndex, _ body: RuleBody, source: RuleMatch.Source, transaction: UInt64?,
+    _ context: borrowing TrialContext, into matches: inout MatchList
+  ) {
+    counters.matches &+= 1
+    if !scratch.captures.isEmpty { context.state?.store(scratch.captures) }
+    perform(body, context.ends, context.state, rule: rule)
+    matches.append(
+      RuleMatch(
+        rule: rule, source: source, direction: context.ends.direction,
+        transactionID: transaction, captures: scratch.captures,
+        replacements: source == .packet ? scratch.replacements : []))
+  }
+
+  /// The header as a buffer, or nil when the packet has none such.
+  @_lifetime(copy bytes)
+  static func header(
+    _ header: PacketHeader, of packet: DecodedPacket, in bytes: RawSpan
+  ) -> RawSpan? {
+    let isNetwork: Bool
+    switch header {
+    case .ipv4:
+      guard packet.ipVersion == 4 else { return nil }
+      isNetwork = true
+    case .ipv6:
+      guard packet.ipVersion == 6 else { return nil }
+      isNetwork = true
+    case .tcp:
+      guard packet.isTCP else { return nil }
+      isNetwork = false
+    case .udp:
+      guard packet.isUDP else { return nil }
+      isNetwork = false
+    case .icmpv4:
+      guard packet.isICMP, packet.ipVersion == 4 else { return nil }
+      isNetwork = false
+    case .icmpv6:
+      guard packet.isICMP, packet.ipVersion == 6 else { return nil }
+      isNetwork = false
+    }
+    let start = Int(isNetwork ? packet.networkOffset : packet.transportOffset)
+    let count = Int(isNetwork ? packet.networkHeaderLength : packet.transportHeaderLength)
+    guard start >= 0, count > 0, start &+ count <= bytes.byteCount else { return nil }
+    return bytes.extracting(start..<start &+ count)
+  }
+}

@@ -1,0 +1,110 @@
+import PacketDecoding
+import Traffic
+
+extension Detector {
+  /// Whether the conditions beyond the head hold, in the order of the rule.
+  func conditionsHold(
+    _ body: RuleBody, _ packet: DecodedPacket, _ ends: PacketEnds,
+    _ flow: FlowFacts?, _ state: FlowDetection?, _ streamEvents: StreamEventSet = StreamEventSet()
+  ) -> Bool {
+    for condition in body.conditions {
+      switch condition {
+      case .packet(let condition):
+        guard condition.holds(packet, streamEvents: streamEvents, flow: flow) else { return false }
+      case .state(let condition):
+        guard stateHolds(condition, ends, flow, state) else { return false }
+      }
+    }
+    return true
+  }
+
+  private func stateHolds(
+    _ condition: StateCondition, _ ends: PacketEnds, _ flow: FlowFacts?,
+    _ state: FlowDetection?
+  ) -> Bool {
+    switch condition {
+    case .flowBits(let names, let isSet):
+      guard let state else { return false }
+      // A list asks for one of its bits; negated, for one that is not set.
+      return names.contains { state.hasBit($0) == isSet }
+    case .flowInteger(let name, let comparison, let operand):
+      guard let state, let value = state.integer(name), let other = state.value(operand) else {
+        return false
+      }
+      return comparison.holds(value, other)
+    case .flowIntegerIsSet(let name, let isSet):
+      guard let state else { return false }
+      return (state.integer(name) != nil) == isSet
+    case .xbit(let bit, let isSet):
+      return shared.hasBit(bit, ends) == isSet
+    case .streamSize(let condition):
+      guard let flow, ends.protocols == .tcp else { return false }
+      return condition.holds(flow.streamBytes)
+    case .flowAge(let condition):
+      guard let flow else { return false }
+      return condition.holds(for: UInt64(clamping: ends.time.seconds(since: flow.start)))
+    case .flowPackets(let condition, let direction):
+      guard let flow else { return false }
+      return condition.holds(for: flow.packets.sum(direction))
+    case .flowBytes(let condition, let direction):
+      guard let flow else { return false }
+      return condition.holds(for: flow.bytes.sum(direction))
+    case .appProtocol(let appProtocol, let isNegated):
+      guard let flow, flow.appProtocol != .unknown else { return false }
+      return (flow.appProtocol == appProtocol) != isNegated
+    }
+  }
+
+  /// What a rule that matches does, in the order of the rule.
+  func perform(
+    _ body: RuleBody, _ ends: PacketEnds, _ state: FlowDetection?, rule: RuleIndex
+  ) {
+    for action in body.actions {
+      switch action {
+      case .setFlowBits(let names): for name in names { state?.setBit(name) }
+      case .unsetFlowBits(let names): for name in names { state?.clearBit(name) }
+      case .toggleFlowBits(let names):
+        for name in names {
+          if state?.hasBit(name) == true { state?.clearBit(name) } else { state?.setBit(name) }
+        }
+      case .setFlowInteger(let name, let operand):
+        if let value = state?.value(operand) { state?.setInteger(name, value) }
+      case .addFlowInteger(let name, let operand):
+        // A variable that is not there yet counts from 0.
+        if let state, let value = state.value(operand) {
+          state.setInteger(name, (state.integer(name) ?? 0) &+ value)
+        }
+      case .subtractFlowInteger(let name, let operand):
+        if let state, let known = state.integer(name), let value = state.value(operand) {
+          state.setInteger(name, known &- value)
+        }
+      case .setXBit(let bit): shared.setBit(bit, ends)
+      case .unsetXBit(let bit): shared.clearBit(bit, ends)
+      case .toggleXBit(let bit):
+        if shared.hasBit(bit, ends) { shared.clearBit(bit, ends) } else { shared.setBit(bit, ends) }
+      case .tag(let tag): state?.begin(tag, rule: rule, at: ends.time)
+      case .bypass: break
+      }
+    }
+  }
+}
+
+extension FlowFacts.Counts {
+  func sum(_ direction: Direction?) -> UInt64 {
+    direction.map { self[$0] } ?? toServer &+ toClient
+  }
+}
+
+extension StreamSizeCondition {
+  /// - Source: Suricata "Flow Keywords", stream_size: in sequence space, so the SYN counts as one.
+  func holds(_ bytes: FlowFacts.Counts) -> Bool {
+    let client = comparison.holds(bytes.toServer &+ 1, octets)
+    let server = comparison.holds(bytes.toClient &+ 1, octets)
+    switch side {
+    case .client: return client
+    case .server: return server
+    case .both: return client && server
+    case .either: return client || server
+    }
+  }
+}

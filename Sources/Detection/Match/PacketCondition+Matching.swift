@@ -1,0 +1,84 @@
+import PacketDecoding
+import RuleLanguage
+import Traffic
+
+extension PacketCondition {
+  /// - Source: Suricata "IP Keywords", "TCP keywords", "ICMP keywords" and the like.
+  func holds(
+    _ packet: DecodedPacket, streamEvents: StreamEventSet, flow: FlowFacts?
+  ) -> Bool {
+    switch self {
+    case .payloadSize(let condition):
+      return condition.holds(for: UInt64(max(0, packet.payloadLength)))
+    case .tcpFlags(let condition): return packet.isTCP && condition.holds(packet.tcp.flags)
+    case .tcpSequence(let number): return packet.isTCP && packet.tcp.sequence == number
+    case .tcpAcknowledgement(let number):
+      return packet.isTCP && packet.tcp.acknowledgement == number
+    case .tcpWindow(let window, let isNegated):
+      return packet.isTCP && (packet.tcp.window == window) != isNegated
+    case .tcpMSS(let condition):
+      return packet.isTCP && packet.tcp.maximumSegmentSize > 0
+        && condition.holds(for: UInt64(packet.tcp.maximumSegmentSize))
+    case .tcpWindowScale(let condition):
+      return packet.isTCP && packet.tcp.windowScale != 255
+        && condition.holds(for: UInt64(packet.tcp.windowScale))
+    case .icmpType(let condition): return packet.isICMP && condition.holds(for: UInt64(packet.icmp.type))
+    case .icmpCode(let condition): return packet.isICMP && condition.holds(for: UInt64(packet.icmp.code))
+    case .icmpID(let number):
+      return packet.isICMP && packet.icmp.hasIdentifier && packet.icmp.identifier == number
+    case .icmpSequence(let number):
+      return packet.isICMP && packet.icmp.hasIdentifier && packet.icmp.sequence == number
+    case .icmpv6MTU(let condition):
+      return packet.isICMP && packet.ipVersion == 6 && packet.icmp.mtu > 0
+        && condition.holds(for: UInt64(packet.icmp.mtu))
+    case .decodeEvent(let event): return packet.events.contains(event)
+    case .streamEvent(let event): return streamEvents.contains(event)
+    case .flowEvent(let events):
+      return flow.map { !$0.appLayerEvents.isDisjoint(with: events) } ?? false
+    case .timeToLive, .typeOfService, .fragmentID, .fragmentOffset, .fragmentBits, .ipOption,
+      .anyIPOption, .ipProtocol, .sameAddress, .vlanID, .vlanLayers:
+      return networkHolds(packet)
+    }
+  }
+
+  private func networkHolds(_ packet: DecodedPacket) -> Bool {
+    switch self {
+    case .timeToLive(let condition):
+      return packet.ipVersion != 0 && condition.holds(for: UInt64(packet.timeToLive))
+    case .typeOfService(let value, let isNegated):
+      return packet.ipVersion == 4 && (packet.typeOfService == value) != isNegated
+    case .fragmentID(let number): return packet.ipVersion == 4 && packet.fragmentID == number
+    case .fragmentOffset(let condition):
+      // The keyword counts in units of 8 octets, as the header does.
+      return packet.ipVersion != 0 && condition.holds(for: UInt64(max(0, packet.fragmentOffset) / 8))
+    case .fragmentBits(let condition):
+      guard packet.ipVersion == 4 else { return false }
+      let bits =
+        (packet.moreFragments ? FragmentBitsCondition.more : 0)
+        | (packet.dontFragment ? FragmentBitsCondition.dont : 0)
+        | (packet.reservedFragmentBit ? FragmentBitsCondition.reserved : 0)
+      return condition.holds(bits)
+    case .ipOption(let option): return packet.ipVersion == 4 && packet.ipOptions.contains(option)
+    case .anyIPOption: return packet.ipVersion == 4 && packet.ipOptions.rawValue != 0
+    case .ipProtocol(let condition): return packet.ipVersion != 0 && condition.holds(packet.ipProtocol)
+    case .sameAddress: return packet.ipVersion != 0 && packet.source == packet.destination
+    case .vlanID(let condition, let layer): return vlanHolds(packet, condition, layer)
+    case .vlanLayers(let condition): return condition.holds(for: UInt64(packet.vlanCount))
+    default: return false
+    }
+  }
+
+  /// - Parameter layer: 0 the outermost, -1 the innermost, nil any.
+  private func vlanHolds(
+    _ packet: DecodedPacket, _ condition: NumericCondition, _ layer: Int?
+  ) -> Bool {
+    let count = Int(packet.vlanCount)
+    func holds(_ index: Int) -> Bool {
+      guard index >= 0, index < count else { return false }
+      let id = index == 0 ? packet.vlan0 : index == 1 ? packet.vlan1 : packet.vlan2
+      return condition.holds(for: UInt64(id))
+    }
+    guard let layer else { return holds(0) || holds(1) || holds(2) }
+    return holds(layer < 0 ? count &+ layer : layer)
+  }
+}

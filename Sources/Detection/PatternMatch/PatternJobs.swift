@@ -1,0 +1,84 @@
+import Glibc
+import Synchronization
+
+/// Pattern tables to be compiled, each once, on several threads.
+struct PatternJobs {
+  private var plans: [PatternTablePlan] = []
+
+  struct Outcome {
+    var tables: [PatternTable]
+    var failures: [String]
+  }
+
+  /// - Returns: the number that the table will have.
+  mutating func add(_ plan: PatternTablePlan) -> Int32 {
+    plans.append(plan)
+    return Int32(truncatingIfNeeded: plans.count - 1)
+  }
+
+  /// Compiles all tables; a table that fails is left empty and told of.
+  consuming func run(threadCount: Int, cache: PatternCache?) -> Outcome {
+    let work = PatternWork(plans: plans, cache: cache)
+    let helpers = max(0, min(threadCount, plans.count) - 1)
+    var threads: [pthread_t] = []
+    for _ in 0..<helpers {
+      var thread = pthread_t()
+      let box = unsafe Unmanaged.passRetained(work)
+      // SAFETY: the thread takes over the reference that was retained for it.
+      let status = unsafe pthread_create(&thread, nil, { raw in
+        if let raw = unsafe raw { unsafe Unmanaged<PatternWork>.fromOpaque(raw).takeRetainedValue().run() }
+        return nil
+      }, box.toOpaque())
+      if status == 0 { threads.append(thread) } else { unsafe box.release() }
+    }
+    work.run()
+    for thread in threads { _ = pthread_join(thread, nil) }
+    return work.outcome()
+  }
+}
+
+/// The queue that the threads take tables from.
+private final class PatternWork: Sendable {
+  private let plans: [PatternTablePlan]
+  /// Largest first, so that the threads end together.
+  private let order: [Int]
+  private let cache: PatternCache?
+  private let next = Atomic<Int>(0)
+  private let results: Mutex<(databases: [Int: PatternDatabase], failures: [String])>
+
+  init(plans: [PatternTablePlan], cache: PatternCache?) {
+    self.plans = plans
+    self.cache = cache
+    order = plans.indices.sorted { plans[$0].patterns.count > plans[$1].patterns.count }
+    results = Mutex(([:], []))
+  }
+
+  func run() {
+    while true {
+      let position = next.wrappingAdd(1, ordering: .relaxed).oldValue
+      guard position < order.count else { return }
+      let index = order[position]
+      do throws(PatternCompileError) {
+        let database = try compile(plans[index].patterns)
+        results.withLock { $0.databases[index] = database }
+      } catch { results.withLock { $0.failures.append(error.message) } }
+    }
+  }
+
+  private func compile(_ patterns: [FastPattern]) throws(PatternCompileError) -> PatternDatabase {
+    if let cached = cache?.load(patterns) { return cached }
+    let database = try PatternDatabase.compile(patterns)
+    cache?.store(database, patterns)
+    return database
+  }
+
+  func outcome() -> PatternJobs.Outcome {
+    results.withLock { results in
+      var tables: [PatternTable] = []
+      for (index, plan) in plans.enumerated() {
+        tables.append(PatternTable(database: results.databases[index], plan: plan))
+      }
+      return PatternJobs.Outcome(tables: tables, failures: results.failures)
+    }
+  }
+}

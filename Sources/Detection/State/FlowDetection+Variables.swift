@@ -1,0 +1,85 @@
+import Traffic
+
+extension FlowDetection {
+  func hasBit(_ name: UInt16) -> Bool {
+    let word = Int(name >> 6)
+    return word < bits.count && bits[word] & 1 << UInt64(name & 63) != 0
+  }
+
+  func setBit(_ name: UInt16) {
+    let word = Int(name >> 6)
+    while bits.count <= word { bits.append(0) }
+    bits[word] |= 1 << UInt64(name & 63)
+  }
+
+  func clearBit(_ name: UInt16) {
+    let word = Int(name >> 6)
+    if word < bits.count { bits[word] &= ~(1 << UInt64(name & 63)) }
+  }
+
+  func integer(_ name: UInt16) -> UInt32? { integers.first { $0.name == name }?.value }
+
+  func value(_ operand: IntegerOperand) -> UInt32? {
+    switch operand {
+    case .constant(let value): value
+    case .variable(let name): integer(name)
+    }
+  }
+
+  func setInteger(_ name: UInt16, _ value: UInt32) {
+    if let index = integers.firstIndex(where: { $0.name == name }) {
+      integers[index].value = value
+    } else if integers.count < Self.variablesMax {
+      integers.append((name, value))
+    }
+  }
+
+  func store(_ captures: [PayloadCapture]) {
+    for capture in captures where capture.scope == .flow {
+      if let index = variables.firstIndex(where: { $0.name == capture.name }) {
+        variables[index] = capture
+      } else if variables.count < Self.variablesMax {
+        variables.append(capture)
+      }
+    }
+  }
+
+  /// Names of the flow's bits and values of its integers, for the log.
+  public func bitNames(_ names: VariableNames) -> [String] {
+    let table = names.names(.flowBit)
+    return table.filter { hasBit($0.key) }.map(\.value).sorted()
+  }
+
+  public func integerValues(_ names: VariableNames) -> [(name: String, value: UInt32)] {
+    let table = names.names(.flowInteger)
+    return integers.compactMap { entry in table[entry.name].map { ($0, entry.value) } }
+  }
+
+  // MARK: Tags
+
+  func begin(_ tag: TagAction, rule: RuleIndex, at time: Timestamp) {
+    guard tags.count < Self.tagsMax, !tags.contains(where: { $0.rule == rule }) else { return }
+    tags.append(
+      FlowTag(
+        rule: rule, packetsLeft: tag.packets, bytesLeft: tag.octets,
+        until: Timestamp(nanoseconds: time.nanoseconds &+ Int64(tag.seconds) &* 1_000_000_000)))
+  }
+
+  static let tagsMax = 8
+
+  /// Whether a packet of the flow is to be logged because of a `tag`; counts it.
+  ///
+  /// - Source: Suricata "Tag" keyword: a number of packets, octets or seconds after the match.
+  public func takeTag(packetBytes: Int, at time: Timestamp) -> Bool {
+    guard !tags.isEmpty else { return false }
+    for index in tags.indices {
+      if tags[index].packetsLeft != .max { tags[index].packetsLeft &-= 1 }
+      if tags[index].bytesLeft != .max {
+        tags[index].bytesLeft -= min(tags[index].bytesLeft, UInt64(clamping: packetBytes))
+      }
+    }
+    let isTagged = tags.contains { $0.until >= time }
+    tags.removeAll { $0.packetsLeft == 0 || $0.bytesLeft == 0 || $0.until < time }
+    return isTagged
+  }
+}
