@@ -23,7 +23,7 @@ extension Detector {
     let ends = PacketEnds(packet, direction: direction, packetDirection: direction)
     let context = TrialContext(
       packet: packet, ends: ends, flow: flow, state: state, streamEvents: streamEvents,
-      packetBytes: bytes)
+      packetBytes: bytes, isInStream: packet.isTCP && payloadIsInStream)
     inspectAddresses(context, into: &matches)
     inspectProtocol(context, into: &matches)
     inspectEvents(context, into: &matches)

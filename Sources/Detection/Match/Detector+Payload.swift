@@ -11,11 +11,13 @@ struct TrialContext: ~Escapable {
   let streamEvents: StreamEventSet
   /// The packet's bytes, for header buffers; may be empty.
   let packetBytes: RawSpan
+  /// The payload went into the stream: rules on the stream see it there.
+  let isInStream: Bool
 
   @_lifetime(copy packetBytes)
   init(
     packet: DecodedPacket, ends: PacketEnds, flow: FlowFacts?, state: FlowDetection?,
-    streamEvents: StreamEventSet = StreamEventSet(), packetBytes: RawSpan
+    streamEvents: StreamEventSet = StreamEventSet(), packetBytes: RawSpan, isInStream: Bool = true
   ) {
     self.packet = packet
     self.ends = ends
@@ -23,6 +25,7 @@ struct TrialContext: ~Escapable {
     self.state = state
     self.streamEvents = streamEvents
     self.packetBytes = packetBytes
+    self.isInStream = isInStream
   }
 }
 
@@ -79,16 +82,20 @@ extension Detector {
     guard headHolds(rule, context.ends, context.flow) else { return .ruledOut }
     counters.candidates &+= 1
     let body = ruleSet.bodies[Int(rule)]
-    if ruleSet.heads[Int(rule)].hasConditions,
-      !conditionsHold(
+    let areConditionsMet =
+      !ruleSet.heads[Int(rule)].hasConditions
+      || conditionsHold(
         body, context.packet, context.ends, context.flow, context.state, context.streamEvents)
-    {
-      return .undecided
-    }
+    // On a stream, steps that hold while a condition does not have had their chance; steps that do
+    // not hold yet may still.
+    guard areConditionsMet || source == .stream else { return .ruledOut }
     scratch.beginRule()
     if let program = body.payload {
-      guard let payload, runs(program, on: payload, facts) else { return .undecided }
+      guard let payload, body.payloadScope.contains(source == .stream ? .stream : .packet)
+        || (source == .packet && !context.isInStream), runs(program, on: payload, facts)
+      else { return .undecided }
     }
+    guard areConditionsMet else { return .ruledOut }
     for step in body.buffers {
       guard case .packetHeader(let header) = step.subject,
         let bytes = Self.header(header, of: context.packet, in: context.packetBytes),
