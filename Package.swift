@@ -95,7 +95,7 @@ let package = Package(
     tests("Inspection", ["Traffic", "PacketDecoding", "AppLayer", "RuleLanguage", "Detection", "TestSupport"]),
     tests("Interception", ["Traffic", "CSluiceLinux", "CSluiceOpenSSL"]),
     tests("Diversion", ["Traffic", "CSluiceLinux"]),
-    tests("EventOutput", ["Traffic", "PacketDecoding", "AppLayer", "Detection", "Inspection", "TestSupport"]),
+    tests("EventOutput", ["Traffic", "PacketDecoding", "AppLayer", "RuleLanguage", "Detection", "Inspection", "TestSupport"]),
     tests("Engine", ["Traffic", "Inspection", "Detection", "TestSupport"]),
     tests("Control", ["Engine"]),
   ],

@@ -79,8 +79,8 @@ public struct EVESettings: Sendable {
 
   public struct TLS: Sendable {
     public var isExtended = true
-    /// `custom`: field names; nil for the basic or extended set.
-    public var custom: Set<String>?
+    /// `custom`; nil for the basic or extended set.
+    public var custom: TLSFields?
     public var logsJA3 = true
     public var logsJA4 = true
     /// `session-resumption`.

@@ -78,28 +78,28 @@ public enum JSONText {
   }
 
   public static func appendDecimal(_ value: UInt64, to out: inout [UInt8]) {
-    if value < 10 {
-      out.append(UInt8(ascii: "0") + UInt8(value))
-      return
+    var width = 1
+    var bound: UInt64 = 10
+    // 19 digits at most are reached by multiplying; the twentieth by the width alone.
+    while width < 20, value >= bound {
+      width += 1
+      bound = width < 20 ? bound &* 10 : .max
     }
-    let start = out.count
-    var rest = value
-    while rest > 0 {
-      out.append(UInt8(ascii: "0") + UInt8(rest % 10))
-      rest /= 10
-    }
-    out[start...].reverse()
+    appendDecimal(value, width: width, to: &out)
   }
 
-  /// With leading zeros; digits beyond `width` are cut off on the left.
+  /// With leading zeros; digits beyond `width` (at most 20) are cut off on the left.
   public static func appendDecimal(_ value: UInt64, width: Int, to out: inout [UInt8]) {
-    let start = out.count
+    var digits: [20 of UInt8] = .init(repeating: UInt8(ascii: "0"))
     var rest = value
-    for _ in 0..<width {
-      out.append(UInt8(ascii: "0") + UInt8(rest % 10))
+    var index = min(20, width)
+    while index > 0, rest > 0 {
+      index -= 1
+      digits[index] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: rest % 10)
       rest /= 10
     }
-    out[start...].reverse()
+    // SAFETY: octets have no padding; the view lives in this expression only.
+    unsafe out.append(digits.span.extracting(0..<min(20, width)).bytes)
   }
 
   public static func appendHex(_ byte: UInt8, to out: inout [UInt8]) {

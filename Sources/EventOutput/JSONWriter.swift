@@ -91,7 +91,8 @@ public struct JSONWriter {
     bytes.append(UInt8(ascii: "\""))
   }
 
-  public mutating func string(text: String) { string(Array(text.utf8)) }
+  // SAFETY: octets have no padding; the view lives in this call only.
+  public mutating func string(text: String) { unsafe string(text.utf8.span.bytes) }
 
   public mutating func number<Number: FixedWidthInteger>(_ value: Number) {
     separate()

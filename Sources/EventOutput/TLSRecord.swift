@@ -4,12 +4,6 @@ import Traffic
 /// The `tls` object.
 /// - Source: Suricata 8, EVE JSON format, "Event type: TLS".
 public enum TLSRecord {
-  private static let basic: Set<String> = ["subject", "issuer", "subjectaltname", "session_resumed"]
-  private static let extended: Set<String> = basic.union([
-    "serial", "fingerprint", "sni", "version", "not_before", "not_after", "ja3", "ja3s", "ja4",
-    "client_alpns", "server_alpns", "client",
-  ])
-
   /// Whether there is anything to tell.
   public static func isLoggable(_ tls: TLSTransaction) -> Bool {
     tls.clientHello != nil || tls.serverHello != nil
@@ -19,51 +13,51 @@ public enum TLSRecord {
   public static func write(
     _ tls: TLSTransaction, settings: EVESettings.TLS, into json: inout JSONWriter
   ) {
-    let fields = settings.custom ?? (settings.isExtended ? extended : basic)
+    let fields = settings.custom ?? (settings.isExtended ? .extended : .basic)
     if let chain = tls.serverCertificates {
       writeNames(chain, fields, into: &json)
     }
-    if tls.isResumed, settings.logsResumed, fields.contains("session_resumed") {
+    if tls.isResumed, settings.logsResumed, fields.contains(.sessionResumed) {
       json.member("session_resumed", true)
     }
     if let chain = tls.serverCertificates {
       writeRest(chain, fields, into: &json)
       writeEncoded(
-        chain, fields.contains("certificate"), fields.contains("chain"), into: &json)
+        chain, fields.contains(.certificate), fields.contains(.chain), into: &json)
     }
-    if fields.contains("sni") { json.member("sni", ifPresent: tls.clientHello?.serverName) }
-    if fields.contains("version") { json.member("version", text: tls.version.name) }
+    if fields.contains(.sni) { json.member("sni", ifPresent: tls.clientHello?.serverName) }
+    if fields.contains(.version) { json.member("version", text: tls.version.name) }
     writeFingerprints(tls, fields, settings, into: &json)
-    if fields.contains("client_alpns") {
+    if fields.contains(.clientALPNs) {
       writeList("client_alpns", tls.clientHello?.alpn, into: &json)
     }
-    if fields.contains("server_alpns") {
+    if fields.contains(.serverALPNs) {
       writeList("server_alpns", tls.serverHello?.alpn, into: &json)
     }
     writeClient(tls, fields, into: &json)
-    if fields.contains("client_handshake") { writeClientHandshake(tls, into: &json) }
-    if fields.contains("server_handshake") { writeServerHandshake(tls, into: &json) }
+    if fields.contains(.clientHandshake) { writeClientHandshake(tls, into: &json) }
+    if fields.contains(.serverHandshake) { writeServerHandshake(tls, into: &json) }
   }
 
   private static func writeNames(
-    _ chain: CertificateChain, _ fields: Set<String>, into json: inout JSONWriter
+    _ chain: CertificateChain, _ fields: TLSFields, into json: inout JSONWriter
   ) {
     guard let leaf = chain.leaf else { return }
-    if fields.contains("subject"), !leaf.subject.isEmpty { json.member("subject", leaf.subject) }
-    if fields.contains("issuer"), !leaf.issuer.isEmpty { json.member("issuerdn", leaf.issuer) }
-    if fields.contains("subjectaltname") {
+    if fields.contains(.subject), !leaf.subject.isEmpty { json.member("subject", leaf.subject) }
+    if fields.contains(.issuer), !leaf.issuer.isEmpty { json.member("issuerdn", leaf.issuer) }
+    if fields.contains(.subjectAltName) {
       writeList("subjectaltname", leaf.subjectAltNames, into: &json)
     }
   }
 
   private static func writeRest(
-    _ chain: CertificateChain, _ fields: Set<String>, into json: inout JSONWriter
+    _ chain: CertificateChain, _ fields: TLSFields, into json: inout JSONWriter
   ) {
-    if fields.contains("serial") { json.member("serial", ifPresent: chain.leaf?.serial) }
-    if fields.contains("fingerprint") { json.member("fingerprint", chain.fingerprint) }
+    if fields.contains(.serial) { json.member("serial", ifPresent: chain.leaf?.serial) }
+    if fields.contains(.fingerprint) { json.member("fingerprint", chain.fingerprint) }
     guard let leaf = chain.leaf else { return }
-    if fields.contains("not_before") { writeDate("notbefore", leaf.notBefore, into: &json) }
-    if fields.contains("not_after") { writeDate("notafter", leaf.notAfter, into: &json) }
+    if fields.contains(.notBefore) { writeDate("notbefore", leaf.notBefore, into: &json) }
+    if fields.contains(.notAfter) { writeDate("notafter", leaf.notAfter, into: &json) }
   }
 
   private static func writeDate(
@@ -89,22 +83,22 @@ public enum TLSRecord {
   }
 
   private static func writeFingerprints(
-    _ tls: TLSTransaction, _ fields: Set<String>, _ settings: EVESettings.TLS,
+    _ tls: TLSTransaction, _ fields: TLSFields, _ settings: EVESettings.TLS,
     into json: inout JSONWriter
   ) {
-    if settings.logsJA3, fields.contains("ja3"), let hash = tls.ja3Hash, let text = tls.ja3 {
+    if settings.logsJA3, fields.contains(.ja3), let hash = tls.ja3Hash, let text = tls.ja3 {
       json.beginObject("ja3")
       json.member("hash", hash)
       json.member("string", text)
       json.endObject()
     }
-    if settings.logsJA3, fields.contains("ja3s"), let hash = tls.ja3sHash, let text = tls.ja3s {
+    if settings.logsJA3, fields.contains(.ja3s), let hash = tls.ja3sHash, let text = tls.ja3s {
       json.beginObject("ja3s")
       json.member("hash", hash)
       json.member("string", text)
       json.endObject()
     }
-    if settings.logsJA4, fields.contains("ja4") { json.member("ja4", ifPresent: tls.ja4) }
+    if settings.logsJA4, fields.contains(.ja4) { json.member("ja4", ifPresent: tls.ja4) }
   }
 
   private static func writeList(
@@ -118,12 +112,12 @@ public enum TLSRecord {
 
   /// The client's certificate, where it sent one.
   private static func writeClient(
-    _ tls: TLSTransaction, _ fields: Set<String>, into json: inout JSONWriter
+    _ tls: TLSTransaction, _ fields: TLSFields, into json: inout JSONWriter
   ) {
     guard let chain = tls.clientCertificates else { return }
-    let all: Set<String> = ["subject", "issuer", "serial", "fingerprint", "not_before", "not_after"]
-    let isWanted = fields.contains("client")
-    let hasEncoded = fields.contains("client_certificate") || fields.contains("client_chain")
+    let all: TLSFields = [.subject, .issuer, .serial, .fingerprint, .notBefore, .notAfter]
+    let isWanted = fields.contains(.client)
+    let hasEncoded = fields.contains(.clientCertificate) || fields.contains(.clientChain)
     guard isWanted || hasEncoded else { return }
     json.beginObject("client")
     if isWanted {
@@ -131,7 +125,7 @@ public enum TLSRecord {
       writeRest(chain, all, into: &json)
     }
     writeEncoded(
-      chain, fields.contains("client_certificate"), fields.contains("client_chain"), into: &json)
+      chain, fields.contains(.clientCertificate), fields.contains(.clientChain), into: &json)
     json.endObject()
   }
 
