@@ -33,6 +33,11 @@ public struct TLSFields: OptionSet, Sendable {
     .clientALPNs, .serverALPNs, .client,
   ])
 
+  /// The fields of these names; others are left out.
+  public init(names: [String]) {
+    self = names.reduce(into: []) { $0.formUnion(Self.byName[$1] ?? []) }
+  }
+
   /// By their names in the configuration.
   public static let byName: [String: TLSFields] = [
     "subject": .subject,

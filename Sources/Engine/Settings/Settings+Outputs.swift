@@ -83,7 +83,7 @@ extension Settings {
     case "tls":
       var tls = EVESettings.TLS()
       tls.isExtended = flag("extended", true)
-      tls.custom = texts(value.at("custom")).map(Set.init)
+      tls.custom = texts(value.at("custom")).map(TLSFields.init(names:))
       tls.logsJA3 = flag("ja3", true)
       tls.logsJA4 = flag("ja4", true)
       tls.logsResumed = flag("session-resumption", true)
