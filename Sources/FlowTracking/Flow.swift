@@ -52,7 +52,7 @@ public struct FlowSide: Sendable, Hashable, BitwiseCopyable {
   public var packetCount: UInt64 = 0
   /// Octets of the packets as captured, headers included.
   public var byteCount: UInt64 = 0
-  /// All TCP flags seen.
+  /// All TCP flags seen in packets of a TCP session.
   public var tcpFlags: UInt8 = 0
   /// Least and greatest TTL or hop limit; 0 before the first packet.
   public var timeToLiveMin: UInt8 = 0
@@ -64,7 +64,9 @@ public struct FlowSide: Sendable, Hashable, BitwiseCopyable {
 
 /// One flow: plain data, from the client's point of view.
 public struct Flow: Sendable, BitwiseCopyable {
-  /// The client is the source. For ICMP the ports hold the type and the type that answers it.
+  /// The client is the source. For ICMP the ports hold the type and the type that answers it, for
+  /// ESP the upper and the lower half of the security parameters index. `vlan` is as the key has it:
+  /// for events use `vlan0`, `vlan1`, `vlanCount`.
   public internal(set) var tuple: FlowTuple
   /// Unique in its table and the same in each run with the same seed; fits 53 bits, so that
   /// JSON readers keep it (EVE `flow_id`).

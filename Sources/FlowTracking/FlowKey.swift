@@ -48,12 +48,15 @@ struct FlowHash: Sendable {
 
 /// Which packets belong to which flow.
 enum FlowKey {
-  /// Flows are those of TCP, UDP, SCTP, ICMP and ESP; a fragment waits for its datagram.
+  /// Flows are those of TCP, UDP, SCTP, ICMP, ESP and of IP in IP; a fragment waits for its datagram.
   static func belongsToFlow(_ packet: borrowing DecodedPacket) -> Bool {
     if packet.ipVersion == 0 { return false }
     if packet.isFragment, !packet.isReassembled { return false }
     if packet.hasTransport { return true }
-    return packet.ipProtocol == IPProtocol.esp
+    switch packet.ipProtocol {
+    case IPProtocol.esp, IPProtocol.ipv4, IPProtocol.ipv6: return true
+    default: return false
+    }
   }
 
   static func isSynAck(_ packet: borrowing DecodedPacket) -> Bool {
@@ -63,14 +66,14 @@ enum FlowKey {
   }
 
   /// The key of a packet as its sender sees it.
-  static func key(of packet: borrowing DecodedPacket, usesVLAN: Bool) -> FlowTuple {
+  static func key(of packet: borrowing DecodedPacket, _ settings: FlowTableSettings) -> FlowTuple {
     var tuple = packet.tuple
-    if !usesVLAN { tuple.vlan = 0 }
+    tuple.vlan = vlan(of: packet, settings)
     if packet.isICMP {
       // Suricata keys ICMP by type and answering type; the identifier is not part of it.
       tuple.sourcePort = UInt16(packet.icmp.type)
       tuple.destinationPort = UInt16(counterpart(of: packet.icmp.type, ipProtocol: packet.ipProtocol))
-    } else if !packet.hasTransport {
+    } else if !packet.hasTransport, packet.ipProtocol != IPProtocol.esp {
       tuple.sourcePort = 0
       tuple.destinationPort = 0
     }
@@ -78,11 +81,22 @@ enum FlowKey {
   }
 
   /// The flow that an ICMP error is about, as the sender of the quoted packet sees it.
-  static func quotedKey(of packet: borrowing DecodedPacket, usesVLAN: Bool) -> FlowTuple {
+  static func quotedKey(
+    of packet: borrowing DecodedPacket, _ settings: FlowTableSettings
+  ) -> FlowTuple {
     FlowTuple(
       source: packet.icmp.quotedSource, destination: packet.icmp.quotedDestination,
       sourcePort: packet.icmp.quotedSourcePort, destinationPort: packet.icmp.quotedDestinationPort,
-      ipProtocol: packet.icmp.quotedProtocol, vlan: usesVLAN ? packet.vlanKey : 0)
+      ipProtocol: packet.icmp.quotedProtocol, vlan: vlan(of: packet, settings))
+  }
+
+  /// The VLANs, and in the four bits that their 12-bit identifiers leave, how deep in tunnels the
+  /// packet lies.
+  private static func vlan(
+    of packet: borrowing DecodedPacket, _ settings: FlowTableSettings
+  ) -> UInt32 {
+    let depth = settings.usesTunnelDepth ? UInt32(min(packet.tunnelDepth, 15)) << 12 : 0
+    return settings.usesVLAN ? (packet.vlanKey & 0x0fff_0fff) | depth : depth
   }
 
   /// The ICMP type that answers `type` (RFC 792, 950, 1256, 4443, 4861); 0 for those without.

@@ -34,6 +34,9 @@ public struct FlowTableSettings: Sendable {
   /// prunes or applies its policy (`flow.memcap`).
   public var flowCountMax: Int = 262_144
   public var usesVLAN = true
+  /// Packets inside a tunnel are other flows than like packets outside of it
+  /// (`decoder.recursion-level.use-for-tracking`).
+  public var usesTunnelDepth = true
   public var tcpTimeouts = FlowTimeouts(newSeconds: 60, establishedSeconds: 600, closedSeconds: 60)
   public var udpTimeouts = FlowTimeouts(newSeconds: 30, establishedSeconds: 300, closedSeconds: 0)
   public var icmpTimeouts = FlowTimeouts(newSeconds: 30, establishedSeconds: 300, closedSeconds: 0)

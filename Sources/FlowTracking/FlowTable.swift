@@ -42,7 +42,7 @@ public struct FlowTable: ~Copyable {
     if packet.icmp.hasQuoted, FlowKey.isICMPError(packet) {
       return trackQuoted(packet, packetLength: packetLength, time: time)
     }
-    let key = FlowKey.key(of: packet, usesVLAN: settings.usesVLAN)
+    let key = FlowKey.key(of: packet, settings)
     let keyHash = hash(key)
     if let (index, direction) = find(key, keyHash) {
       if let reason = reasonToSupersede(index, packet, direction, time) {
@@ -67,12 +67,12 @@ public struct FlowTable: ~Copyable {
   /// The flow that an ICMP error is about, and the direction in which the error travels; counts nothing.
   public func lookupQuoted(_ packet: borrowing DecodedPacket) -> (index: FlowIndex, direction: Direction)? {
     guard packet.icmp.hasQuoted else { return nil }
-    let key = FlowKey.quotedKey(of: packet, usesVLAN: settings.usesVLAN)
+    let key = FlowKey.quotedKey(of: packet, settings)
     guard let (index, quotedDirection) = find(key, hash(key)) else { return nil }
     return (index, quotedDirection.opposite)
   }
 
-  /// The flow with this key as one of its ends sees it.
+  /// The flow with this key as one of its ends sees it, outside of tunnels.
   public func lookup(_ tuple: FlowTuple) -> (index: FlowIndex, direction: Direction)? {
     var key = tuple
     if !settings.usesVLAN { key.vlan = 0 }
@@ -148,7 +148,7 @@ extension FlowTable {
     count(packet, on: index, direction, packetLength, time)
     if packet.isTCP {
       lookup.tcp = sessions[index.index].track(packet, direction, time, settings.tcp)
-      noteTCP(index, lookup.tcp, packet.tcp.flags)
+      noteTCP(index, lookup.tcp, packet.tcp.flags, direction)
     } else {
       noteICMP(index, packet, direction)
       let flow = flows[index.index]
@@ -163,18 +163,19 @@ extension FlowTable {
     _ packet: borrowing DecodedPacket, on index: FlowIndex, _ direction: Direction,
     _ packetLength: Int, _ time: Timestamp
   ) {
-    let flags = packet.isTCP ? packet.tcp.flags : 0
     let length = UInt64(max(0, packetLength))
     if direction == .toServer {
-      flows[index.index].toServer.count(length, packet.timeToLive, flags)
+      flows[index.index].toServer.count(length, packet.timeToLive)
     } else {
-      flows[index.index].toClient.count(length, packet.timeToLive, flags)
+      flows[index.index].toClient.count(length, packet.timeToLive)
     }
     // Captures may run backwards; the end of a flow does not.
     if flows[index.index].lastTime < time { flows[index.index].lastTime = time }
   }
 
-  private mutating func noteTCP(_ index: FlowIndex, _ result: TCPTrackResult, _ flags: UInt8) {
+  private mutating func noteTCP(
+    _ index: FlowIndex, _ result: TCPTrackResult, _ flags: UInt8, _ direction: Direction
+  ) {
     if flags & TCPFields.syn != 0 {
       if flags & TCPFields.ack != 0 { counters.tcpSynAck &+= 1 } else { counters.tcpSyn &+= 1 }
     }
@@ -184,6 +185,13 @@ extension FlowTable {
     if result.flags.contains(.sessionStarted) { counters.tcpSessions &+= 1 }
     if result.flags.contains(.midstreamPickup) { counters.tcpMidstreamPickups &+= 1 }
     let session = sessions[index.index]
+    if session.state != .none, !result.flags.contains(.badChecksum) {
+      if direction == .toServer {
+        flows[index.index].toServer.tcpFlags |= flags
+      } else {
+        flows[index.index].toClient.tcpFlags |= flags
+      }
+    }
     flows[index.index].isMidstream = session.isMidstream
     let state: FlowState
     switch session.state {
@@ -232,12 +240,11 @@ extension FlowTable {
 }
 
 extension FlowSide {
-  fileprivate mutating func count(_ length: UInt64, _ timeToLive: UInt8, _ flags: UInt8) {
+  fileprivate mutating func count(_ length: UInt64, _ timeToLive: UInt8) {
     timeToLiveMin = packetCount == 0 ? timeToLive : min(timeToLiveMin, timeToLive)
     timeToLiveMax = max(timeToLiveMax, timeToLive)
     packetCount &+= 1
     byteCount &+= length
-    tcpFlags |= flags
   }
 }
 

@@ -28,6 +28,7 @@ extension TCPSession {
   private mutating func beginWithSyn(_ segment: TCPSegment, _ result: inout TCPTrackResult) {
     client.begin(segment.tcp, segment.payloadLength, segment.seconds)
     isFastOpen = segment.tcp.hasFastOpen && segment.payloadLength > 0
+    firstSynTimestamp = segment.tcp.timestampValue
     state = .synSent
     result.flags.formUnion([.accepted, .sessionStarted])
   }
@@ -81,7 +82,15 @@ extension TCPSession {
   mutating func trackSynSent(
     _ segment: TCPSegment, _ settings: TCPSessionSettings, _ result: inout TCPTrackResult
   ) {
-    if segment.has(TCPFields.rst) { return resetHandshake(segment, &result) }
+    if segment.direction == .toClient, !echoesSynTimestamp(segment.tcp) {
+      return result.refuse(.packetInvalidTimestamp)
+    }
+    if segment.has(TCPFields.rst) {
+      // A client's system answers what somebody forged with a RST of its own; the server, which
+      // has not spoken yet, knows better than to believe that the SYN is taken back.
+      if segment.direction == .toServer { return }
+      return resetHandshake(segment, &result)
+    }
     let isSyn = segment.has(TCPFields.syn)
     let isAck = segment.has(TCPFields.ack)
     if isSyn, isAck {
@@ -93,6 +102,15 @@ extension TCPSession {
     } else {
       result.refuse()
     }
+  }
+
+  /// RFC 7323 section 3.2: the answer echoes a timestamp that one of the SYNs carried. Hosts drop
+  /// what does not, a RST too; 0 stands for none.
+  private func echoesSynTimestamp(_ tcp: TCPFields) -> Bool {
+    guard tcp.hasTimestamp, tcp.timestampEcho != 0, !isFourWay else { return true }
+    guard client.hasTimestamps else { return false }
+    return Sequence32.isAtOrBefore(firstSynTimestamp, tcp.timestampEcho)
+      && Sequence32.isAtOrBefore(tcp.timestampEcho, client.timestamp)
   }
 
   private mutating func takeSynAck(
@@ -165,6 +183,9 @@ extension TCPSession {
       isFourWay = true
       result.flags.insert(.accepted)
     } else if segment.tcp.sequence == client.initialSequence {
+      if segment.tcp.hasTimestamp, client.hasTimestamps {
+        client.timestamp = segment.tcp.timestampValue
+      }
       result.flags.formUnion([.accepted, .retransmission])
     } else {
       // Which of them the server takes is seen from its answer.
@@ -187,7 +208,8 @@ extension TCPSession {
   private mutating func takeAckWithoutSynAck(
     _ segment: TCPSegment, _ settings: TCPSessionSettings, _ result: inout TCPTrackResult
   ) {
-    guard settings.asyncOneside || settings.midstream else { return result.refuse() }
+    // Without the setting this is a session whose answer was lost: neither followed nor broken.
+    guard settings.asyncOneside else { return }
     guard segment.tcp.sequence == client.nextSequence else {
       return result.refuse(.handshakeAsyncWrongSequence)
     }
@@ -195,7 +217,7 @@ extension TCPSession {
     server.windowEnd = segment.tcp.acknowledgement &+ UInt32(segment.tcp.window) << 14
     client.nextSequence = segment.payloadEnd
     client.windowEnd = segment.payloadEnd &+ UInt32(UInt16.max)
-    isOneSided = settings.asyncOneside
+    isOneSided = true
     isMidstream = true
     isConfirmed = true
     state = .established
@@ -289,6 +311,12 @@ extension TCPSession {
   ) {
     let isRight = acknowledgesSyn(segment.tcp.acknowledgement)
       && segment.tcp.sequence == server.nextSequence
+    if settings.asyncOneside, segment.tcp.sequence == server.nextSequence {
+      // The client is not seen at all; the server says how far it has come.
+      isOneSided = true
+      establish(&result)
+      return trackOpen(segment, settings, &result)
+    }
     if isFourWay, isRight, segment.payloadLength == 0 {
       // The client's SYN/ACK is answered by the server: the split handshake is complete.
       establish(&result)

@@ -64,6 +64,8 @@ public struct TCPSession: Sendable, BitwiseCopyable {
   public internal(set) var isFourWay = false
   /// Data of the client was acknowledged: the handshake cannot have been another one.
   var isConfirmed = false
+  /// The timestamp of the first SYN; those sent again carry later ones.
+  var firstSynTimestamp: UInt32 = 0
   var synOffers = SynOffers()
   var synAckOffers = SynOffers()
 

@@ -21,7 +21,10 @@ extension PacketDecoder {
     case IPProtocol.sctp: decodeSCTP(datagram, &packet)
     case IPProtocol.gre: decodeGRE(datagram, &packet)
     case IPProtocol.esp:
-      if datagram.byteCount < 8 { packet.events.insert(.espPacketTooSmall) }
+      guard datagram.byteCount >= 8 else { return packet.events.insert(.espPacketTooSmall) }
+      // The security parameters index tells flows apart as ports do: its upper and lower half.
+      packet.sourcePort = datagram.u16(at: 0)
+      packet.destinationPort = datagram.u16(at: 2)
     case IPProtocol.ipv4:
       if packet.ipVersion == 6 {
         guard datagram.byteCount >= 20 else { return packet.events.insert(.ipv6IPv4InIPv6TooSmall) }

@@ -214,6 +214,39 @@ import Traffic
   #expect(scene.table.count == 0)
 }
 
+@Test func whatIsInATunnelIsAnotherFlowThanTheLikeOutside() {
+  for usesTunnelDepth in [true, false] {
+    var settings = FlowTableSettings(seed: 1)
+    settings.usesTunnelDepth = usesTunnelDepth
+    var table = FlowTable(settings: settings)
+    let decoder = PacketDecoder()
+    let inner = udp(alice, bob, 5000, 53)
+    let bytes = IPv4Packet(alice, bob, inner).bytes
+    let time = Timestamp(seconds: 1)
+    let outer = decoder.decode(bytes.rawSpan, link: .raw, time: time)
+    let tunnel = table.track(outer, packetLength: bytes.count, time: time)
+    let inside = table.track(
+      decoder.decodeInner(of: outer, bytes.rawSpan), packetLength: 31, time: time)
+    let plain = inner.bytes
+    let outside = table.track(
+      decoder.decode(plain.rawSpan, link: .raw, time: time), packetLength: 31, time: time)
+    #expect(tunnel.outcome == .new && inside.outcome == .new)
+    #expect((inside.index == outside.index) == !usesTunnelDepth)
+  }
+}
+
+@Test func securityAssociationsAreFlowsOfTheirOwn() {
+  var scene = Scene()
+  func esp(_ index: UInt8) -> IPv4Packet {
+    // SPI 0x000001xx, sequence number 1.
+    IPv4Packet(alice, bob, RawTransport(ipProtocol: 50, [0, 0, 1, index, 0, 0, 0, 1, 9, 9]))
+  }
+  let first = scene.track(esp(1))
+  #expect(scene.track(esp(1)).index == first.index)
+  #expect(scene.track(esp(2)).outcome == .new)
+  #expect(scene.table[first.index].tuple.destinationPort == 0x0101)
+}
+
 @Test func packetsWithoutAddressesAndFragmentsBelongToNoFlow() {
   var scene = Scene()
   let whole = IPv4Packet(alice, bob, UDPDatagram(from: 1, to: 53, Array(repeating: 9, count: 100)))

@@ -192,6 +192,52 @@ import Traffic
   #expect(!answers[4].tcp.isAccepted)
 }
 
+@Test func anAnswerToASynMustEchoItsTimestamp() {
+  for (echo, isRight) in [(UInt32(1000), true), (1005, true), (0, true), (999, false), (1006, false)] {
+    var scene = Scene()
+    var talk = TCPConversation()
+    talk.syn(options: [.timestamps(value: 1000, echo: 0)])
+    // Sent again five ticks later.
+    talk.emit(.toServer, [.syn], options: [.timestamps(value: 1005, echo: 0)], sequence: 1000)
+    talk.emit(.toClient, [.rst, .ack], options: [.timestamps(value: 100, echo: echo)], sequence: 0)
+    let last = scene.play(talk)[2].tcp
+    #expect(last.isSessionEnded == isRight)
+    #expect(last.eventNames == (isRight ? [] : ["pkt_invalid_timestamp"]))
+  }
+  // And there is nothing to echo where the SYN had none.
+  var scene = Scene()
+  var talk = TCPConversation()
+  talk.syn()
+  talk.emit(.toClient, [.rst, .ack], options: [.timestamps(value: 100, echo: 100)])
+  #expect(scene.play(talk)[1].tcp.eventNames == ["pkt_invalid_timestamp"])
+}
+
+@Test func aForgedAnswerAndTheClientsResetToItEndNothing() {
+  var scene = Scene()
+  var talk = TCPConversation()
+  talk.syn(options: [.timestamps(value: 1000, echo: 0)])
+  talk.emit(.toClient, [.rst, .ack], options: [.timestamps(value: 100, echo: 100)], sequence: 0)
+  talk.emit(.toServer, [.rst])
+  talk.emit(.toClient, [.syn, .ack])
+  talk.nextSequence[1] &+= 1
+  talk.emit(.toServer, [.ack])
+  #expect(scene.play(talk)[4].tcp.isHandshakeCompleted)
+}
+
+@Test func aServerSeenAloneIsFollowedWhereAskedFor() {
+  var scene = Scene { $0.tcp.asyncOneside = true }
+  var talk = TCPConversation()
+  talk.acknowledges = false
+  talk.handshake()
+  talk.nextSequence[0] &+= 396
+  talk.emit(.toClient, [.ack])
+  talk.send(.toClient, "HTTP/1.1 200 OK")
+  for (index, packet) in talk.packets.enumerated() where ![0, 2].contains(index) {
+    let lookup = scene.track(packet)
+    #expect(lookup.direction == .toClient && lookup.tcp.isAccepted && lookup.tcp.events.isEmpty)
+  }
+}
+
 @Test func anAcknowledgementOfWhatWasNeverSentIsRefused() {
   var scene = Scene()
   var talk = TCPConversation()
