@@ -104,9 +104,11 @@ extension TCPSession {
     }
   }
 
-  /// RFC 7323 section 3.2: the answer echoes a timestamp that one of the SYNs carried. Hosts drop
-  /// what does not, a RST too; 0 stands for none.
+  /// RFC 7323 section 3.2: the answer echoes a timestamp that one of the SYNs carried. Hosts drop a
+  /// RST or FIN that does not; 0 stands for none. A SYN/ACK is let through as Suricata does: not all
+  /// systems check it, and the client's ACK tells which one it took.
   private func echoesSynTimestamp(_ tcp: TCPFields) -> Bool {
+    if tcp.has(TCPFields.syn) { return true }
     guard tcp.hasTimestamp, tcp.timestampEcho != 0, !isFourWay else { return true }
     guard client.hasTimestamps else { return false }
     return Sequence32.isAtOrBefore(firstSynTimestamp, tcp.timestampEcho)

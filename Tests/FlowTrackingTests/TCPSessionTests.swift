@@ -210,6 +210,9 @@ import Traffic
   talk.syn()
   talk.emit(.toClient, [.rst, .ack], options: [.timestamps(value: 100, echo: 100)])
   #expect(scene.play(talk)[1].tcp.eventNames == ["pkt_invalid_timestamp"])
+  // A SYN/ACK is taken all the same.
+  talk.emit(.toClient, [.syn, .ack], options: [.timestamps(value: 100, echo: 100)])
+  #expect(scene.play(talk, from: 2)[0].tcp.isAccepted)
 }
 
 @Test func aForgedAnswerAndTheClientsResetToItEndNothing() {
