@@ -106,5 +106,5 @@ let package = Package(
 if let only = Context.environment["SLUICE_ONLY"] {
   let chosen = Set(only.split(separator: ",").map(String.init))
   package.targets.removeAll { !chosen.contains($0.name) }
-  package.products = []
+  if !chosen.contains("sluice") { package.products = [] }
 }

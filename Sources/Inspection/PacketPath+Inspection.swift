@@ -39,7 +39,7 @@ extension PacketPath {
   /// Rules, decision, records.
   private mutating func detect(
     _ packet: DecodedPacket, _ bytes: RawSpan, _ lookup: FlowLookup, _ flow: FlowInspection,
-    _ length: Int, _ isInStream: Bool, _ streamEvents: PacketDecoding.StreamEventSet,
+    _ length: Int, _ isInStream: Bool, _ streamEvents: StreamEventSet,
     _ verdict: inout PacketVerdict
   ) {
     reportStreamEvents(streamEvents, packet, bytes, lookup, flow, length)
@@ -47,7 +47,7 @@ extension PacketPath {
       let facts = facts(flows[lookup.index], lookup.direction, flow)
       stream.inspectPacket(
         packet, bytes: bytes, facts: facts, flow: flow, payloadIsInStream: isInStream,
-        streamEvents: Detection.StreamEventSet(streamEvents))
+        streamEvents: streamEvents)
       stream.inspect(flow, direction: lookup.direction, packet: packet, bytes: bytes, facts: facts)
       if lookup.tcp.isSessionEnded {
         stream.inspect(
@@ -91,7 +91,7 @@ extension PacketPath {
   /// - Returns: the payload went into the stream, so that rules on the stream see it there.
   private mutating func feedStream(
     _ packet: DecodedPacket, _ bytes: RawSpan, _ lookup: FlowLookup, _ flow: FlowInspection,
-    _ events: inout PacketDecoding.StreamEventSet
+    _ events: inout StreamEventSet
   ) -> Bool {
     if lookup.tcp.flags.contains(.sessionStarted) { reassembler.reset(flow: lookup.index.rawValue) }
     guard lookup.tcp.isAccepted else { return false }
@@ -143,13 +143,5 @@ extension PacketPath {
       toServer: inspection.toServer.streamEnd, toClient: inspection.toClient.streamEnd)
     facts.start = flow.startTime
     return facts
-  }
-}
-
-extension Detection.StreamEventSet {
-  fileprivate init(_ events: PacketDecoding.StreamEventSet) {
-    self.init()
-    guard !events.isEmpty else { return }
-    for event in StreamEvent.allCases where events.contains(event) { insert(event.rawValue) }
   }
 }

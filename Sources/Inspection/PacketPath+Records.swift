@@ -91,7 +91,7 @@ extension PacketPath {
   }
 
   func reportStreamEvents(
-    _ events: PacketDecoding.StreamEventSet, _ packet: DecodedPacket, _ bytes: RawSpan,
+    _ events: StreamEventSet, _ packet: DecodedPacket, _ bytes: RawSpan,
     _ lookup: FlowLookup, _ flow: FlowInspection, _ length: Int
   ) {
     guard !events.isEmpty, settings.logs.anomalies else { return }

@@ -139,7 +139,7 @@ public final class RelayFlow {
     if direction == .toServer { seenDirections.toServer = true } else { seenDirections.toClient = true }
     path.stream.inspectPacket(
       packet, bytes: RawSpan(), facts: facts, flow: inspection, payloadIsInStream: true,
-      streamEvents: Detection.StreamEventSet())
+      streamEvents: StreamEventSet())
   }
 
   private func facts(_ direction: Direction) -> FlowFacts {

@@ -28,7 +28,7 @@ struct StreamPath: ~Copyable {
   /// Tries the rules on the packet itself.
   mutating func inspectPacket(
     _ packet: borrowing DecodedPacket, bytes: RawSpan, facts: FlowFacts?, flow: FlowInspection?,
-    payloadIsInStream: Bool, streamEvents: Detection.StreamEventSet
+    payloadIsInStream: Bool, streamEvents: StreamEventSet
   ) {
     detector.inspectPacket(
       packet, bytes: bytes, flow: facts, state: flow?.detection,

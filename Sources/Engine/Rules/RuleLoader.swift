@@ -93,7 +93,6 @@ public enum RuleLoader {
     result.variables = settings.variables
     result.actionOrder = settings.rules.actionOrder
     result.cacheDirectory = settings.rules.cacheDirectory
-    for event in StreamEvent.allCases { result.streamEvents[event.ruleName] = event.rawValue }
     if let file = settings.rules.classificationFile ?? beside(files, "classification.config") {
       let classification = ClassificationFile.parse(try read(file), fileName: file)
       diagnostics += classification.diagnostics
