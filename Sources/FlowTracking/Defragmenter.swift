@@ -109,17 +109,17 @@ public struct Defragmenter: ~Copyable {
     let before = trackers[place].byteCount
     let insertion = trackers[place].insert(
       part.range, isLast: part.isLast, bytes.extracting(part.data))
-    if insertion == .contradictory { return ignore(&result, isIPv6) }
+    if insertion == .contradictory {
+      if trackers[place].covers(part.range) { noteOverlap(&result, isIPv6) }
+      return ignore(&result, isIPv6)
+    }
     if part.range.lowerBound == 0 {
       trackers[place].keepHeader(
         bytes.extracting(part.header),
         nextHeader: isIPv6 ? (part.nextHeaderOffset, part.nextHeader) : nil)
     }
     noteHeld(trackers[place].byteCount &- before)
-    if insertion == .overlapping {
-      counters.overlaps &+= 1
-      result.events.insert(isIPv6 ? .ipv6FragmentOverlap : .ipv4FragmentOverlap)
-    }
+    if insertion == .overlapping { noteOverlap(&result, isIPv6) }
     result.outcome = .held
     if trackers[place].isComplete {
       let isBuilt = build(place, isIPv6: isIPv6)
@@ -139,6 +139,11 @@ public struct Defragmenter: ~Copyable {
       counters.timeouts &+= 1
       release(oldest)
     }
+  }
+
+  private mutating func noteOverlap(_ result: inout DefragmentResult, _ isIPv6: Bool) {
+    counters.overlaps &+= 1
+    result.events.insert(isIPv6 ? .ipv6FragmentOverlap : .ipv4FragmentOverlap)
   }
 
   private mutating func ignore(

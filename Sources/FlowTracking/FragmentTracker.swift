@@ -87,6 +87,9 @@ struct FragmentTracker {
       && (totalLength == 0 || (covered.count == 1 && covered[0] == 0..<totalLength))
   }
 
+  /// Whether some of `range` has come already.
+  func covers(_ range: Range<Int>) -> Bool { covered.contains { $0.overlaps(range) } }
+
   /// Adds to what is covered.
   /// - Returns: whether part of it was covered before.
   private mutating func cover(_ range: Range<Int>) -> Bool {

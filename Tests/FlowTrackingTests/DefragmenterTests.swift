@@ -185,8 +185,8 @@ private func expectFragments(
   #expect(scene.add(part(16, 8, more: false)).outcome == .held)
   let beyond = scene.add(part(24, 8, more: true))
   #expect(beyond.outcome == .rejected && beyond.events.contains(.ipv4FragmentIgnored))
-  let otherEnd = scene.add(part(8, 4, more: false))
-  #expect(otherEnd.outcome == .rejected)
+  let otherEnd = scene.add(part(16, 4, more: false))
+  #expect(otherEnd.outcome == .rejected && otherEnd.events.contains(.ipv4FragmentOverlap))
   #expect(scene.add(part(0, 16, more: true)).outcome == .reassembled)
 }
 
