@@ -33,7 +33,6 @@ extension HTTPParser {
   private static var strayCountMax: Int { 16_384 }
 
   func consumeResponse(_ chunk: borrowing StreamChunk) {
-    settleShortRequest()
     if chunk.gapBefore > 0 { skipResponseGap(chunk.gapBefore, chunk.time) }
     feedResponse(chunk.bytes, chunk.time)
     if chunk.isEnd, successor == nil { endResponse(chunk.time) }
@@ -70,20 +69,19 @@ extension HTTPParser {
   }
 
   private func startResponse(_ bytes: RawSpan, _ at: Int, _ time: Timestamp) -> Int {
+    response.line = []
+    response.strayLine = nil
+    response.strayCount = 0
+    if let expected = expectedTransaction, expected === requestTransaction { settleShortRequest() }
+    if let expected = expectedTransaction, expected.isShort {
+      // HTTP/0.9 has no status line.
+      beginRest(beginResponse(time))
+      return at
+    }
     var i = at
     while i < bytes.byteCount, HTTPScan.isLineEnd(bytes.u8(at: i)) { i += 1 }
     guard i < bytes.byteCount else { return i }
     let transaction = beginResponse(time)
-    response.line = []
-    response.strayLine = nil
-    response.strayCount = 0
-    if transaction.requestLine.lacksVersion, transaction.requestHead.raw.isEmpty,
-      !transaction.isUnmatched
-    {
-      // HTTP/0.9 has no status line.
-      beginRest(transaction)
-      return at
-    }
     if transaction === requestTransaction, request.state == .line {
       transaction.raise(.requestLineIncomplete)
     }

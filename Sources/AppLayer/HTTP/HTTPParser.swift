@@ -138,7 +138,8 @@ public final class HTTPParser: AppLayerParser {
 
   /// The exchange whose response comes next, without beginning it.
   var expectedTransaction: HTTPTransaction? {
-    responseTransaction ?? (awaitingStart < awaiting.count ? awaiting[awaitingStart] : nil)
+    if let responseTransaction { return responseTransaction }
+    return orphanCount == 0 && awaitingStart < awaiting.count ? awaiting[awaitingStart] : nil
   }
 
   // MARK: Change of protocol

@@ -29,6 +29,11 @@ public final class HTTPTransaction: Transaction {
   var responseWireCount: UInt64 = 0
   var hasSeenContinue = false
 
+  /// The request is HTTP/0.9: a line and nothing else.
+  var isShort: Bool {
+    requestLine.lacksVersion && isComplete(.toServer) && requestHead.raw.isEmpty && !isUnmatched
+  }
+
   /// Buffers put together on demand.
   var derived: [DerivedKey: [UInt8]] = [:]
 

@@ -184,7 +184,9 @@ struct Recogniser {
     let line = HTTPText.trimmed(bytes, start..<end)
     guard let space = line.last(where: { HTTPText.isBlank(bytes[$0]) }) else { return .none }
     let last = space + 1..<line.upperBound
-    if HTTPText.hasPrefix(bytes, last, "http/") { return .found(.http) }
+    if HTTPText.hasPrefix(bytes, last, "http/1") || HTTPText.hasPrefix(bytes, last, "http/0") {
+      return .found(.http)
+    }
     if HTTPText.hasPrefix(bytes, last, "sip/2") { return .found(.sip) }
     // "a1 LOGIN …": a tag and an IMAP command.
     let commands: [StaticString] = ["capability", "login ", "starttls", "authenticate ", "id ("]

@@ -1,0 +1,69 @@
+import TestSupport
+import Testing
+
+@testable import AppLayer
+
+struct HTTPInvarianceTests {
+  private func snapshots(_ conversation: [Sent], cut: (([UInt8]) -> [[UInt8]])? = nil) -> [[String]] {
+    let parser = HTTPParser(settings: HTTPSettings())
+    feed(parser, conversation, cut: cut)
+    parser.finish(at: trafficTime)
+    return parser.transactions.compactMap { ($0 as? HTTPTransaction)?.snapshot }
+      + [["\(parser.hasFailed) \(String(describing: parser.successor)) \(parser.heldForSuccessor)"]]
+  }
+
+  @Test(arguments: HTTPCorpus.all.indices)
+  func howADirectionIsCutDoesNotMatter(index: Int) {
+    let conversation = HTTPCorpus.all[index]
+    let whole = snapshots(conversation)
+    #expect(whole.count > 1)
+    #expect(snapshots(conversation) { $0.map { [$0] } } == whole, "octet by octet")
+    var mutator = Mutator(seed: UInt64(index) &+ 1)
+    for _ in 0..<20 {
+      #expect(snapshots(conversation) { mutator.pieces(of: $0, most: 9) } == whole, "random cuts")
+    }
+    for at in 1..<(conversation.map(\.bytes.count).max() ?? 1) {
+      let halves = snapshots(conversation) { [Array($0.prefix(at)), Array($0.dropFirst(at))] }
+      #expect(halves == whole, "cut at \(at)")
+    }
+  }
+
+  /// Damaged traffic read in two ways must still be read alike, and must never stop the program.
+  @Test func noDamageStopsTheParser() {
+    var mutator = Mutator(seed: 2026)
+    var round = 0
+    while round < 50_000 {
+      for conversation in HTTPCorpus.all {
+        let damaged = conversation.map { sent in
+          var copy = sent
+          if !sent.bytes.isEmpty { copy.bytes = mutator.mutate(sent.bytes) }
+          if round % 17 == 0 { copy.gap = UInt64(round % 300) }
+          return copy
+        }
+        let isCut = round % 3 == 0
+        let parser = HTTPParser(settings: HTTPSettings())
+        feed(parser, damaged, cut: isCut ? { mutator.pieces(of: $0, most: 40) } : nil)
+        parser.finish(at: trafficTime)
+        #expect(parser.transactions.allSatisfy { $0.isComplete })
+        if round % 50 == 0 {
+          _ = parser.transactions.compactMap { ($0 as? HTTPTransaction)?.snapshot }
+        }
+        round += 1
+      }
+    }
+  }
+
+  @Test func damagedTrafficIsReadAlikeHoweverItIsCut() {
+    var mutator = Mutator(seed: 77)
+    for round in 0..<20_000 {
+      let conversation = HTTPCorpus.all[round % HTTPCorpus.all.count].map { sent in
+        var copy = sent
+        if !sent.bytes.isEmpty { copy.bytes = mutator.mutate(sent.bytes) }
+        return copy
+      }
+      let whole = snapshots(conversation)
+      let cut = snapshots(conversation) { mutator.pieces(of: $0, most: 7) }
+      #expect(whole == cut, "round \(round): \(conversation.map { String(decoding: $0.bytes, as: UTF8.self) })")
+    }
+  }
+}
