@@ -71,6 +71,8 @@ struct BufferStep: Sendable {
   var sources: [BufferDeclaration.Source] = []
   var isMultiple = false
   var isStreaming = false
+  /// While the buffer grows its steps cannot tell yet.
+  var dependsOnEnd = false
 
   /// The first and the last progress at which the buffer may hold something new; nil where there is
   /// no such buffer.

@@ -39,6 +39,7 @@ extension RuleReader {
         step.sources = declaration.sources
         step.isMultiple = declaration.isMultiple
         step.isStreaming = declaration.isStreaming
+        step.dependsOnEnd = declaration.isStreaming && step.program.dependsOnEnd
       }
       draft.buffers.append(step)
     }

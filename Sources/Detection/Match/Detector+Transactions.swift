@@ -300,6 +300,10 @@ extension Detector {
     }
   }
 
+  /// Octets of a growing buffer after which steps that depend on its end are tried all the same
+  /// (Suricata inspects bodies in pieces of this size).
+  private static var undecidedBytesMax: UInt64 { 32_768 }
+
   private mutating func tryBuffer(
     _ body: RuleBody, _ index: Int, _ id: BufferID, _ transaction: Transaction,
     _ direction: Direction
@@ -320,7 +324,10 @@ extension Detector {
       if absence == .mustBeAbsent { return .ruledOut }
       let bytes = view.storage.rawSpan.extracting(view.range)
       let facts = BufferFacts(offset: view.offset, isComplete: view.isComplete)
-      if runs(body.buffers[index].program, on: bytes, facts) { return .matched }
+      let canTell =
+        !body.buffers[index].dependsOnEnd || view.isComplete
+        || view.offset &+ UInt64(view.count) >= Self.undecidedBytesMax
+      if canTell, runs(body.buffers[index].program, on: bytes, facts) { return .matched }
       areAllComplete = areAllComplete && view.isComplete
       instance &+= 1
       if !body.buffers[index].isMultiple { break }

@@ -66,6 +66,7 @@ private final class PatternWork: Sendable {
   }
 
   private func compile(_ patterns: [FastPattern]) throws(PatternCompileError) -> PatternDatabase {
+    let cache = patterns.count >= PatternCache.patternsMin ? cache : nil
     if let cached = cache?.load(patterns) { return cached }
     let database = try PatternDatabase.compile(patterns)
     cache?.store(database, patterns)

@@ -54,7 +54,9 @@ extension ByteTest {
     for flag in parts[4...] {
       guard try shape.take(flag) else { throw RuleValueError("byte_test has no option \(flag)") }
     }
-    let count = try KeywordValue.operand(parts[0], variables, range: 1...23)
+    // 0 octets of text: all the digits there are.
+    let count = try KeywordValue.operand(
+      parts[0], variables, range: shape.base == .binary ? 1...23 : 0...23)
     try shape.check(count)
     return ByteTest(
       shape: shape, byteCount: count, isNegated: isNegated, comparison: comparison,

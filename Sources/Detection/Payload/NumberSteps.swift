@@ -14,7 +14,8 @@ extension NumberShape {
 extension ByteTest {
   func holds(_ bytes: RawSpan, _ facts: BufferFacts, _ scratch: borrowing PayloadScratch) -> Bool {
     let position = shape.start(scratch.value(offset), facts, scratch.cursor)
-    let count = min(scratch.value(byteCount), shape.base == .binary ? 8 : 23)
+    let asked = scratch.value(byteCount)
+    let count = asked == 0 && shape.base != .binary ? 23 : min(asked, shape.base == .binary ? 8 : 23)
     // With `string`, what is there of the digits counts.
     let readable = shape.base == .binary ? count : min(count, max(0, bytes.byteCount - max(0, position)))
     guard let number = shape.read(bytes, at: position, count: readable) else { return false }

@@ -1,0 +1,70 @@
+import AppLayer
+import Testing
+import TestSupport
+import Traffic
+
+@testable import Detection
+
+/// With every prefilter off the alerts must be the same: literals only save work.
+@Suite struct PrefilterTests {
+  /// Words that overlap each other, so that random text is full of near matches.
+  private static let words = ["ab", "abc", "bca", "cab", "aa", "x", "abcabc", "a", "/ab", "ca b"]
+  private static let modifiers = ["", "nocase;", "offset:1;", "depth:6;", "startswith;", "endswith;", "offset:1; depth:5;"]
+
+  private func rules(_ random: inout SeededGenerator, count: Int) -> String {
+    (1...count).map { sid in
+      let kind = random.below(3)
+      func content() -> String {
+        let negated = random.below(5) == 0 ? "!" : ""
+        return "content:\(negated)\"\(random.pick(Self.words))\"; \(random.pick(Self.modifiers))"
+      }
+      let more = random.below(2) == 0 ? " content:\"\(random.pick(Self.words))\"; distance:0;" : ""
+      switch kind {
+      case 0:
+        return "alert tcp any any -> any \(random.pick(["any", "80", "[79:81]", "!80"])) (\(content())\(more) sid:\(sid);)"
+      case 1:
+        return "alert http any any -> any any (http.uri; \(content())\(more) sid:\(sid);)"
+      default:
+        return "alert http any any -> any any (http.method; \(content()) http.request_body; \(content()) sid:\(sid);)"
+      }
+    }.joined(separator: "\n")
+  }
+
+  private func text(_ random: inout SeededGenerator) -> String {
+    String((0..<random.below(24)).map { _ in random.pick(Array("abcABx/ ")) })
+  }
+
+  private func run(_ rules: String, seed: UInt64, isPrefilterOff: Bool) -> [[UInt32]] {
+    var random = SeededGenerator(seed: seed)
+    let bench = Bench(rules, isPrefilterOff: isPrefilterOff)
+    var alerts: [[UInt32]] = []
+    for _ in 0..<12 {
+      alerts.append(bench.stream(text(&random), keeping: 0).sorted())
+      alerts.append(bench.packet(text(&random), isInStream: random.below(2) == 0).sorted())
+      let http = StubTransaction()
+      http.set(.httpURI, text(&random))
+      http.set(.httpMethod, text(&random))
+      http.reach(HTTPProgress.body)
+      for isLast in [false, false, true] {
+        http.append(.httpRequestBody, text(&random), isComplete: isLast)
+        if isLast { http.reach(HTTPProgress.complete) }
+        alerts.append(bench.transaction(http).sorted())
+      }
+    }
+    return alerts
+  }
+
+  @Test(arguments: 0..<40) func literalsOnlySaveWork(_ seed: Int) {
+    var random = SeededGenerator(seed: UInt64(seed) &* 7919 &+ 1)
+    let rules = rules(&random, count: 30)
+    let with = run(rules, seed: UInt64(seed), isPrefilterOff: false)
+    let without = run(rules, seed: UInt64(seed), isPrefilterOff: true)
+    #expect(with == without)
+    #expect(with.contains { !$0.isEmpty })
+  }
+}
+
+extension SeededGenerator {
+  mutating func below(_ limit: Int) -> Int { Int(next() % UInt64(limit)) }
+  mutating func pick<Element>(_ list: [Element]) -> Element { list[below(list.count)] }
+}
