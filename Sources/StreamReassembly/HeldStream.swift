@@ -33,11 +33,11 @@ struct HeldStream {
   var isEmpty: Bool { pieceHead == pieces.count }
   var pieceCount: Int { pieces.count &- pieceHead }
 
-  /// The largest arena that a stream keeps when it is given back.
-  private static let keptCapacity = 64 << 10
+  /// Dead space that is not worth tidying up.
+  private static let deadBytesKept = 64 << 10
 
-  mutating func clear() {
-    if arena.capacity > Self.keptCapacity { arena = [] } else { arena.removeAll(keepingCapacity: true) }
+  mutating func clear(keepingArena: Bool) {
+    if keepingArena { arena.removeAll(keepingCapacity: true) } else { arena = [] }
     pieces.removeAll(keepingCapacity: true)
     sent.removeAll(keepingCapacity: true)
     pieceHead = 0
@@ -213,7 +213,7 @@ struct HeldStream {
       pieces.removeAll(keepingCapacity: true)
       pieceHead = 0
       deadBytes = 0
-    } else if deadBytes > max(Self.keptCapacity, liveBytes) {
+    } else if deadBytes > max(Self.deadBytesKept, liveBytes) {
       spare.removeAll(keepingCapacity: true)
       for index in pieceHead..<pieces.count {
         let piece = pieces[index]

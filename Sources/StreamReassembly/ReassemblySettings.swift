@@ -25,6 +25,9 @@ public struct ReassemblySettings: Sendable, Hashable {
   /// Octets delivered but not acknowledged that an inline stream remembers; the oldest are
   /// forgotten first (`historyTrims`).
   public var historyBytesMax = 1 << 20
+  /// Memory, octets, that is kept for streams to come once others have no more use for it; what is
+  /// beyond goes back to the system.
+  public var pooledBytesMax = 32 << 20
 
   public init() {}
 }
@@ -49,6 +52,8 @@ public struct ReassemblyCounters: Sendable, Hashable {
   public var invalidSegments: UInt64 = 0
   public var heldBytes: UInt64 = 0
   public var heldBytesMax: UInt64 = 0
+  /// Memory kept for streams to come.
+  public var pooledBytes: UInt64 = 0
 
   public init() {}
 }

@@ -21,6 +21,7 @@ public struct StreamReassembler: ~Copyable {
   private var scratch: [UInt8] = []
   private var spare: [UInt8] = []
   private var heldBytes = 0
+  private var pooledBytes = 0
 
   /// What no window reaches (RFC 7323 section 2.3: at most 2^30 octets).
   private static let reachMax: Int64 = 1 << 30
@@ -441,6 +442,7 @@ extension StreamReassembler {
     let index: UInt32
     if let free = freeHolds.popLast() {
       index = free
+      notePooled(0 &- holds[Int(free)].arena.capacity)
     } else {
       index = UInt32(holds.count)
       holds.append(HeldStream())
@@ -453,7 +455,9 @@ extension StreamReassembler {
     guard streams[stream].hold != StreamCore.noHold else { return }
     let hold = Int(streams[stream].hold)
     let before = holds[hold].arena.count
-    holds[hold].clear()
+    let capacity = holds[hold].arena.capacity
+    holds[hold].clear(keepingArena: pooledBytes &+ capacity <= settings.pooledBytesMax)
+    notePooled(holds[hold].arena.capacity)
     noteHeld(0 &- before)
     freeHolds.append(streams[stream].hold)
     streams[stream].hold = StreamCore.noHold
@@ -488,6 +492,11 @@ extension StreamReassembler {
     counters.historyTrims &+= 1
     // Half at once, so that trimming is not paid for with each segment.
     discard(stream, before: core.position &- Int64(settings.historyBytesMax / 2))
+  }
+
+  private mutating func notePooled(_ change: Int) {
+    pooledBytes &+= change
+    counters.pooledBytes = UInt64(clamping: pooledBytes)
   }
 
   private mutating func noteHeld(_ change: Int) {

@@ -311,6 +311,19 @@ import Traffic
   #expect(scene.reassembler.counters.heldBytes == 0)
 }
 
+@Test func memoryIsKeptForStreamsToComeUpToALimit() {
+  for (limit, isKept) in [(1 << 20, true), (1000, false)] {
+    let scene = StreamScene(.acknowledged) { $0.pooledBytesMax = limit }
+    for round: UInt32 in 0..<3 {
+      scene.handshake(client: round &* 100_000, server: 1)
+      scene.add(at: round &* 100_000 &+ 1, Array(repeating: 1, count: 20_000))
+      #expect(scene.reassembler.counters.pooledBytes == 0)
+      scene.reassembler.reset(flow: 0)
+      #expect((scene.reassembler.counters.pooledBytes >= 20_000) == isKept)
+    }
+  }
+}
+
 @Test func inlineHistoryHasALimit() {
   let scene = StreamScene(.inline) { $0.historyBytesMax = 1000 }
   scene.handshake()
