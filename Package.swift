@@ -84,7 +84,7 @@ let package = Package(
       swiftSettings: house),
 
     .target(name: "TestSupport", dependencies: ["Traffic"], path: "Tests/TestSupport", swiftSettings: house),
-    tests("Traffic", []),
+    tests("Traffic", ["TestSupport"]),
     tests("Capture", ["Traffic", "TestSupport", "CSluiceLinux"]),
     tests("PacketDecoding", ["Traffic", "TestSupport"]),
     tests("FlowTracking", ["Traffic", "PacketDecoding", "TestSupport"]),

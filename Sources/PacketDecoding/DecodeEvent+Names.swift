@@ -2,8 +2,11 @@ extension DecodeEvent {
   /// As `decode-event` and the `anomaly` record spell it (there with `decoder.` before it).
   public var ruleName: String { Self.names[Int(rawValue)] }
 
+  /// - Parameter ruleName: the name after `decode-event:`, in any case, with or without "decoder.".
   public init?(ruleName: String) {
-    guard let index = Self.names.firstIndex(of: ruleName) else { return nil }
+    var wanted = ruleName.lowercased()
+    if wanted.hasPrefix("decoder.") { wanted.removeFirst(8) }
+    guard let index = Self.names.firstIndex(of: wanted) else { return nil }
     self = Self.allCases[index]
   }
 
@@ -30,7 +33,7 @@ extension DecodeEvent {
     "ipv6.exthdr_invalid_optlen", "ipv6.wrong_ip_version", "ipv6.exthdr_ah_res_not_null",
     "ipv6.hopopts_unknown_opt", "ipv6.hopopts_only_padding", "ipv6.dstopts_unknown_opt",
     "ipv6.dstopts_only_padding", "ipv6.rh_type_0", "ipv6.zero_len_padn",
-    "ipv6.frag_invalid_length", "ipv6.data_after_none_header", "ipv6.unknown_next_header", "ipv6.icmpv4",
+    "ipv6.frag_invalid_length", "ipv6.fh_non_zero_reserved_field", "ipv6.data_after_none_header", "ipv6.unknown_next_header", "ipv6.icmpv4",
     "ipv6.frag_pkt_too_large", "ipv6.frag_overlap", "ipv6.frag_ignored",
     "ipv6.ipv4_in_ipv6_too_small", "ipv6.ipv4_in_ipv6_wrong_version", "ipv6.ipv6_in_ipv6_too_small",
     "ipv6.ipv6_in_ipv6_wrong_version",
@@ -58,7 +61,9 @@ extension DecodeEvent {
     "erspan.header_too_small", "erspan.unsupported_version", "erspan.too_many_vlan_layers",
     "too_many_layers", "arp.pkt_too_small", "arp.unsupported_hardware", "arp.unsupported_protocol",
     "arp.invalid_pkt", "arp.invalid_hardware_size", "arp.invalid_protocol_size", "arp.unsupported_opcode",
-    "esp.pkt_too_small",
+    "esp.pkt_too_small", "dce.pkt_too_small", "chdlc.pkt_too_small", "etag.header_too_small",
+    "etag.unknown_type", "nsh.header_too_small", "nsh.unsupported_version", "nsh.bad_header_length",
+    "nsh.reserved_type", "nsh.unsupported_type", "nsh.unknown_payload",
     "unsupported_link_type",
   ]
 }

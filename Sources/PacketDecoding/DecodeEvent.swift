@@ -21,7 +21,7 @@ public enum DecodeEvent: UInt8, Sendable, CaseIterable {
   case ipv6ExtensionInvalidOptionLength, ipv6WrongIPVersion, ipv6ExtensionAHReservedNotNull
   case ipv6HopByHopUnknownOption, ipv6HopByHopOnlyPadding, ipv6DestinationUnknownOption
   case ipv6DestinationOnlyPadding, ipv6RoutingType0, ipv6ZeroLengthPadN
-  case ipv6FragmentInvalidLength, ipv6DataAfterNoneHeader, ipv6UnknownNextHeader, ipv6ICMPv4
+  case ipv6FragmentInvalidLength, ipv6FragmentReservedNotZero, ipv6DataAfterNoneHeader, ipv6UnknownNextHeader, ipv6ICMPv4
   case ipv6FragmentTooLarge, ipv6FragmentOverlap, ipv6FragmentIgnored
   case ipv6IPv4InIPv6TooSmall, ipv6IPv4InIPv6WrongVersion, ipv6IPv6InIPv6TooSmall
   case ipv6IPv6InIPv6WrongVersion
@@ -49,7 +49,9 @@ public enum DecodeEvent: UInt8, Sendable, CaseIterable {
   case erspanHeaderTooSmall, erspanUnsupportedVersion, erspanTooManyVLANLayers
   case tooManyLayers, arpPacketTooSmall, arpUnsupportedHardware, arpUnsupportedProtocol
   case arpInvalidPacket, arpInvalidHardwareSize, arpInvalidProtocolSize, arpUnsupportedOpcode
-  case espPacketTooSmall
+  case espPacketTooSmall, dcePacketTooSmall, ciscoHDLCPacketTooSmall, etagHeaderTooSmall
+  case etagUnknownType, nshHeaderTooSmall, nshUnsupportedVersion, nshBadHeaderLength
+  case nshReservedType, nshUnsupportedType, nshUnknownPayload
   /// The link type of the capture is none that Sluice decodes.
   case unsupportedLinkType
 }

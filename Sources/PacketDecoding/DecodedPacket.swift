@@ -51,6 +51,8 @@ public struct DecodedPacket: Sendable, BitwiseCopyable {
   public var transportHeaderLength: Int32 = 0
   public var payloadOffset: Int32 = 0
   public var payloadLength: Int32 = 0
+  /// An ARP message for Ethernet and IPv4 stands at `networkOffset`; see ``ARPFields``.
+  public var isARP = false
   /// A TCP, UDP, ICMP or SCTP header was read.
   public var hasTransport = false
   public var sourcePort: UInt16 = 0
@@ -65,8 +67,12 @@ public struct DecodedPacket: Sendable, BitwiseCopyable {
   /// A packet inside this one that is to be decoded on its own.
   public var inner = InnerPacket.none
   public var innerOffset: Int32 = 0
+  /// Where the packet inside ends; what follows is padding of an outer layer.
+  public var innerEnd: Int32 = 0
   /// How many packets this one is wrapped in; 0 for one as captured.
   public var tunnelDepth: UInt8 = 0
+  /// Headers decoded so far, those of the packets around this one included.
+  var layerCount: UInt8 = 0
 
   @inlinable
   public init() {}
@@ -78,6 +84,27 @@ public struct DecodedPacket: Sendable, BitwiseCopyable {
   @inlinable
   public var isICMP: Bool {
     hasTransport && (ipProtocol == IPProtocol.icmp || ipProtocol == IPProtocol.icmpv6)
+  }
+
+  /// Notes a further tag, inside those there are; false for a fourth.
+  mutating func push(vlan tag: UInt16) -> Bool {
+    let identifier = tag & 0x0fff
+    switch vlanCount {
+    case 0: vlan0 = identifier
+    case 1: vlan1 = identifier
+    case 2: vlan2 = identifier
+    default: return false
+    }
+    vlanCount += 1
+    return true
+  }
+
+  /// A frame inside a tunnel has tags of its own.
+  mutating func removeVLANs() {
+    vlan0 = 0
+    vlan1 = 0
+    vlan2 = 0
+    vlanCount = 0
   }
 
   /// The VLANs as `FlowTuple` holds them.
@@ -112,6 +139,10 @@ public enum ChecksumState: UInt8, Sendable, BitwiseCopyable {
 public enum InnerPacket: UInt8, Sendable, BitwiseCopyable {
   case none
   case ethernet
+  /// The four octets of a VLAN tag first (GRE with protocol 0x8100).
+  case vlan
+  /// An ERSPAN type II header, then an Ethernet frame.
+  case erspan
   case ipv4
   case ipv6
   /// Not an IP packet: a PPP frame (GRE version 1).

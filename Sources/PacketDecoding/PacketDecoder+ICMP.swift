@@ -18,15 +18,13 @@ extension PacketDecoder {
       packet.icmp.sequence = message.u16(at: 6)
       packet.icmp.hasIdentifier = true
       if code != 0 { packet.events.insert(.icmpv4UnknownCode) }
-    case 3:
-      if code > 15 { packet.events.insert(.icmpv4UnknownCode) }
-      if code == 4 { packet.icmp.mtu = UInt32(message.u16(at: 6)) }
+    case 3, 4, 5, 11, 12:
+      let codeMax: UInt8 = type == 3 ? 15 : type == 5 ? 3 : type == 11 ? 1 : 0
+      guard code <= codeMax else { return packet.events.insert(.icmpv4UnknownCode) }
+      if type == 3, code == 4 { packet.icmp.mtu = UInt32(message.u16(at: 6)) }
       quotedIPv4(message.extracting(8..<message.byteCount), &packet)
-    case 4, 5, 11, 12:
-      let codeMax: UInt8 = type == 4 ? 0 : type == 5 ? 3 : type == 11 ? 1 : 2
-      if code > codeMax { packet.events.insert(.icmpv4UnknownCode) }
-      quotedIPv4(message.extracting(8..<message.byteCount), &packet)
-    case 9, 10: break
+    case 9: if code != 0, code != 16 { packet.events.insert(.icmpv4UnknownCode) }
+    case 10: if code != 0 { packet.events.insert(.icmpv4UnknownCode) }
     default: packet.events.insert(.icmpv4UnknownType)
     }
   }
@@ -48,7 +46,11 @@ extension PacketDecoder {
   }
 
   private func quotedPorts(_ transport: RawSpan, _ packet: inout DecodedPacket) {
-    let hasPorts = [IPProtocol.tcp, IPProtocol.udp, IPProtocol.sctp].contains(packet.icmp.quotedProtocol)
+    let hasPorts =
+      switch packet.icmp.quotedProtocol {
+      case IPProtocol.tcp, IPProtocol.udp, IPProtocol.sctp: true
+      default: false
+      }
     guard !hasPorts || transport.byteCount >= 4 else { return }
     if hasPorts {
       packet.icmp.quotedSourcePort = transport.u16(at: 0)
@@ -73,8 +75,8 @@ extension PacketDecoder {
     }
     switch type {
     case 1, 2, 3, 4:
-      let codeMax: UInt8 = type == 1 ? 7 : type == 2 ? 0 : type == 3 ? 1 : 2
-      if code > codeMax { packet.events.insert(.icmpv6UnknownCode) }
+      let codeMax: UInt8 = type == 1 ? 6 : type == 2 ? 0 : type == 3 ? 1 : 2
+      guard code <= codeMax else { return packet.events.insert(.icmpv6UnknownCode) }
       if type == 2 { packet.icmp.mtu = message.u32(at: 4) }
       quotedIPv6(message.extracting(8..<message.byteCount), &packet)
     case 128, 129:
@@ -86,10 +88,11 @@ extension PacketDecoder {
       // RFC 2710 section 3: hop limit 1 on link-local messages.
       if packet.timeToLive != 1 { packet.events.insert(.icmpv6MLDInvalidHopLimit) }
       if code != 0 { packet.events.insert(.icmpv6UnknownCode) }
-    case 133...137, 143: if code != 0 { packet.events.insert(.icmpv6UnknownCode) }
-    case 138...142, 144...153: break
+    case 133...137, 141...149:
+      if code != 0 { packet.events.insert(.icmpv6UnknownCode) }
+    case 138...140, 150...159: break
     case 100, 101, 200, 201: packet.events.insert(.icmpv6ExperimentationType)
-    case 5...99, 102...126, 154...199, 202...254: packet.events.insert(.icmpv6UnassignedType)
+    case 5...99, 103...126, 160...199: packet.events.insert(.icmpv6UnassignedType)
     default: packet.events.insert(.icmpv6UnknownType)
     }
   }

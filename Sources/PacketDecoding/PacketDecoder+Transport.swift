@@ -13,10 +13,10 @@ extension PacketDecoder {
     case IPProtocol.tcp: decodeTCP(datagram, &packet)
     case IPProtocol.udp: decodeUDP(datagram, bytes, &packet)
     case IPProtocol.icmp:
-      if packet.ipVersion == 6 { return packet.events.insert(.ipv6ICMPv4) }
+      guard packet.ipVersion == 4 else { return packet.events.insert(.ipv6ICMPv4) }
       decodeICMPv4(datagram, &packet)
     case IPProtocol.icmpv6:
-      if packet.ipVersion == 4 { return packet.events.insert(.ipv4ICMPv6) }
+      guard packet.ipVersion == 6 else { return packet.events.insert(.ipv4ICMPv6) }
       decodeICMPv6(datagram, &packet)
     case IPProtocol.sctp: decodeSCTP(datagram, &packet)
     case IPProtocol.gre: decodeGRE(datagram, &packet)
@@ -30,17 +30,15 @@ extension PacketDecoder {
         guard datagram.byteCount >= 20 else { return packet.events.insert(.ipv6IPv4InIPv6TooSmall) }
         guard datagram.u8(at: 0) >> 4 == 4 else { return packet.events.insert(.ipv6IPv4InIPv6WrongVersion) }
       }
-      packet.inner = .ipv4
-      packet.innerOffset = packet.transportOffset
+      setInner(.ipv4, at: start, end: end, &packet)
     case IPProtocol.ipv6:
       if packet.ipVersion == 6 {
         guard datagram.byteCount >= 40 else { return packet.events.insert(.ipv6IPv6InIPv6TooSmall) }
         guard datagram.u8(at: 0) >> 4 == 6 else { return packet.events.insert(.ipv6IPv6InIPv6WrongVersion) }
       }
-      packet.inner = .ipv6
-      packet.innerOffset = packet.transportOffset
-    case 137: decodeMPLS(bytes, at: start, &packet)
-    default: break
+      setInner(.ipv6, at: start, end: end, &packet)
+    case 59: break
+    default: if packet.ipVersion == 6 { packet.events.insert(.ipv6UnknownNextHeader) }
     }
   }
 
@@ -57,8 +55,10 @@ extension PacketDecoder {
   private func decodeTCP(_ segment: RawSpan, _ packet: inout DecodedPacket) {
     guard segment.byteCount >= 20 else { return packet.events.insert(.tcpPacketTooSmall) }
     let headerLength = Int(segment.u8(at: 12) >> 4) * 4
-    guard headerLength >= 20 else { return packet.events.insert(.tcpHeaderTooSmall) }
-    guard headerLength <= segment.byteCount else { return packet.events.insert(.tcpInvalidOptionLength) }
+    // Suricata's meaning of the two names: the segment ends before its header does; the header ends
+    // before its fixed part does.
+    guard headerLength <= segment.byteCount else { return packet.events.insert(.tcpHeaderTooSmall) }
+    guard headerLength >= 20 else { return packet.events.insert(.tcpInvalidOptionLength) }
     packet.sourcePort = segment.u16(at: 0)
     packet.destinationPort = segment.u16(at: 2)
     packet.tcp.sequence = segment.u32(at: 4)
@@ -69,57 +69,6 @@ extension PacketDecoder {
     if headerLength > 20 { decodeTCPOptions(segment.extracting(20..<headerLength), &packet) }
     setPayload(headerLength: headerLength, &packet)
     verify(segment, at: 16, &packet)
-  }
-
-  /// - Source: RFC 9293 section 3.2, RFC 7323, RFC 2018, RFC 7413.
-  private func decodeTCPOptions(_ options: RawSpan, _ packet: inout DecodedPacket) {
-    var index = 0
-    var seen: UInt32 = 0
-    while index < options.byteCount {
-      let kind = options.u8(at: index)
-      if kind == 0 { return }
-      if kind == 1 {
-        index += 1
-        continue
-      }
-      guard index + 1 < options.byteCount else { return packet.events.insert(.tcpOptionInvalidLength) }
-      let length = Int(options.u8(at: index + 1))
-      guard length >= 2, length <= options.byteCount - index else {
-        return packet.events.insert(.tcpOptionInvalidLength)
-      }
-      let expected: Int? =
-        switch kind {
-        case 2: 4
-        case 3: 3
-        case 4: 2
-        case 8: 10
-        default: nil
-        }
-      if let expected, expected != length {
-        packet.events.insert(.tcpOptionInvalidLength)
-      } else if kind < 32, seen & (1 << UInt32(kind)) != 0, expected != nil {
-        packet.events.insert(.tcpOptionDuplicate)
-      } else {
-        if kind < 32 { seen |= 1 << UInt32(kind) }
-        note(option: kind, options.extracting(index + 2..<index + length), &packet)
-      }
-      index += length
-    }
-  }
-
-  private func note(option kind: UInt8, _ value: RawSpan, _ packet: inout DecodedPacket) {
-    switch kind {
-    case 2: packet.tcp.maximumSegmentSize = value.u16(at: 0)
-    // RFC 7323 section 2.3: a larger shift is used as 14.
-    case 3: packet.tcp.windowScale = min(value.u8(at: 0), 14)
-    case 4: packet.tcp.sackPermitted = true
-    case 8:
-      packet.tcp.hasTimestamp = true
-      packet.tcp.timestampValue = value.u32(at: 0)
-      packet.tcp.timestampEcho = value.u32(at: 4)
-    case 34: packet.tcp.hasFastOpen = true
-    default: break
-    }
   }
 
   /// Compares the checksum that stands `offset` octets into the segment.
@@ -139,7 +88,7 @@ extension PacketDecoder {
     let length = Int(datagram.u16(at: 4))
     guard length >= 8 else { return packet.events.insert(.udpLengthInvalid) }
     guard length <= datagram.byteCount else { return packet.events.insert(.udpPacketTooSmall) }
-    if length != datagram.byteCount { packet.events.insert(.udpHeaderLengthInvalid) }
+    // What follows the length in the IP datagram is no part of it, and no fault either (RFC 768).
     packet.sourcePort = datagram.u16(at: 0)
     packet.destinationPort = datagram.u16(at: 2)
     packet.payloadLength = Int32(length)

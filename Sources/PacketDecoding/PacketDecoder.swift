@@ -19,10 +19,12 @@ public struct DecoderSettings: Sendable {
 public struct PacketDecoder: Sendable {
   public var settings: DecoderSettings
 
-  /// Layers that one packet may nest (VLAN tags, MPLS, PPPoE) before decoding stops.
-  static let layersMax = 16
-  /// Packets within packets; deeper ones are not looked into (Suricata's default is 16 layers).
-  public static let tunnelDepthMax: UInt8 = 5
+  /// Headers (link, tags, labels, IP, tunnels) decoded in one packet and those around it; at this one
+  /// `too_many_layers` is raised and decoding stops (Suricata `decoder.max-layers`).
+  static let layersMax: UInt8 = 16
+  /// Packets within packets; deeper ones are not looked into. Above what ``layersMax`` allows, save
+  /// for tunnels inside reassembled datagrams, where this is what ends the recursion.
+  public static let tunnelDepthMax: UInt8 = 16
 
   public init(settings: DecoderSettings = DecoderSettings()) { self.settings = settings }
 
@@ -31,14 +33,15 @@ public struct PacketDecoder: Sendable {
     var packet = DecodedPacket()
     packet.time = time
     packet.linkType = link
-    packet.payloadLength = 0
     switch link {
     case .ethernet: decodeEthernet(bytes, at: 0, &packet)
     case .linuxCooked: decodeCooked(bytes, &packet)
     case .linuxCookedV2: decodeCookedV2(bytes, &packet)
     case .raw, .rawBSD, .rawOpenBSD, .ipv4, .ipv6: decodeRaw(bytes, at: 0, &packet)
-    case .null, .loop: decodeLoopback(bytes, link, &packet)
+    case .null, .loop: decodeLoopback(bytes, &packet)
     case .ppp, .pppHDLC: decodePPP(bytes, at: 0, &packet)
+    case .pppEthernet: decodePPPoESession(bytes, at: 0, &packet)
+    case .ciscoHDLC: decodeCiscoHDLC(bytes, at: 0, &packet)
     default: packet.events.insert(.unsupportedLinkType)
     }
     return packet
@@ -50,6 +53,7 @@ public struct PacketDecoder: Sendable {
     packet.time = outer.time
     packet.linkType = outer.linkType
     packet.tunnelDepth = outer.tunnelDepth &+ 1
+    packet.layerCount = outer.layerCount
     packet.vlan0 = outer.vlan0
     packet.vlan1 = outer.vlan1
     packet.vlan2 = outer.vlan2
@@ -59,19 +63,39 @@ public struct PacketDecoder: Sendable {
       return packet
     }
     let offset = Int(outer.innerOffset)
-    guard offset >= 0, offset <= bytes.byteCount else { return packet }
+    let end = Int(outer.innerEnd)
+    guard offset >= 0, offset <= end, end <= bytes.byteCount else { return packet }
+    let bytes = bytes.extracting(0..<end)
     switch outer.inner {
     case .none: break
     case .ethernet:
-      packet.vlanCount = 0
-      packet.vlan0 = 0
-      packet.vlan1 = 0
-      packet.vlan2 = 0
+      packet.removeVLANs()
       decodeEthernet(bytes, at: offset, &packet)
+    case .vlan:
+      packet.removeVLANs()
+      decodeEtherType(0x8100, bytes, at: offset, &packet)
+    case .erspan:
+      packet.removeVLANs()
+      decodeERSPAN(bytes, at: offset, &packet)
     case .ipv4: decodeIPv4(bytes, at: offset, &packet)
     case .ipv6: decodeIPv6(bytes, at: offset, &packet)
     case .ppp: decodePPP(bytes, at: offset, &packet)
     }
     return packet
+  }
+
+  /// Counts a header; false where the packet has too many of them.
+  func enterLayer(_ packet: inout DecodedPacket) -> Bool {
+    packet.layerCount &+= 1
+    if packet.layerCount < Self.layersMax { return true }
+    packet.events.insert(.tooManyLayers)
+    return false
+  }
+
+  /// - Parameter end: where the packet inside ends in the captured bytes.
+  func setInner(_ kind: InnerPacket, at offset: Int, end: Int, _ packet: inout DecodedPacket) {
+    packet.inner = kind
+    packet.innerOffset = Int32(truncatingIfNeeded: offset)
+    packet.innerEnd = Int32(truncatingIfNeeded: end)
   }
 }

@@ -87,19 +87,19 @@ extension IPAddress: CustomStringConvertible {
     }
     let head = text[..<split.lowerBound]
     let tail = text[split.upperBound...]
-    guard let left = hextets(head), let right = hextets(tail), left.count + right.count <= 7,
+    guard let left = hextets(head, mayEndInQuad: false), let right = hextets(tail), left.count + right.count <= 7,
       tail.firstRange(ofPair: ":") == nil
     else { return nil }
     return join(left + Array(repeating: 0, count: 8 - left.count - right.count) + right)
   }
 
   /// Colon-separated hextets, the last of which may be a dotted quad; nil when malformed.
-  private static func hextets(_ text: Substring) -> [UInt16]? {
+  private static func hextets(_ text: Substring, mayEndInQuad: Bool = true) -> [UInt16]? {
     if text.isEmpty { return [] }
     var out: [UInt16] = []
     let parts = text.split(separator: ":", omittingEmptySubsequences: false)
     for (index, part) in parts.enumerated() {
-      if index == parts.count - 1, part.contains(".") {
+      if mayEndInQuad, index == parts.count - 1, part.contains(".") {
         guard let quad = parseIPv4(part) else { return nil }
         out += [UInt16(quad >> 16), UInt16(truncatingIfNeeded: quad)]
       } else {
