@@ -8,8 +8,16 @@ import Testing
 @Suite struct RuleSetLoadingTests {
   static let path = ProcessInfo.processInfo.environment["SLUICE_RULES"]
 
+  private static func printMemory(_ when: String) {
+    let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
+    for line in status.split(separator: "\n") where line.hasPrefix("VmRSS") || line.hasPrefix("VmHWM") {
+      print("LOAD \(when) \(line)")
+    }
+  }
+
   @Test(.enabled(if: path != nil)) func loadsARuleFile() throws {
     let data = try Data(contentsOf: URL(fileURLWithPath: try #require(Self.path)))
+    Self.printMemory("read")
     let clock = ContinuousClock()
     let start = clock.now
     let shared = SharedDetectionState()
@@ -29,7 +37,9 @@ import Testing
       }
     }
     let parsed = clock.now
+    Self.printMemory("compiled")
     let result = compiler.finish()
+    Self.printMemory("finished")
     let done = clock.now
     print("LOAD total \(total) syntax errors \(syntaxErrors) loaded \(result.ruleSet.ruleCount)")
     print("LOAD compile \(parsed - start) groups \(done - parsed)")
@@ -54,10 +64,6 @@ import Testing
       let any = group.table < 0 ? 0 : groups.tables[Int(group.table)].constraints.count
       let byPort = group.portTables.reduce(into: 0) { $0 += groups.tables[Int($1)].constraints.count }
       print("LOAD group \(index) any \(any) ports \(group.ports.count) patterns \(byPort)")
-    }
-    let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
-    for line in status.split(separator: "\n") where line.hasPrefix("VmRSS") || line.hasPrefix("VmHWM") {
-      print("LOAD \(line)")
     }
     #expect(result.ruleSet.ruleCount > 0)
   }

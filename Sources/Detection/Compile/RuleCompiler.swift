@@ -1,4 +1,5 @@
 import AppLayer
+import CSluiceVectorscan
 import RuleLanguage
 import Synchronization
 import Traffic
@@ -92,18 +93,33 @@ public struct RuleCompiler {
     parts.suppressions = overlay.suppressions
     parts.rateFilters = overlay.rateFilters
     for index in drafts.indices { overlay.apply(to: &drafts[index]) }
-    parts.bodies = drafts.map { RuleBody(draft: $0) }
     var builder = GroupBuilder(addressSets: addressSets, portSets: portSets)
     for (index, draft) in drafts.enumerated() { builder.add(draft, as: RuleIndex(index)) }
     let built = builder.finish(
       threadCount: settings.threadCount, cache: settings.cacheDirectory.map(PatternCache.init))
     parts.groups = built.groups
+    parts.bodies = bodies()
     diagnostics += built.failures.map { failure in
       RuleDiagnostic(
         location: RuleLocation(file: "", line: 0, column: 0),
         message: "a pattern database could not be compiled: \(failure)")
     }
     return Result(ruleSet: RuleSet(parts: parts), diagnostics: diagnostics)
+  }
+
+  /// The drafts are given up one by one; what was only needed to choose literals goes with them.
+  private mutating func bodies() -> [RuleBody] {
+    var bodies: [RuleBody] = []
+    bodies.reserveCapacity(drafts.count)
+    for index in drafts.indices {
+      drafts[index].payload?.forgetContents()
+      for step in drafts[index].buffers.indices { drafts[index].buffers[step].program.forgetContents() }
+      bodies.append(RuleBody(draft: drafts[index]))
+    }
+    drafts = []
+    // Compiling databases leaves large holes in the heap, which the C library would keep.
+    _ = malloc_trim(0)
+    return bodies
   }
 
   // MARK: One rule

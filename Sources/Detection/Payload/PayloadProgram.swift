@@ -28,6 +28,9 @@ public struct PayloadProgram: Sendable {
   /// The contents as the rule gives them, for choosing a fast pattern and for explaining.
   public internal(set) var contents: [ContentStep] = []
 
+  /// The steps need the contents no more once a fast pattern is chosen; they are a sixth of a rule set.
+  mutating func forgetContents() { contents = [] }
+
   public var isEmpty: Bool { steps.isEmpty && absence == .mustExist }
 
   /// No step could use anything but the bytes of one content anywhere in the buffer.
