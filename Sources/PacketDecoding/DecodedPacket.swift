@@ -143,6 +143,7 @@ public enum InnerPacket: UInt8, Sendable, BitwiseCopyable {
   case vlan
   /// An ERSPAN type II header, then an Ethernet frame.
   case erspan
+  case arp
   case ipv4
   case ipv6
   /// Not an IP packet: a PPP frame (GRE version 1).

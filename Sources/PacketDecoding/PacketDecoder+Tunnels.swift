@@ -20,6 +20,7 @@ extension PacketDecoder {
     case 0x86dd: kind = .ipv6
     case 0x6558: kind = .ethernet
     case 0x8100: kind = .vlan
+    case 0x0806: kind = .arp
     case 0x880b: kind = .ppp
     // ERSPAN type I has neither a header of its own nor a GRE sequence number; type II has both.
     case 0x88be: kind = datagram.u8(at: 0) & 0x10 != 0 ? .erspan : .ethernet

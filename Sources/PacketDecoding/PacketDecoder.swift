@@ -77,6 +77,9 @@ public struct PacketDecoder: Sendable {
     case .erspan:
       packet.removeVLANs()
       decodeERSPAN(bytes, at: offset, &packet)
+    case .arp:
+      packet.etherType = 0x0806
+      decodeARP(bytes, at: offset, &packet)
     case .ipv4: decodeIPv4(bytes, at: offset, &packet)
     case .ipv6: decodeIPv6(bytes, at: offset, &packet)
     case .ppp: decodePPP(bytes, at: offset, &packet)

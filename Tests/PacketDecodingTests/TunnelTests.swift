@@ -91,6 +91,9 @@ import Traffic
     let tagged = gre([0, 0, 0x81, 0, 0, 9, 0x08, 0] + inner.bytes)
     #expect(tagged.last?.vlan0 == 9)
     #expect(tagged.last?.sourcePort == 7)
+    let request: [UInt8] = [0, 1, 8, 0, 6, 4, 0, 1] + [UInt8](repeating: 1, count: 20)
+    #expect(gre([0, 0, 8, 6] + request).last?.isARP == true)
+    #expect(gre([0, 0, 8, 6] + request.dropLast()).last?.eventNames == ["arp.invalid_pkt"])
     let ppp = gre([0, 0, 0x88, 0x0b, 0xff, 3, 0, 0x21] + inner.bytes)
     #expect(ppp.last?.sourcePort == 7)
   }
