@@ -24,17 +24,17 @@ struct EVEHeader {
   /// Opens the record's object and writes the common members.
   mutating func begin(
     _ type: StaticString, _ context: borrowing EventContext, _ sense: AddressSense,
-    into json: inout JSONWriter
+    hasPacket: Bool = true, into json: inout JSONWriter
   ) {
     json.beginObject()
     json.key("timestamp")
     json.string { timestamps.append(context.time, to: &$0) }
     if let flow = context.flow { json.member("flow_id", flow.id) }
     if let name = context.interfaceName { json.member("in_iface", text: name) }
-    if context.packetNumber > 0 { json.member("pcap_cnt", context.packetNumber) }
+    if hasPacket, context.packetNumber > 0 { json.member("pcap_cnt", context.packetNumber) }
     json.member("event_type", type)
     writeVLANs(context, into: &json)
-    writeEnds(context, sense, into: &json)
+    writeEnds(context, sense, hasPacket, into: &json)
   }
 
   private func writeVLANs(_ context: borrowing EventContext, into json: inout JSONWriter) {
@@ -50,7 +50,8 @@ struct EVEHeader {
   }
 
   private func writeEnds(
-    _ context: borrowing EventContext, _ sense: AddressSense, into json: inout JSONWriter
+    _ context: borrowing EventContext, _ sense: AddressSense, _ hasPacket: Bool,
+    into json: inout JSONWriter
   ) {
     let packet = context.packet
     guard let tuple = Self.tuple(context, sense) else { return }
@@ -68,7 +69,7 @@ struct EVEHeader {
     }
     let version = packet.ipVersion != 0 ? packet.ipVersion : context.flow?.ipVersion ?? 0
     if version != 0 { json.member("ip_v", version) }
-    writeSource(context, into: &json)
+    if hasPacket { writeSource(context, into: &json) }
     if let communityID {
       json.key("community_id")
       json.string { CommunityID.append(tuple, seed: communityID, to: &$0) }
@@ -99,20 +100,34 @@ struct EVEHeader {
   }
 
   static func tuple(_ context: borrowing EventContext, _ sense: AddressSense) -> FlowTuple? {
+    let packet = context.packet.ipVersion != 0 ? context.packet.tuple : nil
     switch sense {
     case .packet:
-      if context.packet.ipVersion != 0 { return context.packet.tuple }
-      guard let flow = context.flow?.tuple else { return nil }
+      guard packet == nil, let flow = context.flow?.tuple else { return packet }
       return context.direction == .toServer ? flow : flow.reversed
-    case .flow:
-      if let flow = context.flow?.tuple { return flow }
-      return context.packet.ipVersion != 0 ? context.packet.tuple : nil
+    case .flow: return clientTuple(context) ?? packet
     case .direction(let direction):
-      guard let flow = context.flow?.tuple else {
-        return context.packet.ipVersion != 0 ? context.packet.tuple : nil
-      }
+      guard let flow = clientTuple(context) else { return packet }
       return direction == .toServer ? flow : flow.reversed
     }
+  }
+
+  /// The flow from client to server, as the application protocol shows who is who.
+  private static func clientTuple(_ context: borrowing EventContext) -> FlowTuple? {
+    guard let tuple = context.flow?.tuple else { return nil }
+    return context.appLayer?.isReversed == true ? tuple.reversed : tuple
+  }
+
+  /// The flow with its sides exchanged where the side that was taken for the client speaks as a server.
+  static func oriented(_ context: borrowing EventContext) -> FlowRecord? {
+    guard var flow = context.flow else { return nil }
+    if context.appLayer?.isReversed == true {
+      flow.tuple = flow.tuple.reversed
+      swap(&flow.toServer, &flow.toClient)
+      swap(&flow.appProtocolToServer, &flow.appProtocolToClient)
+      flow.hasGap = (flow.hasGap.toClient, flow.hasGap.toServer)
+    }
+    return flow
   }
 
   static func member(_ key: StaticString, _ address: IPAddress, into json: inout JSONWriter) {

@@ -16,12 +16,9 @@ extension EVEWriter {
     writeAlert(event, settings, context)
     if settings.logsAppLayer, let transaction = event.transaction { writeInside(transaction) }
     writeFiles(event)
-    writeAppProtocol(context.flow)
-    if context.flow != nil {
-      json.member(
-        "direction", context.direction == .toServer ? "to_server" : "to_client")
-    }
-    if settings.logsFlow, let flow = context.flow { writeFlowSummary(flow) }
+    writeAppProtocol(context)
+    writeDirection(context)
+    if settings.logsFlow, let flow = EVEHeader.oriented(context) { writeFlowSummary(flow) }
     writePayload(event, settings, context, bytes)
     if settings.logsVerdict { writeVerdict(event.verdict) }
     writeMetadata(event)
@@ -212,11 +209,8 @@ extension EVEWriter {
     _ bytes: RawSpan
   ) {
     begin("drop", context, .packet)
-    writeAppProtocol(context.flow)
-    if context.flow != nil {
-      json.member(
-        "direction", context.direction == .toServer ? "to_server" : "to_client")
-    }
+    writeAppProtocol(context)
+    writeDirection(context)
     json.beginObject("drop")
     DropRecord.writeHeaders(context.packet, bytes, into: &json)
     json.member("reason", text: event.reason)

@@ -6,9 +6,16 @@ import Traffic
 extension EVEWriter {
   /// - Source: Suricata 8, EVE JSON format, "Event type: Flow".
   func writeFlow(_ context: borrowing EventContext) {
-    guard let flow = context.flow else { return }
-    begin("flow", context, .flow)
-    writeAppProtocol(flow)
+    guard let flow = EVEHeader.oriented(context) else { return }
+    begin("flow", context, .flow, hasPacket: false)
+    // Datagrams were looked into and nobody knew them.
+    if flow.appProtocol == .unknown, flow.tuple.ipProtocol == IPProtocol.udp,
+      context.appLayer != nil
+    {
+      json.member("app_proto", "failed")
+    } else {
+      writeAppProtocol(context)
+    }
     json.beginObject("flow")
     json.member("pkts_toserver", flow.toServer.packets)
     json.member("pkts_toclient", flow.toClient.packets)

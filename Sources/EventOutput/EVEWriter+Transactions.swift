@@ -46,7 +46,7 @@ extension EVEWriter {
     json.beginObject("http")
     HTTPRecord.write(http, settings: settings.http ?? EVESettings.HTTP(), into: &json)
     json.endObject()
-    writeAppProtocol(context.flow)
+    writeAppProtocol(context)
     json.beginObject("fileinfo")
     FileInfoRecord.write(file, transactionID: http.id, into: &json)
     json.endObject()

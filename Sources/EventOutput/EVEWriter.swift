@@ -82,8 +82,12 @@ public final class EVEWriter: EventSink {
 
   // MARK: For the records
 
-  func begin(_ type: StaticString, _ context: borrowing EventContext, _ sense: AddressSense) {
-    header.begin(type, context, sense, into: &json)
+  /// - Parameter hasPacket: false for records of something that no single packet brought about.
+  func begin(
+    _ type: StaticString, _ context: borrowing EventContext, _ sense: AddressSense,
+    hasPacket: Bool = true
+  ) {
+    header.begin(type, context, sense, hasPacket: hasPacket, into: &json)
   }
 
   /// Closes the record.
@@ -107,9 +111,17 @@ public final class EVEWriter: EventSink {
     json.endObject()
   }
 
-  /// The protocol of the flow, and where both directions disagree what each of them is.
-  func writeAppProtocol(_ flow: FlowRecord?) {
-    guard let flow else { return }
+  /// Which way the packet in hand travels, as the application protocol shows who is who.
+  func writeDirection(_ context: borrowing EventContext) {
+    guard context.flow != nil else { return }
+    let isToServer = (context.direction == .toServer) != (context.appLayer?.isReversed ?? false)
+    json.member("direction", isToServer ? "to_server" : "to_client")
+  }
+
+  /// The protocol of the flow, what each direction shows where that differs, and what the flow was
+  /// before it changed.
+  func writeAppProtocol(_ context: borrowing EventContext) {
+    guard let flow = EVEHeader.oriented(context) else { return }
     if flow.appProtocol != .unknown { json.member("app_proto", text: flow.appProtocol.name) }
     let (toServer, toClient) = (flow.appProtocolToServer, flow.appProtocolToClient)
     if toServer != .unknown, toServer != flow.appProtocol {
@@ -117,6 +129,11 @@ public final class EVEWriter: EventSink {
     }
     if toClient != .unknown, toClient != flow.appProtocol {
       json.member("app_proto_tc", text: toClient.name)
+    }
+    if let original = context.appLayer?.originalProtocol, original != .unknown,
+      original != flow.appProtocol
+    {
+      json.member("app_proto_orig", text: original.name)
     }
   }
 }

@@ -116,7 +116,8 @@ extension PacketPath {
   private mutating func feedDatagram(
     _ packet: DecodedPacket, _ bytes: RawSpan, _ lookup: FlowLookup, _ flow: FlowInspection
   ) {
-    guard packet.payloadLength > 0, packet.transportChecksum != .invalid else { return }
+    // Whatever its checksum: sums left to the network card are wrong in captures of the sender.
+    guard packet.payloadLength > 0 else { return }
     if flow.appLayer == nil { flow.appLayer = appLayer(lookup.index, .udp) }
     let chunk = StreamChunk(
       bytes: packet.payload(of: bytes), direction: lookup.direction, offset: 0, time: packet.time)
@@ -127,7 +128,7 @@ extension PacketPath {
     let tuple = flows[index].tuple
     return AppLayerFlow(
       settings: settings.appLayer, transport: transport, serverPort: tuple.destinationPort,
-      clientPort: tuple.sourcePort)
+      clientPort: tuple.sourcePort, isMidstream: flows[index].isMidstream)
   }
 
   func facts(_ flow: Flow, _ direction: Direction, _ inspection: FlowInspection) -> FlowFacts {

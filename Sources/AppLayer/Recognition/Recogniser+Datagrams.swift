@@ -1,9 +1,14 @@
 import Traffic
 
 extension Recogniser {
+  /// On its port, by flags and counts alone: answers come without a question (RFC 6762 section 6).
   func mdns(_ bytes: [UInt8]) -> Answer {
     guard isPort(5353), bytes.count >= 12 else { return .none }
-    if case .none = dnsMessage(bytes, isWhole: true) { return .none }
+    func count(_ at: Int) -> Int { Int(bytes[at]) << 8 | Int(bytes[at + 1]) }
+    let records = count(6) + count(8) + count(10)
+    guard bytes[2] & 0x78 == 0, count(4) + records > 0,
+      count(4) * 5 + records * 11 <= bytes.count - 12
+    else { return .none }
     return .found(.mdns)
   }
 
@@ -13,6 +18,8 @@ extension Recogniser {
   ///
   /// - Parameter isWhole: nothing of it is missing.
   func dnsMessage(_ bytes: [UInt8], isWhole: Bool) -> Answer {
+    // NetBIOS names and LLMNR have the same shape and another meaning.
+    if isPort(137) || isPort(5355) { return .none }
     guard bytes.count >= 12 else { return isWhole ? .none : .needMore }
     func count(_ at: Int) -> Int { Int(bytes[at]) << 8 | Int(bytes[at + 1]) }
     let isResponse = bytes[2] & 0x80 != 0
@@ -36,7 +43,12 @@ extension Recogniser {
       guard i < bytes.count else { return isWhole ? .none : .needMore }
       let length = Int(bytes[i])
       if length == 0 { break }
-      guard length < 64, i - 12 < 255 else { return .none }
+      // A pointer ends the name; one in the first name leads forward, which no server minds.
+      if length >= 0xc0, isPort(53) {
+        i += 1
+        break
+      }
+      guard length < 64, i - 12 < (isPort(53) ? 65_535 : 255) else { return .none }
       i += length + 1
     }
     guard i + 5 <= bytes.count else { return isWhole ? .none : .needMore }
