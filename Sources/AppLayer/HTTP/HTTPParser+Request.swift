@@ -78,6 +78,7 @@ extension HTTPParser {
   private func skipBetweenRequests(_ bytes: RawSpan, _ at: Int, _ time: Timestamp) -> Int {
     var i = at
     while i < bytes.byteCount, HTTPScan.isLineEnd(bytes.u8(at: i)) { i += 1 }
+    lastRequest?.addBlanksAfterRequest(bytes.extracting(at..<i))
     if i < bytes.byteCount {
       _ = beginRequest(time)
       request.line = []
@@ -251,6 +252,7 @@ extension HTTPParser {
 
   func completeRequest(isCut: Bool = false) {
     requestTransaction?.finishRequest(isCut: isCut)
+    lastRequest = requestTransaction
     request.state = requestTransaction?.requestLine.lacksVersion == true && isShort ? .ignored : .idle
     requestTransaction = nil
     request.line = []
@@ -305,16 +307,16 @@ extension HTTPParser {
   private func skipRequestGap(_ count: UInt64) {
     switch request.state {
     case .body, .chunkData:
-      guard count < request.left else { break }
-      requestTransaction?.addRequestGap(count)
-      request.left -= count
+      let within = min(count, request.left)
+      guard count < request.left || request.state == .body else { break }
+      requestTransaction?.addRequestGap(within)
+      request.left -= within
+      if request.left == 0 { completeRequest() }
+      // What else was lost may have held whole messages.
+      if count > within { request.state = .lost }
       return
     case .ignored, .connect: return
     case .idle, .line, .afterShortLine, .head, .chunkSize, .chunkEnd, .trailer, .lost: break
-    }
-    if request.state == .body, count == request.left {
-      requestTransaction?.addRequestGap(count)
-      return completeRequest()
     }
     if let transaction = requestTransaction {
       transaction.addRequestGap(count)

@@ -80,6 +80,7 @@ extension HTTPParser {
     }
     var i = at
     while i < bytes.byteCount, HTTPScan.isLineEnd(bytes.u8(at: i)) { i += 1 }
+    lastResponse?.addBlanksAfterResponse(bytes.extracting(at..<i))
     guard i < bytes.byteCount else { return i }
     let transaction = beginResponse(time)
     if transaction === requestTransaction, request.state == .line {
@@ -397,10 +398,13 @@ extension HTTPParser {
   private func skipResponseGap(_ count: UInt64, _ time: Timestamp) {
     switch response.state {
     case .body, .chunkData:
-      guard count < response.left || (response.state == .body && count == response.left) else { break }
-      responseTransaction?.addResponseGap(count)
-      response.left -= count
+      let within = min(count, response.left)
+      guard count < response.left || response.state == .body else { break }
+      responseTransaction?.addResponseGap(within)
+      response.left -= within
       if response.left == 0 { endBody() }
+      // What else was lost may have held whole messages.
+      if count > within { response.state = .lost }
       return
     case .rest:
       responseTransaction?.addResponseGap(count)
@@ -432,7 +436,9 @@ extension HTTPParser {
       response.line = line
       endStatusLine()
     } else {
-      responseTransaction?.addResponseBody(line.rawSpan)
+      let transaction = responseTransaction ?? beginResponse(time)
+      transaction.advance(.toClient, to: HTTPProgress.body)
+      transaction.addResponseBody(line.rawSpan)
     }
     return end ?? bytes.byteCount
   }

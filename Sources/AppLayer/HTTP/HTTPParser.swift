@@ -17,6 +17,9 @@ public final class HTTPParser: AppLayerParser {
   var requestTransaction: HTTPTransaction?
   /// The exchange whose response is being read.
   var responseTransaction: HTTPTransaction?
+  /// Line ends behind a body count as its content, as long as anyone keeps the exchange.
+  weak var lastRequest: HTTPTransaction?
+  weak var lastResponse: HTTPTransaction?
   /// Requests without a response, oldest first; `awaitingStart` of them are done.
   private var awaiting: [HTTPTransaction] = []
   private var awaitingStart = 0
@@ -69,6 +72,7 @@ public final class HTTPParser: AppLayerParser {
   func beginRequest(_ time: Timestamp) -> HTTPTransaction {
     let transaction = newTransaction(time)
     transaction.advance(.toServer, to: HTTPProgress.line)
+    lastRequest = nil
     requestTransaction = transaction
     awaiting.append(transaction)
     if awaiting.count - awaitingStart > max(1, settings.transactionCountMax) {
@@ -98,6 +102,7 @@ public final class HTTPParser: AppLayerParser {
       transaction.raise(.unmatchedResponse)
     }
     transaction.advance(.toClient, to: HTTPProgress.line)
+    lastResponse = nil
     responseTransaction = transaction
     return transaction
   }
@@ -123,6 +128,7 @@ public final class HTTPParser: AppLayerParser {
     }
     transaction.finishResponse(isCut: isCut)
     responseTransaction = nil
+    lastResponse = transaction
     if awaitingStart < awaiting.count, awaiting[awaitingStart] === transaction { dropAwaiting() }
   }
 

@@ -81,8 +81,16 @@ extension HTTPTransaction {
     requestBody.appendGap(count)
     for i in uploads.indices where uploads[i].record.state == .open {
       uploads[i].record.hasGap = true
+      uploads[i].record.sizeBytes &+= count
       uploads[i].content?.appendGap(count)
     }
+  }
+
+  /// Line ends that follow the body: clients of old sent one more, and Suricata counts it in.
+  func addBlanksAfterRequest(_ span: RawSpan) {
+    guard requestBody.hasContent, multipart == nil, span.byteCount > 0 else { return }
+    requestBody.append(span, limitBytes: settings.requestBodyLimitBytes)
+    if uploads.count == 1, uploads[0].content == nil { uploads[0].record.sizeBytes = requestBody.end }
   }
 
   /// - Parameter isCut: the connection ended before the body did.
@@ -133,9 +141,7 @@ extension HTTPTransaction {
 
   private func addResponseContent(_ span: RawSpan) {
     responseBody.append(span, limitBytes: settings.responseBodyLimitBytes)
-    if responseFile == nil {
-      responseFile = FileRecord(name: clippedName(responseFileName), direction: .toClient)
-    }
+    openResponseFile()
     responseFile?.sizeBytes = responseBody.end
     if responseBody.isCut { responseFile?.state = .truncated }
   }
@@ -157,7 +163,23 @@ extension HTTPTransaction {
       responseDecoder = HTTPDecoder()
     }
     responseBody.appendGap(count)
+    openResponseFile()
     responseFile?.hasGap = true
+    responseFile?.sizeBytes = responseBody.end
+  }
+
+  /// Line ends that follow a body beyond its length, as for requests.
+  func addBlanksAfterResponse(_ span: RawSpan) {
+    guard responseBody.hasContent, responseHead.field(.contentEncoding) == nil, span.byteCount > 0
+    else { return }
+    responseWireCount &+= UInt64(span.byteCount)
+    responseBody.append(span, limitBytes: settings.responseBodyLimitBytes)
+    responseFile?.sizeBytes = responseBody.end
+  }
+
+  private func openResponseFile() {
+    guard responseFile == nil else { return }
+    responseFile = FileRecord(name: clippedName(responseFileName), direction: .toClient)
   }
 
   func finishResponse(isCut: Bool = false) {
