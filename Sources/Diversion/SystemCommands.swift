@@ -8,10 +8,16 @@ import Glibc
 public struct SystemCommands: CommandRunner, Sendable {
   public var timeoutSeconds: Int
   public var outputBytesMax: Int
+  /// Asked about once a second; yes ends the program, and the run with the same error.
+  public var isCancelled: @Sendable () -> Bool
 
-  public init(timeoutSeconds: Int = 60, outputBytesMax: Int = 16 << 20) {
+  public init(
+    timeoutSeconds: Int = 60, outputBytesMax: Int = 16 << 20,
+    isCancelled: @escaping @Sendable () -> Bool = { false }
+  ) {
     self.timeoutSeconds = timeoutSeconds
     self.outputBytesMax = outputBytesMax
+    self.isCancelled = isCancelled
   }
 
   public func run(_ command: Command) throws(DiversionError) -> CommandResult {
@@ -25,13 +31,13 @@ public struct SystemCommands: CommandRunner, Sendable {
       throw error
     }
     pipes.closeChildEnds()
-    let written = pipes.exchange(
-      Array(command.input.utf8), outputBytesMax: outputBytesMax, timeoutSeconds: timeoutSeconds)
+    let written = pipes.exchange(Array(command.input.utf8), self)
     pipes.close()
     guard let (output, errors) = written else {
       child.signal(SIGKILL)
       _ = child.wait()
-      throw .notStarted(program: command.program, reason: "it did not end within \(timeoutSeconds) s")
+      let reason = isCancelled() ? "cancelled" : "it did not end within \(timeoutSeconds) s, or said too much"
+      throw .notStarted(program: command.program, reason: reason)
     }
     return CommandResult(
       status: child.wait(), output: String(decoding: output, as: UTF8.self),
@@ -183,11 +189,11 @@ private struct Pipes {
   /// Writes the input and reads both outputs until the program closes them.
   /// - Returns: nil when that took too long or became too much.
   mutating func exchange(
-    _ text: [UInt8], outputBytesMax: Int, timeoutSeconds: Int
+    _ text: [UInt8], _ limits: SystemCommands
   ) -> (output: [UInt8], errors: [UInt8])? {
     var sent = 0
     var outputs: [[UInt8]] = [[], []]
-    let deadline = Self.now() + timeoutSeconds
+    let deadline = Self.now() + limits.timeoutSeconds
     _ = fcntl(input.write, F_SETFL, O_NONBLOCK)
     while output.read >= 0 || errors.read >= 0 {
       if sent == text.count { Self.close(&input.write) }
@@ -197,7 +203,8 @@ private struct Pipes {
         pollfd(fd: input.write, events: Int16(POLLOUT), revents: 0),
       ]
       let left = deadline - Self.now()
-      guard left > 0, outputs[0].count + outputs[1].count <= outputBytesMax else { return nil }
+      guard left > 0, !limits.isCancelled() else { return nil }
+      guard outputs[0].count + outputs[1].count <= limits.outputBytesMax else { return nil }
       guard unsafe poll(&waiting, 3, Int32(min(left, 1_000) * 1_000)) >= 0 || errno == EINTR else {
         return nil
       }
