@@ -94,6 +94,13 @@ extension PacketPath {
 }
 
 extension PacketPath {
+  /// Lets go of a flow that goes on elsewhere, without a record of its own.
+  public mutating func forget(_ index: FlowIndex) {
+    flows.remove(index, reason: .forced)
+    reassembler.reset(flow: index.rawValue)
+    if inspections.indices.contains(index.index) { inspections[index.index] = nil }
+  }
+
   /// Flows made since the start.
   public var flowCount: UInt64 { flows.counters.flowsCreated }
   /// Alerts told of since the start.

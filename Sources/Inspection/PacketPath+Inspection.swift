@@ -14,6 +14,9 @@ extension PacketPath {
     var verdict = PacketVerdict()
     verdict.flow = lookup.index
     verdict.isNewFlow = lookup.isNew
+    if packet.isTCP, packet.tcp.flags & (TCPFields.syn | TCPFields.ack) == TCPFields.syn {
+      verdict.synDestinationPort = packet.destinationPort
+    }
     if let settled = settledVerdict(lookup.index) {
       verdict.verdict = settled
       if verdict.isStopped {

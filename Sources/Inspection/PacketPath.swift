@@ -44,14 +44,17 @@ public struct PacketPath: ~Copyable {
   /// - Parameters:
   ///   - bytes: as captured, from the link header on.
   ///   - length: octets on the wire, where the capture cut some off.
+  ///   - isChecksumPartial: the transport checksum is left to the network card and not to be verified.
   public mutating func process(
-    _ bytes: RawSpan, link: LinkType, time: Timestamp, length: Int? = nil
+    _ bytes: RawSpan, link: LinkType, time: Timestamp, length: Int? = nil,
+    isChecksumPartial: Bool = false
   ) -> PacketVerdict {
     packetNumber &+= 1
     counters.packets &+= 1
     counters.bytes &+= UInt64(bytes.byteCount)
     expire(now: time)
-    let packet = decoder.decode(bytes, link: link, time: time)
+    var packet = decoder.decode(bytes, link: link, time: time)
+    if isChecksumPartial { packet.transportChecksum = .notVerified }
     return process(packet, bytes, length: length ?? bytes.byteCount)
   }
 

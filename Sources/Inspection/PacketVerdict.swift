@@ -18,6 +18,8 @@ public struct PacketVerdict: Sendable {
   public var flow: FlowIndex?
   /// The packet began its flow.
   public var isNewFlow = false
+  /// The packet is a bare SYN to this port.
+  public var synDestinationPort: UInt16?
 
   public init() {}
 

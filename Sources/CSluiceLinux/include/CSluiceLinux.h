@@ -13,6 +13,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "RawSockets.h"
+
 // memmem(3) is a GNU extension that Swift's view of string.h leaves out.
 void *memmem(const void *haystack, size_t haystackLength, const void *needle, size_t needleLength);
 static inline void *sluice_memmem(

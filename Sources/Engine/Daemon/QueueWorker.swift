@@ -1,0 +1,136 @@
+import Capture
+import Detection
+import Diversion
+import EventOutput
+import Inspection
+import PacketDecoding
+import Synchronization
+import Traffic
+
+/// What the worker of one queue needs; immutable.
+struct QueueWorkerPlan: Sendable {
+  var queue: UInt16
+  var options: NFQueueOptions
+  var inspection: InspectionSettings
+  var eve: EVESettings
+  var inspects: Bool
+  var marks: MarkLayout
+  /// Connections to these ports go to the TLS stage at their SYN.
+  var divertedPorts: [UInt16]
+}
+
+/// One thread that owns a queue and the path of its packets: receive a batch, inspect, send verdicts.
+final class QueueWorker: Sendable {
+  let plan: QueueWorkerPlan
+  let publication: RulePublication
+  let shared: SharedDetectionState
+  let records: RecordQueue
+  private let isStopping = Atomic(false)
+  private let statistics = Mutex(QueueWorkerStatistics())
+
+  init(
+    plan: QueueWorkerPlan, publication: RulePublication, shared: SharedDetectionState,
+    records: RecordQueue
+  ) {
+    self.plan = plan
+    self.publication = publication
+    self.shared = shared
+    self.records = records
+  }
+
+  func stop() { isStopping.store(true, ordering: .releasing) }
+
+  /// As of the last batch but one at most.
+  var latestStatistics: QueueWorkerStatistics { statistics.withLock { $0 } }
+
+  /// Time that a batch is waited for; also how long a stop may take to be noticed, and records to be
+  /// handed on.
+  private static let waitMilliseconds: Int32 = 100
+
+  /// Works until told to stop.
+  /// - Parameter queue: bound already, so that a failure shows before anything is diverted.
+  /// - Throws: where the queue fails; its packets then follow the rule's `--queue-bypass`.
+  func run(_ queue: consuming NFQueue) throws(CaptureError) {
+    let writer = EVEWriter(settings: plan.eve, output: QueuedLineOutput(records))
+    var path = PacketPath(
+      settings: plan.inspection, ruleSet: publication.ruleSet, shared: shared, sink: writer)
+    var seen: UInt64 = 0
+    var counts = QueueWorkerStatistics()
+    let rejecter = RejectSender()
+    while !isStopping.load(ordering: .acquiring) {
+      if let ruleSet = publication.next(after: &seen) {
+        path.replace(ruleSet: ruleSet)
+        writer.forgetRules()
+      }
+      let count = try queue.receive(timeoutMilliseconds: Self.waitMilliseconds) { packet, verdicts in
+        handle(packet, &path, &verdicts, rejecter, &counts)
+      }
+      if count == 0 || writer.lineCount != counts.lines {
+        writer.flush()
+        counts.lines = writer.lineCount
+      }
+      counts.flows = path.flowCount
+      counts.alerts = path.alertCount
+      statistics.withLock { $0 = counts }
+    }
+    path.finish()
+    writer.flush()
+  }
+
+  private func handle(
+    _ packet: borrowing QueuedPacket, _ path: inout PacketPath, _ verdicts: inout VerdictBatch,
+    _ rejecter: RejectSender, _ counts: inout QueueWorkerStatistics
+  ) {
+    counts.packets &+= 1
+    counts.bytes &+= UInt64(packet.bytes.byteCount)
+    guard plan.inspects else {
+      verdicts.add(packet.id, .accept)
+      return
+    }
+    let result = path.process(
+      packet.bytes, link: .raw, time: packet.time, length: packet.originalLength,
+      isChecksumPartial: packet.checksumNotReady)
+    switch result.verdict {
+    case .accept, .divert:
+      if isDiverted(packet.bytes, result) {
+        counts.diverted &+= 1
+        if let flow = result.flow { path.forget(flow) }
+        verdicts.add(packet.id, .repeat, mark: packet.mark & ~plan.marks.mask | plan.marks.deliver)
+      } else {
+        counts.accepted &+= 1
+        verdicts.add(packet.id, .accept)
+      }
+    case .release:
+      counts.released &+= 1
+      verdicts.add(packet.id, .repeat, mark: packet.mark & ~plan.marks.mask | plan.marks.release)
+    case .drop:
+      counts.dropped &+= 1
+      verdicts.add(packet.id, .drop)
+    case .reject:
+      counts.dropped &+= 1
+      rejecter.reject(packet.bytes, action: result.rejectAction)
+      verdicts.add(packet.id, .drop)
+    }
+  }
+
+  /// A bare SYN to a port whose connections the TLS stage takes.
+  private func isDiverted(_ bytes: RawSpan, _ result: Inspection.PacketVerdict) -> Bool {
+    guard result.isNewFlow, !plan.divertedPorts.isEmpty, let syn = result.synDestinationPort else {
+      return false
+    }
+    return plan.divertedPorts.contains(syn)
+  }
+}
+
+/// What a queue's worker has done.
+struct QueueWorkerStatistics: Sendable {
+  var packets: UInt64 = 0
+  var bytes: UInt64 = 0
+  var accepted: UInt64 = 0
+  var dropped: UInt64 = 0
+  var diverted: UInt64 = 0
+  var released: UInt64 = 0
+  var flows: UInt64 = 0
+  var alerts: UInt64 = 0
+  var lines: UInt64 = 0
+}

@@ -1,0 +1,94 @@
+import CSluiceLinux
+import EventOutput
+import Glibc
+import Interception
+import Synchronization
+import Traffic
+
+/// Takes lines from all workers to one thread that writes them.
+///
+/// - Limits: at most `bytesMax` wait; what comes beyond is lost and counted, because events never hold
+///   up traffic.
+final class RecordQueue: Sendable {
+  private struct Waiting {
+    var pieces: [[UInt8]] = []
+    var bytes = 0
+    var lostBytes: UInt64 = 0
+    var isClosed = false
+  }
+
+  static let bytesMax = 64 << 20
+  private let waiting = Mutex(Waiting())
+  private let wakeUp: Int32
+
+  /// - Throws: where the kernel gives no event descriptor.
+  init() throws(SettingsError) {
+    wakeUp = sluice_eventfd()
+    guard wakeUp >= 0 else { throw SettingsError("eventfd: \(TextFile.lastError())") }
+  }
+
+  deinit { Glibc.close(wakeUp) }
+
+  /// Octets of records lost because the output could not keep up.
+  var lostBytes: UInt64 { waiting.withLock { $0.lostBytes } }
+
+  func put(_ lines: RawSpan) {
+    let copy = lines.copied()
+    let wasEmpty = waiting.withLock { waiting in
+      guard waiting.bytes + copy.count <= Self.bytesMax else {
+        waiting.lostBytes &+= UInt64(copy.count)
+        return false
+      }
+      let wasEmpty = waiting.pieces.isEmpty
+      waiting.pieces.append(copy)
+      waiting.bytes += copy.count
+      return wasEmpty
+    }
+    if wasEmpty { wake() }
+  }
+
+  /// Lets `run` return when all is written.
+  func close() {
+    waiting.withLock { $0.isClosed = true }
+    wake()
+  }
+
+  /// Writes until closed; the output thread's work.
+  func run(_ output: any LineOutput) {
+    while true {
+      let (pieces, isClosed) = waiting.withLock { waiting in
+        defer {
+          waiting.pieces.removeAll(keepingCapacity: true)
+          waiting.bytes = 0
+        }
+        return (waiting.pieces, waiting.isClosed)
+      }
+      for piece in pieces { output.write(piece.rawSpan) }
+      if pieces.isEmpty {
+        if isClosed { return }
+        sleep()
+      }
+    }
+  }
+
+  private func wake() {
+    var one: UInt64 = 1
+    // SAFETY: writes eight octets of a local.
+    _ = unsafe Glibc.write(wakeUp, &one, 8)
+  }
+
+  private func sleep() {
+    var descriptor = pollfd(fd: wakeUp, events: Int16(POLLIN), revents: 0)
+    _ = unsafe poll(&descriptor, 1, 1000)
+    var count: UInt64 = 0
+    // SAFETY: reads eight octets into a local; the descriptor does not block.
+    _ = unsafe Glibc.read(wakeUp, &count, 8)
+  }
+}
+
+/// A worker's end of the queue.
+final class QueuedLineOutput: LineOutput {
+  private let queue: RecordQueue
+  init(_ queue: RecordQueue) { self.queue = queue }
+  func write(_ lines: RawSpan) { queue.put(lines) }
+}
