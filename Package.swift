@@ -43,7 +43,7 @@ let package = Package(
     clang("CSluiceOpenSSL", links: ["ssl", "crypto"]),
     clang("CSluiceVectorscan", links: ["hs"]),
     clang("CSluicePCRE2", links: ["pcre2-8"]),
-    clang("CSluiceCompression", links: ["z", "zstd"]),
+    clang("CSluiceCompression", links: ["z", "zstd", "brotlidec"]),
 
     station("Traffic", []),
     station("Capture", ["Traffic", "CSluiceLinux", "CSluiceCompression"]),

@@ -15,6 +15,10 @@ enum Coded {
   /// zlib around gzip.
   static let twice = [UInt8](hex: "789c93efe6600083ffa73dce9e3c197ec2618215d7c99f3b595d571e3dba5293ebe94f574b4d863d3fb26d95818a00a451122f")
 
+  /// RFC 7932: window bits 0; a meta-block that is not the last, of 35 octets, uncompressed; then an
+  /// empty last one.
+  static let brotli: [UInt8] = [0x20, 0x02, 0x10] + plain.utf8 + [0x03]
+
   static func answer(_ coding: String, _ body: [UInt8]) -> [Sent] {
     [
       .client("GET / HTTP/1.1\nHost: a\n\n"),
@@ -24,11 +28,14 @@ enum Coded {
 }
 
 struct HTTPContentTests {
+  /// `Coded.gzip` (46 octets) in Brotli's uncompressed form.
+  private static let nested: [UInt8] = [0xd0, 0x02, 0x10] + Coded.gzip + [0x03]
+
   @Test(arguments: [
     ("gzip", Coded.gzip), ("x-gzip", Coded.gzip), ("GZip", Coded.gzip), ("gzip", Coded.gzipWithAll),
     ("deflate", Coded.raw), ("deflate", Coded.zlib), ("deflate", Coded.gzip), ("gzip", Coded.zlib),
     ("gzip", Coded.raw), ("gzip, deflate", Coded.twice), ("deflate, deflate", Coded.twice),
-    ("gzip", Coded.gzip + [1, 2, 3]), ("gzip", Array(Coded.gzip.dropLast(8))), ("inflate", Array(Coded.plain.utf8)),
+    ("gzip", Coded.gzip + [1, 2, 3]), ("gzip", Array(Coded.gzip.dropLast(8))), ("inflate", Array(Coded.plain.utf8)), ("br", Coded.brotli), ("gzip, br", nested),
   ])
   func contentIsDecodedWhateverItsLabel(coding: String, body: [UInt8]) throws {
     let exchange = try #require(http(Coded.answer(coding, body)).first)
@@ -50,9 +57,11 @@ struct HTTPContentTests {
   }
 
   @Test func whatCannotBeDecodedIsShownAsItIs() throws {
-    let exchange = try #require(http(Coded.answer("gzip", Array("not compressed".utf8))).first)
-    #expect(exchange.text(.fileData, .toClient) == "not compressed")
-    #expect(exchange.has(.gzipDecompressionFailed))
+    for coding in ["gzip", "deflate", "br"] {
+      let exchange = try #require(http(Coded.answer(coding, Array("not compressed".utf8))).first)
+      #expect(exchange.text(.fileData, .toClient) == "not compressed")
+      #expect(exchange.has(.gzipDecompressionFailed))
+    }
   }
 
   @Test func aDecodedRequestBodyIsInspected() throws {

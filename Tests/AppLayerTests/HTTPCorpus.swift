@@ -57,8 +57,8 @@ enum HTTPCorpus {
       "GET / HTTP/1.1\nHost: a\n\r\nGET /2 HTTP/1.1\nHost: b\n\n", "GET / HTTP/1.1\r\nHost\r\n : a\r\n\r\n",
       "GET / HTTP/1.1\nA: b\n \n c: d\n\n\n", "GET /\r\n                      \r\n", "GET / HTTP/1.1\r\n\r\n",
     ])
-    + ["gzip", "deflate", "gzip, deflate", "strange"].flatMap { coding in
-      [Coded.gzip, Coded.raw, Coded.zlib, Coded.gzipWithAll, Coded.twice, Coded.gzip + Coded.gzip, Array("plain".utf8)]
+    + ["gzip", "deflate", "gzip, deflate", "br", "strange"].flatMap { coding in
+      [Coded.gzip, Coded.raw, Coded.zlib, Coded.gzipWithAll, Coded.twice, Coded.gzip + Coded.gzip, Coded.brotli, Array("plain".utf8)]
         .map { Coded.answer(coding, $0) }
     }
     + [

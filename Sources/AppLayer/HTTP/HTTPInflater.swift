@@ -1,6 +1,18 @@
 import CSluiceCompression
 import Traffic
 
+/// One content coding being undone.
+protocol HTTPDecodingStage: AnyObject {
+  /// The data was not what its label says, or broke off.
+  var hasFailed: Bool { get }
+  /// Takes coded octets and hands decoded ones to `output`, which returns false to stop.
+  ///
+  /// - Returns: false when `output` said so.
+  func write(_ bytes: RawSpan, _ output: (RawSpan) -> Bool) -> Bool
+  /// No more input: what was held back comes out as it is.
+  func finish(_ output: (RawSpan) -> Bool) -> Bool
+}
+
 // SAFETY: the z_stream is allocated once, owned by this object alone and never moves; `next_in` and
 // `next_out` point into buffers that outlive the one call of `inflate` between setting and use.
 
@@ -10,7 +22,7 @@ import Traffic
 /// - Source: RFC 1950, 1951, 1952; Suricata 8 tries the labelled format first, then the others, and
 ///   passes data on as it is when none fits.
 /// - Invariant: once octets have come out, the format stays.
-@safe final class HTTPInflater {
+@safe final class HTTPInflater: HTTPDecodingStage {
   enum Format: CaseIterable { case gzip, raw, zlib }
 
   private enum State { case undecided, inflating, ended, passing }
@@ -49,10 +61,6 @@ import Traffic
     isOpen = false
   }
 
-  /// Takes coded octets and hands decoded ones to `output`.
-  ///
-  /// - Parameter output: returns false to stop (a limit was reached).
-  /// - Returns: false when `output` said so.
   func write(_ bytes: RawSpan, _ output: (RawSpan) -> Bool) -> Bool {
     switch state {
     case .passing: return output(bytes)
@@ -64,7 +72,6 @@ import Traffic
     }
   }
 
-  /// No more input: what was held back comes out as it is.
   func finish(_ output: (RawSpan) -> Bool) -> Bool {
     guard state == .undecided, !held.isEmpty else { return true }
     return decide(isEnd: true, output)

@@ -1,5 +1,6 @@
-// zlib and zstd with their init macros wrapped for Swift; no logic.
+// zlib, zstd and brotli with their init macros wrapped for Swift; no logic.
 #pragma once
+#include <brotli/decode.h>
 #include <zlib.h>
 #include <zstd.h>
 
