@@ -9,11 +9,18 @@ enum Coded {
   static let plain = "hello hello hello, compressed world"
   static let raw = [UInt8](hex: "cb48cdc9c957c840903a0ac9f9b90545a9c5c5a9290ae5f945392900")
   static let zlib = [UInt8](hex: "78dacb48cdc9c957c840903a0ac9f9b90545a9c5c5a9290ae5f945392900ec040d46")
-  static let gzip = [UInt8](hex: "1f8b08000000000000ffcb48cdc9c957c840903a0ac9f9b90545a9c5c5a9290ae5f945392900bcf86b3d23000000")
+  static let gzip = [UInt8](
+    hex: "1f8b08000000000000ffcb48cdc9c957c840903a0ac9f9b90545a9c5c5a9290ae5f945392900bcf86b3d23000000")
   /// With extra field, name, comment and header checksum (a wrong one).
-  static let gzipWithAll = [UInt8](hex: "1f8b081e0000000000ff020061626e616d6500636f6d6d656e74001122cb48cdc9c957c840903a0ac9f9b90545a9c5c5a9290ae5f945392900bcf86b3d23000000")
+  static let gzipWithAll = [UInt8](
+    hex:
+      "1f8b081e0000000000ff020061626e616d6500636f6d6d656e74001122cb48cdc9c957c840903a0ac9f9b90545a9c5c5a9290ae5f945392900bcf86b3d23000000"
+  )
   /// zlib around gzip.
-  static let twice = [UInt8](hex: "789c93efe6600083ffa73dce9e3c197ec2618215d7c99f3b595d571e3dba5293ebe94f574b4d863d3fb26d95818a00a451122f")
+  static let twice = [UInt8](
+    hex:
+      "789c93efe6600083ffa73dce9e3c197ec2618215d7c99f3b595d571e3dba5293ebe94f574b4d863d3fb26d95818a00a451122f"
+  )
 
   /// RFC 7932: window bits 0; a meta-block that is not the last, of 35 octets, uncompressed; then an
   /// empty last one.
@@ -35,7 +42,8 @@ struct HTTPContentTests {
     ("gzip", Coded.gzip), ("x-gzip", Coded.gzip), ("GZip", Coded.gzip), ("gzip", Coded.gzipWithAll),
     ("deflate", Coded.raw), ("deflate", Coded.zlib), ("deflate", Coded.gzip), ("gzip", Coded.zlib),
     ("gzip", Coded.raw), ("gzip, deflate", Coded.twice), ("deflate, deflate", Coded.twice),
-    ("gzip", Coded.gzip + [1, 2, 3]), ("gzip", Array(Coded.gzip.dropLast(8))), ("inflate", Array(Coded.plain.utf8)), ("br", Coded.brotli), ("gzip, br", nested),
+    ("gzip", Coded.gzip + [1, 2, 3]), ("gzip", Array(Coded.gzip.dropLast(8))),
+    ("inflate", Array(Coded.plain.utf8)), ("br", Coded.brotli), ("gzip, br", nested),
   ])
   func contentIsDecodedWhateverItsLabel(coding: String, body: [UInt8]) throws {
     let exchange = try #require(http(Coded.answer(coding, body)).first)
@@ -88,7 +96,8 @@ struct HTTPContentTests {
   }
 
   /// 4 MiB of zeros, DEFLATE applied twice.
-  private static let bomb = [UInt8](hex: "edc6310d00211000b043070b5218518302260ca10141afe1093248daa9df4e292266f9576ff51600000078dbc807")
+  private static let bomb = [UInt8](
+    hex: "edc6310d00211000b043070b5218518302260ca10141afe1093248daa9df4e292266f9576ff51600000078dbc807")
 
   @Test func aBombIsCutWithAnEventAndEndsDecodingWhenRepeated() throws {
     let exchanges = http(

@@ -68,7 +68,8 @@ struct HTTPInvarianceTests {
       }
       let whole = snapshots(conversation)
       let cut = snapshots(conversation) { mutator.pieces(of: $0, most: 7) }
-      #expect(whole == cut, "round \(round): \(conversation.map { String(decoding: $0.bytes, as: UTF8.self) })")
+      #expect(
+        whole == cut, "round \(round): \(conversation.map { String(decoding: $0.bytes, as: UTF8.self) })")
     }
   }
 }

@@ -147,7 +147,9 @@ struct HTTPRequestTests {
 
   @Test func pipelinedRequestsMeetTheirAnswers() throws {
     let exchanges = http([
-      .client("\nGET /1 HTTP/1.1\nHost: a\n\n\nPOST /2 HTTP/1.1\nHost: a\nContent-Length: 2\n\nhiGET /3 HTTP/1.1\nHost: a\n\n"),
+      .client(
+        "\nGET /1 HTTP/1.1\nHost: a\n\n\nPOST /2 HTTP/1.1\nHost: a\nContent-Length: 2\n\nhiGET /3 HTTP/1.1\nHost: a\n\n"
+      ),
       .server("HTTP/1.1 200 A\nContent-Length: 1\n\n1HTTP/1.1 201 B\nContent-Length: 1\n\n2"),
       .server("HTTP/1.1 204 C\n\n"),
     ])

@@ -32,7 +32,9 @@ struct HTTPResponseTests {
     #expect(exchange.text(.httpResponseBody, .toClient) == "hello")
     #expect(exchange.text(.fileData, .toClient) == "hello")
     #expect(exchange.responseLengthBytes == 5)
-    #expect(exchange.responseContentType.map { String(decoding: $0.storage[$0.range], as: UTF8.self) } == "text/html")
+    #expect(
+      exchange.responseContentType.map { String(decoding: $0.storage[$0.range], as: UTF8.self) }
+        == "text/html")
     #expect(exchange.isComplete)
   }
 
@@ -136,7 +138,9 @@ struct HTTPResponseTests {
 
   @Test func interimResponsesGiveWayToTheRealOne() throws {
     let exchange = try #require(
-      response("HTTP/1.1 100 Continue\nA: 1\n\nHTTP/1.1 103 Hints\nB: 2\n\nHTTP/1.1 200 OK\nC: 3\nContent-Length: 0\n\n"))
+      response(
+        "HTTP/1.1 100 Continue\nA: 1\n\nHTTP/1.1 103 Hints\nB: 2\n\nHTTP/1.1 200 OK\nC: 3\nContent-Length: 0\n\n"
+      ))
     #expect(exchange.status == 200)
     #expect(exchange.text(.httpHeader, .toClient) == "C: 3\r\nContent-Length: 0\r\n")
   }

@@ -81,7 +81,6 @@ extension HTTPTransaction {
 
   func has(_ event: HTTPEvent) -> Bool { events.contains(event.appEvent) }
 
-
   /// Everything that rules and records can see of it.
   var snapshot: [String] {
     var out: [String] = []

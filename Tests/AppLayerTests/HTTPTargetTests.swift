@@ -28,10 +28,11 @@ struct HTTPTargetTests {
     #expect(normalized(raw) ?? "" == expected)
   }
 
-  @Test(arguments: [
-    ("http://h/p", "h", nil as Int?, "/p"), ("HTTP://User:pw@H.Example.:81/p?q", "h.example", 81, "/p?q"),
-    ("http://h", "h", nil, nil), ("http://[::1]:8/x", "[::1]", 8, "/x"), ("http:///p", nil, nil, "/p"),
-  ] as [(String, String?, Int?, String?)])
+  @Test(
+    arguments: [
+      ("http://h/p", "h", nil as Int?, "/p"), ("HTTP://User:pw@H.Example.:81/p?q", "h.example", 81, "/p?q"),
+      ("http://h", "h", nil, nil), ("http://[::1]:8/x", "[::1]", 8, "/x"), ("http:///p", nil, nil, "/p"),
+    ] as [(String, String?, Int?, String?)])
   func absoluteTargetsAreReducedToPathAndQuery(raw: String, host: String?, port: Int?, uri: String?) {
     let found = target(raw)
     #expect(found.hostname.map { String(decoding: $0, as: UTF8.self) } == host)
@@ -69,19 +70,22 @@ struct HTTPTargetTests {
     #expect(normalized("/a%2fb\\c//d%u0041", settings) == "/a/b/c/dA")
   }
 
-  @Test(arguments: [
-    (0x0100, "A"), (0x013d, "L"), (0x0148, "n"), (0x0154, "R"), (0x017c, "z"), (0x01ce, "a"),
-    (0x0393, "G"), (0x2044, "/"), (0x2215, "/"), (0x2216, "\\"), (0x2025, "?"), (0xff0f, "/"),
-    (0xff3c, "\\"), (0x2013, "?"), (0x2524, "?"), (0x252c, "-"), (0x253c, "+"), (0x255d, "+"), (0x256c, "+"), (0x2017, "="), (0x0162, "T"), (0x01b0, "u"), (0x3008, "<"), (0x301b, "]"), (0x2550, "-"),
-  ] as [(UInt32, String)])
+  @Test(
+    arguments: [
+      (0x0100, "A"), (0x013d, "L"), (0x0148, "n"), (0x0154, "R"), (0x017c, "z"), (0x01ce, "a"),
+      (0x0393, "G"), (0x2044, "/"), (0x2215, "/"), (0x2216, "\\"), (0x2025, "?"), (0xff0f, "/"),
+      (0xff3c, "\\"), (0x2013, "?"), (0x2524, "?"), (0x252c, "-"), (0x253c, "+"), (0x255d, "+"),
+      (0x256c, "+"), (0x2017, "="), (0x0162, "T"), (0x01b0, "u"), (0x3008, "<"), (0x301b, "]"), (0x2550, "-"),
+    ] as [(UInt32, String)])
   func charactersAreReducedAsWindowsDoes(code: UInt32, fit: String) {
     #expect(String(UnicodeScalar(HTTPBestFit.octet(for: code))) == fit)
   }
 
-  @Test(arguments: [
-    ([0x2f, 0xc0, 0xaf], "//"), ([0xe2, 0x82], "?"), ([0xc2, 0xff, 0x61], "??a"), ([0xff, 0x61], "?a"),
-    ([0xef, 0xbc, 0x8f], "/"),
-  ] as [([UInt8], String)])
+  @Test(
+    arguments: [
+      ([0x2f, 0xc0, 0xaf], "//"), ([0xe2, 0x82], "?"), ([0xc2, 0xff, 0x61], "??a"), ([0xff, 0x61], "?a"),
+      ([0xef, 0xbc, 0x8f], "/"),
+    ] as [([UInt8], String)])
   func pathsInUTF8AreReducedOverlongFormsIncluded(bytes: [UInt8], expected: String) {
     #expect(String(decoding: HTTPBestFit.reduceUTF8(bytes), as: UTF8.self) == expected)
   }

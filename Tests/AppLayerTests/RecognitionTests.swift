@@ -101,7 +101,9 @@ struct RecognitionTests {
   }
 
   @Test func theParserGetsWhatWasHeld() throws {
-    let found = flow([.client("GET /x HT") , .client("TP/1.1\nHost: a\n\n"), .server("HTTP/1.1 200 OK\nContent-Length: 0\n\n")])
+    let found = flow([
+      .client("GET /x HT"), .client("TP/1.1\nHost: a\n\n"), .server("HTTP/1.1 200 OK\nContent-Length: 0\n\n"),
+    ])
     let exchange = try #require(found.transactions.first as? HTTPTransaction)
     #expect(exchange.text(.httpURI, .toServer) == "/x")
     #expect(exchange.status == 200)
@@ -221,7 +223,8 @@ struct RecognitionTests {
 
   @Test func noBytesStopRecognition() {
     var mutator = Mutator(seed: 5)
-    let seeds = HTTPCorpus.all + [[.client(Self.hello)], [.client([0, 21] + Self.query)], [.server("220 x ESMTP\n")]]
+    let seeds =
+      HTTPCorpus.all + [[.client(Self.hello)], [.client([0, 21] + Self.query)], [.server("220 x ESMTP\n")]]
     for round in 0..<20_000 {
       let conversation = seeds[round % seeds.count].map { sent in
         var copy = sent

@@ -100,7 +100,8 @@ struct Recogniser {
     if bytes.count > 2, bytes[2] > 19 { return .none }
     guard bytes.count >= 10 else { return .needMore }
     let isLittle = bytes[4] & 0x10 != 0
-    let length = isLittle
+    let length =
+      isLittle
       ? Int(bytes[9]) << 8 | Int(bytes[8]) : Int(bytes[8]) << 8 | Int(bytes[9])
     return length >= 16 && bytes[4] & 0xee == 0 ? .found(.dcerpc) : .none
   }
