@@ -18,13 +18,19 @@ enum AddressSense {
 struct EVEHeader {
   var timestamps = TimestampText()
   let communityID: UInt16?
+  let logsEthernet: Bool
+  let versionName: String?
 
-  init(communityID: UInt16?) { self.communityID = communityID }
+  init(_ settings: EVESettings) {
+    communityID = settings.communityID
+    logsEthernet = settings.logsEthernet
+    versionName = settings.versionName
+  }
 
   /// Opens the record's object and writes the common members.
   mutating func begin(
     _ type: StaticString, _ context: borrowing EventContext, _ sense: AddressSense,
-    hasPacket: Bool = true, into json: inout JSONWriter
+    hasPacket: Bool = true, bytes: RawSpan, into json: inout JSONWriter
   ) {
     json.beginObject()
     json.key("timestamp")
@@ -35,6 +41,39 @@ struct EVEHeader {
     json.member("event_type", type)
     writeVLANs(context, into: &json)
     writeEnds(context, sense, hasPacket, into: &json)
+    if logsEthernet, hasPacket { writeFrame(context, sense, bytes, into: &json) }
+    if let versionName { json.member("suricata_version", text: versionName) }
+  }
+
+  /// The addresses of the frame, turned round where the record points the other way.
+  private func writeFrame(
+    _ context: borrowing EventContext, _ sense: AddressSense, _ bytes: RawSpan,
+    into json: inout JSONWriter
+  ) {
+    let packet = context.packet
+    guard packet.linkType == .ethernet, packet.tunnelDepth == 0, bytes.byteCount >= 14 else {
+      return
+    }
+    let isTurned =
+      switch sense {
+      case .packet: false
+      case .flow: context.direction == .toClient
+      case .direction(let direction): context.direction != direction
+      }
+    json.beginObject("ether")
+    if packet.etherType != 0 { json.member("ether_type", packet.etherType) }
+    for (key, start) in [("src_mac", isTurned ? 0 : 6), ("dest_mac", isTurned ? 6 : 0)]
+      as [(StaticString, Int)]
+    {
+      json.key(key)
+      json.string { out in
+        for index in 0..<6 {
+          if index > 0 { out.append(UInt8(ascii: ":")) }
+          JSONText.appendHex(bytes.u8(at: start + index), to: &out)
+        }
+      }
+    }
+    json.endObject()
   }
 
   private func writeVLANs(_ context: borrowing EventContext, into json: inout JSONWriter) {

@@ -8,6 +8,8 @@ public struct EVESettings: Sendable {
   public var drop: Drop? = Drop()
   public var anomaly: Anomaly? = Anomaly()
   public var logsFlow = true
+  /// Each direction of a flow on its own.
+  public var logsNetflow = false
   public var logsFileInfo = true
   public var logsStats = true
   public var logsMDNS = true
@@ -17,8 +19,10 @@ public struct EVESettings: Sendable {
   public var communityID: UInt16?
   /// `metadata`: flowbits and flow variables in all records.
   public var logsMetadata = true
-  /// What `pkt_src` and the file name say for captures is left out in live operation.
-  public var captureFileName: String?
+  /// `ethernet`: the addresses of the frame.
+  public var logsEthernet = false
+  /// `suricata-version`: what all records name as their writer; nil for nothing.
+  public var versionName: String?
 
   public init() {}
 
@@ -27,6 +31,7 @@ public struct EVESettings: Sendable {
     var out = EVESettings()
     (out.alert, out.http, out.dns, out.tls, out.drop, out.anomaly) = (nil, nil, nil, nil, nil, nil)
     out.logsFlow = false
+    out.logsNetflow = false
     out.logsFileInfo = false
     out.logsStats = false
     out.logsMDNS = false

@@ -10,7 +10,7 @@ extension EVEWriter {
     _ event: AlertEvent, _ settings: EVESettings.Alert, _ context: borrowing EventContext,
     _ bytes: RawSpan
   ) {
-    begin("alert", context, .packet)
+    begin("alert", context, .packet, bytes)
     if let id = event.alert.transactionID { json.member("tx_id", id) }
     json.key("alert")
     writeAlert(event, settings, context)
@@ -208,7 +208,7 @@ extension EVEWriter {
     _ event: DropEvent, _ settings: EVESettings.Drop, _ context: borrowing EventContext,
     _ bytes: RawSpan
   ) {
-    begin("drop", context, .packet)
+    begin("drop", context, .packet, bytes)
     writeAppProtocol(context)
     writeDirection(context)
     json.beginObject("drop")

@@ -7,7 +7,7 @@ extension EVEWriter {
   /// - Source: Suricata 8, EVE JSON format, "Event type: Flow".
   func writeFlow(_ context: borrowing EventContext) {
     guard let flow = EVEHeader.oriented(context) else { return }
-    begin("flow", context, .flow, hasPacket: false)
+    begin("flow", context, .flow, RawSpan(), hasPacket: false)
     // Datagrams were looked into and nobody knew them.
     if flow.appProtocol == .unknown, flow.tuple.ipProtocol == IPProtocol.udp,
       context.appLayer != nil
@@ -36,6 +36,35 @@ extension EVEWriter {
     end(context.decryption)
   }
 
+  /// Each direction in which packets went.
+  /// - Source: Suricata 8, EVE JSON format, "Event type: Netflow".
+  func writeNetflow(_ context: borrowing EventContext) {
+    guard let flow = EVEHeader.oriented(context) else { return }
+    for direction in Direction.allCases {
+      let side = direction == .toServer ? flow.toServer : flow.toClient
+      guard side.packets > 0 else { continue }
+      begin("netflow", context, .direction(direction), RawSpan(), hasPacket: false)
+      writeAppProtocol(context)
+      json.beginObject("netflow")
+      json.member("pkts", side.packets)
+      json.member("bytes", side.bytes)
+      json.key("start")
+      json.string { header.timestamps.append(flow.start, to: &$0) }
+      json.key("end")
+      json.string { header.timestamps.append(flow.last, to: &$0) }
+      json.member("age", max(0, flow.last.seconds - flow.start.seconds))
+      json.endObject()
+      if flow.tuple.ipProtocol == IPProtocol.tcp {
+        json.beginObject("tcp")
+        json.key("tcp_flags")
+        json.string { JSONText.appendHex(side.tcpFlags, to: &$0) }
+        writeFlags(side.tcpFlags)
+        json.endObject()
+      }
+      end(context.decryption)
+    }
+  }
+
   private func writePolicies(_ uses: [ExceptionPolicyUse]) {
     guard !uses.isEmpty else { return }
     json.beginArray("exception_policy")
@@ -58,31 +87,36 @@ extension EVEWriter {
       json.key(key)
       json.string { JSONText.appendHex(flags, to: &$0) }
     }
-    for (key, flag) in [
-      ("syn", TCPFields.syn), ("fin", TCPFields.fin), ("rst", TCPFields.rst),
-      ("psh", TCPFields.psh), ("ack", TCPFields.ack), ("urg", TCPFields.urg),
-      ("ecn", TCPFields.ece), ("cwr", TCPFields.cwr),
-    ] as [(StaticString, UInt8)] where both & flag != 0 {
-      json.member(key, true)
-    }
+    writeFlags(both)
     if !flow.tcpState.isEmpty { json.member("state", text: flow.tcpState) }
     if flow.hasGap.toServer { json.member("ts_gap", true) }
     if flow.hasGap.toClient { json.member("tc_gap", true) }
     json.endObject()
   }
 
+  private func writeFlags(_ flags: UInt8) {
+    for (key, flag) in [
+      ("syn", TCPFields.syn), ("fin", TCPFields.fin), ("rst", TCPFields.rst),
+      ("psh", TCPFields.psh), ("ack", TCPFields.ack), ("urg", TCPFields.urg),
+      ("ecn", TCPFields.ece), ("cwr", TCPFields.cwr),
+    ] as [(StaticString, UInt8)] where flags & flag != 0 {
+      json.member(key, true)
+    }
+  }
+
   // MARK: Anomalies
 
   /// - Source: Suricata 8, EVE JSON format, "Event type: Anomaly".
   func write(
-    _ event: AnomalyEvent, _ settings: EVESettings.Anomaly, _ context: borrowing EventContext
+    _ event: AnomalyEvent, _ settings: EVESettings.Anomaly, _ context: borrowing EventContext,
+    _ bytes: RawSpan
   ) {
     switch event.kind {
     case .decode where !settings.logsDecode, .stream where !settings.logsStream,
       .applayer where !settings.logsAppLayer:
       return
-    case .decode, .stream: begin("anomaly", context, .packet)
-    case .applayer: begin("anomaly", context, .flow)
+    case .decode, .stream: begin("anomaly", context, .packet, bytes)
+    case .applayer: begin("anomaly", context, .flow, bytes)
     }
     if let id = event.transactionID { json.member("tx_id", id) }
     json.beginObject("anomaly")
@@ -109,7 +143,7 @@ extension EVEWriter {
   // MARK: Interception
 
   func write(_ record: InterceptionRecord, _ context: borrowing EventContext) {
-    begin("sluice", context, .flow)
+    begin("sluice", context, .flow, RawSpan())
     json.beginObject("sluice")
     json.member("step", text: record.step)
     json.member("reason", text: record.reason)

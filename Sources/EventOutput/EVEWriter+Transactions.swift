@@ -5,27 +5,34 @@ import Traffic
 extension EVEWriter {
   /// The records of a transaction by its protocol.
   func write(
-    _ transaction: Transaction, _ direction: Direction?, _ context: borrowing EventContext
+    _ transaction: Transaction, _ direction: Direction?, _ context: borrowing EventContext,
+    _ bytes: RawSpan
   ) {
     switch transaction {
     case let http as HTTPTransaction:
-      writeHTTP(http, context)
+      writeHTTP(http, context, bytes)
     case let tls as TLSTransaction:
       guard let settings = settings.tls, TLSRecord.isLoggable(tls) else { return }
-      begin("tls", context, .flow)
+      begin("tls", context, .flow, bytes)
       json.beginObject("tls")
       TLSRecord.write(tls, settings: settings, into: &json)
       json.endObject()
       end(context.decryption)
     case let dns as DNSTransaction:
-      if dns.appProtocol == .mdns { writeMulticast(dns, context) } else { writeDNS(dns, context) }
+      if dns.appProtocol == .mdns {
+        writeMulticast(dns, context, bytes)
+      } else {
+        writeDNS(dns, context, bytes)
+      }
     default: return
     }
   }
 
-  private func writeHTTP(_ http: HTTPTransaction, _ context: borrowing EventContext) {
+  private func writeHTTP(
+    _ http: HTTPTransaction, _ context: borrowing EventContext, _ bytes: RawSpan
+  ) {
     if let settings = settings.http {
-      begin("http", context, .flow)
+      begin("http", context, .flow, bytes)
       json.member("tx_id", http.id)
       json.beginObject("http")
       HTTPRecord.write(http, settings: settings, into: &json)
@@ -34,15 +41,15 @@ extension EVEWriter {
     }
     guard settings.logsFileInfo else { return }
     for direction in Direction.allCases {
-      for file in http.files(direction) { writeFile(file, http, direction, context) }
+      for file in http.files(direction) { writeFile(file, http, direction, context, bytes) }
     }
   }
 
   private func writeFile(
     _ file: FileRecord, _ http: HTTPTransaction, _ direction: Direction,
-    _ context: borrowing EventContext
+    _ context: borrowing EventContext, _ bytes: RawSpan
   ) {
-    begin("fileinfo", context, .direction(direction))
+    begin("fileinfo", context, .direction(direction), bytes)
     json.beginObject("http")
     HTTPRecord.write(http, settings: settings.http ?? EVESettings.HTTP(), into: &json)
     json.endObject()
@@ -53,14 +60,16 @@ extension EVEWriter {
     end(context.decryption)
   }
 
-  private func writeDNS(_ dns: DNSTransaction, _ context: borrowing EventContext) {
+  private func writeDNS(
+    _ dns: DNSTransaction, _ context: borrowing EventContext, _ bytes: RawSpan
+  ) {
     guard let settings = settings.dns, DNSRecords.isLoggable(dns, settings: settings) else {
       return
     }
     if settings.version == 2 {
       let count = dns.message.isResponse ? 1 : dns.message.queries.count
       for query in 0..<count {
-        begin("dns", context, .flow)
+        begin("dns", context, .flow, bytes)
         json.beginObject("dns")
         DNSRecords.writeVersion2(dns, query: query, settings: settings, into: &json)
         json.endObject()
@@ -68,16 +77,18 @@ extension EVEWriter {
       }
       return
     }
-    begin("dns", context, .direction(dns.direction))
+    begin("dns", context, .direction(dns.direction), bytes)
     json.beginObject("dns")
     DNSRecords.write(dns, settings: settings, into: &json)
     json.endObject()
     end(context.decryption)
   }
 
-  private func writeMulticast(_ dns: DNSTransaction, _ context: borrowing EventContext) {
+  private func writeMulticast(
+    _ dns: DNSTransaction, _ context: borrowing EventContext, _ bytes: RawSpan
+  ) {
     guard settings.logsMDNS, dns.isLoggable else { return }
-    begin("mdns", context, .direction(dns.direction))
+    begin("mdns", context, .direction(dns.direction), bytes)
     json.beginObject("mdns")
     DNSRecords.writeMulticast(dns, into: &json)
     json.endObject()

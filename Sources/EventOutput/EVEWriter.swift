@@ -35,7 +35,7 @@ public final class EVEWriter: EventSink {
   public init(settings: EVESettings = EVESettings(), output: any LineOutput) {
     self.settings = settings
     self.output = output
-    header = EVEHeader(communityID: settings.communityID)
+    header = EVEHeader(settings)
   }
 
   public func emit(_ event: Event, _ context: borrowing EventContext, bytes: RawSpan) {
@@ -45,11 +45,12 @@ public final class EVEWriter: EventSink {
     case .drop(let drop):
       if let settings = settings.drop { write(drop, settings, context, bytes) }
     case .transaction(let transaction, let direction):
-      write(transaction, direction, context)
+      write(transaction, direction, context, bytes)
     case .anomaly(let anomaly):
-      if let settings = settings.anomaly { write(anomaly, settings, context) }
+      if let settings = settings.anomaly { write(anomaly, settings, context, bytes) }
     case .flow:
       if settings.logsFlow { writeFlow(context) }
+      if settings.logsNetflow { writeNetflow(context) }
     case .interception(let record):
       if settings.logsInterception { write(record, context) }
     }
@@ -85,9 +86,9 @@ public final class EVEWriter: EventSink {
   /// - Parameter hasPacket: false for records of something that no single packet brought about.
   func begin(
     _ type: StaticString, _ context: borrowing EventContext, _ sense: AddressSense,
-    hasPacket: Bool = true
+    _ bytes: RawSpan, hasPacket: Bool = true
   ) {
-    header.begin(type, context, sense, hasPacket: hasPacket, into: &json)
+    header.begin(type, context, sense, hasPacket: hasPacket, bytes: bytes, into: &json)
   }
 
   /// Closes the record.

@@ -344,3 +344,39 @@ private let ruleText = """
   #expect(try lines(Array(Data(contentsOf: URL(fileURLWithPath: path)))).count == 2)
   #expect(throws: LineOutputError.self) { try FileLineOutput(path: "/nonexistent/eve.json") }
 }
+
+@Test func `frames and the name of the writer are told when asked`() throws {
+  var settings = EVESettings()
+  settings.logsEthernet = true
+  settings.versionName = "8.0 (Sluice)"
+  // To 02:00:00:00:00:01 from 02:00:00:00:00:02, IPv4.
+  let frame: [UInt8] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0]
+  var context = context()
+  context.packet.etherType = 0x0800
+  let event = Event.alert(alert(try rule(ruleText)))
+  let record = try #require(try records(event, context, settings: settings, bytes: frame).first)
+  #expect(text(record, "ether.src_mac") == "02:00:00:00:00:02")
+  #expect(text(record, "ether.dest_mac") == "02:00:00:00:00:01")
+  #expect(number(record, "ether.ether_type") == 0x0800)
+  #expect(text(record, "suricata_version") == "8.0 (Sluice)")
+  let short = try #require(try records(event, context, settings: settings, bytes: [2]).first)
+  #expect(value(short, "ether") == nil)
+}
+
+@Test func `netflow tells of each direction in which packets went`() throws {
+  var settings = EVESettings.none
+  settings.logsNetflow = true
+  var context = context()
+  context.flow?.toServer.packets = 3
+  context.flow?.toServer.bytes = 300
+  context.flow?.toServer.tcpFlags = 0x02
+  let one = try records(.flow, context, settings: settings)
+  #expect(one.count == 1)
+  context.flow?.toClient.packets = 1
+  let both = try records(.flow, context, settings: settings)
+  #expect(both.map { text($0, "event_type") } == ["netflow", "netflow"])
+  #expect(both.map { number($0, "netflow.pkts") } == [3, 1])
+  #expect(both.map { text($0, "src_ip") } == ["192.0.2.10", "198.51.100.20"])
+  #expect(flag(both[0], "tcp.syn") == true)
+  #expect(value(both[1], "tcp.syn") == nil)
+}

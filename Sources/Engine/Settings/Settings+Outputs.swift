@@ -11,6 +11,11 @@ extension Settings {
       let seed = try reader.number("outputs.eve-log.community-id-seed", in: 0...65_535) ?? 0
       outputs.eve.communityID = UInt16(seed)
     }
+    if let isOn = try reader.flag("outputs.eve-log.ethernet") { outputs.eve.logsEthernet = isOn }
+    if try reader.flag("outputs.eve-log.suricata-version") == true {
+      // The version whose records these are like; programs that read them go by it.
+      outputs.eve.versionName = "8.0 (Sluice)"
+    }
     if let seconds = try reader.number("stats.interval", in: 1...86_400) {
       outputs.statsIntervalSeconds = seconds
     }
@@ -101,6 +106,7 @@ extension Settings {
       anomaly.logsAppLayer = flag("types.applayer", true)
       outputs.eve.anomaly = anomaly
     case "flow": outputs.eve.logsFlow = true
+    case "netflow": outputs.eve.logsNetflow = true
     case "files": outputs.eve.logsFileInfo = true
     case "stats": outputs.eve.logsStats = true
     case "mdns": outputs.eve.logsMDNS = true
@@ -119,7 +125,7 @@ extension Settings {
     let eve = outputs.eve
     inspection.logs.anomalies = eve.anomaly != nil
     inspection.logs.drops = eve.drop != nil
-    inspection.logs.flows = eve.logsFlow
+    inspection.logs.flows = eve.logsFlow || eve.logsNetflow
     inspection.logs.payload = eve.alert.map { $0.logsPayload || $0.logsPrintablePayload } ?? false
     inspection.logs.transactions = []
     if eve.http != nil { inspection.logs.transactions.insert(.http) }
@@ -135,6 +141,8 @@ extension EVESettings {
   fileprivate func keeping(_ other: EVESettings) -> EVESettings {
     var result = self
     result.communityID = other.communityID
+    result.logsEthernet = other.logsEthernet
+    result.versionName = other.versionName
     return result
   }
 }
