@@ -132,7 +132,7 @@ extension HTTPParser {
     beginRest(transaction)
   }
 
-  private func endStatusLine() {
+  func endStatusLine() {
     guard let transaction = responseTransaction else { return }
     let whole = response.line
     response.line = []
@@ -151,7 +151,7 @@ extension HTTPParser {
   }
 
   /// A line that is no status line: browsers show it, unless the next line could be one.
-  private func takeStray(_ line: [UInt8], next: UInt8?) {
+  func takeStray(_ line: [UInt8], next: UInt8?) {
     guard let transaction = responseTransaction else { return }
     if next == UInt8(ascii: "H") || (next != nil && HTTPText.chompedCount(line) <= 2) { return }
     transaction.addResponseBody(line.rawSpan)
@@ -304,7 +304,7 @@ extension HTTPParser {
     return at + count
   }
 
-  private func endBody() {
+  func endBody() {
     if response.isLengthDoubtful {
       response.line = []
       response.state = .lost
@@ -338,107 +338,6 @@ extension HTTPParser {
         response.head = HTTPHeadReader(isResponse: true)
         responseTransaction?.advance(.toClient, to: HTTPProgress.trailer)
       }
-    }
-    return end ?? bytes.byteCount
-  }
-
-  // MARK: Ends
-
-  private func completeResponse(isCut: Bool = false) {
-    endResponseTransaction(isCut: isCut)
-    response.state = .idle
-    response.line = []
-    response.strayLine = nil
-  }
-
-  private func failResponse(_ event: HTTPEvent) {
-    responseTransaction?.raise(event)
-    endResponseTransaction(isCut: true)
-    response.line = []
-    hasFailed.toClient = true
-  }
-
-  /// The server sends nothing more.
-  func endResponse(_ time: Timestamp) {
-    guard !hasFailed.toClient, successor == nil, let transaction = responseTransaction else { return }
-    switch response.state {
-    case .idle: return
-    case .line:
-      if let stray = response.strayLine {
-        response.strayLine = nil
-        takeStray(stray, next: nil)
-      }
-      let rest = response.line
-      response.line = []
-      if HTTPStatusLine.looksLikeStatusLine(rest) {
-        response.line = rest
-        endStatusLine()
-        transaction.advance(.toClient, to: HTTPProgress.body)
-      } else if !rest.isEmpty {
-        transaction.addResponseBody(rest.rawSpan)
-      }
-      completeResponse()
-    case .head, .trailer:
-      let isTrailer = response.state == .trailer
-      response.head.finish(into: &transaction.responseHead, settings)
-      for event in response.head.events { transaction.raise(event) }
-      if !isTrailer { transaction.advance(.toClient, to: HTTPProgress.body) }
-      completeResponse()
-    case .rest: completeResponse()
-    case .chunkSize, .chunkData, .chunkEnd, .body: completeResponse(isCut: true)
-    case .lost:
-      let rest = response.line
-      if !rest.isEmpty { transaction.addResponseBody(rest.rawSpan) }
-      completeResponse(isCut: transaction.responseBody.hasGap)
-    }
-  }
-
-  // MARK: Gaps
-
-  private func skipResponseGap(_ count: UInt64, _ time: Timestamp) {
-    switch response.state {
-    case .body, .chunkData:
-      let within = min(count, response.left)
-      guard count < response.left || response.state == .body else { break }
-      responseTransaction?.addResponseGap(within)
-      response.left -= within
-      if response.left == 0 { endBody() }
-      // What else was lost may have held whole messages.
-      if count > within { response.state = .lost }
-      return
-    case .rest:
-      responseTransaction?.addResponseGap(count)
-      return
-    case .idle, .line, .head, .chunkSize, .chunkEnd, .trailer, .lost: break
-    }
-    if let transaction = responseTransaction {
-      transaction.advance(.toClient, to: HTTPProgress.body)
-      transaction.addResponseGap(count)
-    }
-    response.line = []
-    response.strayLine = nil
-    response.state = .lost
-  }
-
-  /// Everything up to the next status line belongs to the body that the gap tore.
-  private func findResponse(_ bytes: RawSpan, _ at: Int, _ time: Timestamp) -> Int {
-    let end = HTTPScan.lineEnd(bytes, at)
-    response.line.append(bytes.extracting(at..<(end ?? bytes.byteCount)))
-    let isWhole = end != nil || response.line.count > settings.metaFieldLimitBytes
-    guard isWhole else { return bytes.byteCount }
-    let line = response.line
-    response.line = []
-    let status = HTTPStatusLine(Array(line.prefix(HTTPText.chompedCount(line))))
-    if status.versionNumber >= .v10, status.number != nil {
-      endResponseTransaction(isCut: responseTransaction?.responseBody.hasGap == true)
-      _ = beginResponse(time)
-      response.state = .line
-      response.line = line
-      endStatusLine()
-    } else {
-      let transaction = responseTransaction ?? beginResponse(time)
-      transaction.advance(.toClient, to: HTTPProgress.body)
-      transaction.addResponseBody(line.rawSpan)
     }
     return end ?? bytes.byteCount
   }
