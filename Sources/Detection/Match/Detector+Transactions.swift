@@ -203,7 +203,7 @@ extension Detector {
       }
       counters.candidates &+= 1
       let trial = tryRule(
-        rule, body, transaction, direction, payload, context, &state.candidates[index].matched)
+        rule, body, transaction, direction, payload, context, &state.candidates[index])
       switch trial {
       case .undecided: continue
       case .ruledOut: state.candidates[index].isDone = true
@@ -218,7 +218,8 @@ extension Detector {
 
   private mutating func tryRule(
     _ rule: RuleIndex, _ body: RuleBody, _ transaction: Transaction, _ direction: Direction,
-    _ payload: RawSpan, _ context: borrowing TrialContext, _ matched: inout UInt64
+    _ payload: RawSpan, _ context: borrowing TrialContext,
+    _ candidate: inout TransactionInspection.Candidate
   ) -> Trial {
     if ruleSet.heads[Int(rule)].hasConditions,
       !conditionsHold(body, context.packet, context.ends, context.flow, context.state)
@@ -236,9 +237,9 @@ extension Detector {
     }
     for index in body.buffers.indices {
       let bit = UInt64(1) << UInt64(index & 63)
-      if matched & bit != 0 { continue }
-      switch tryStep(body, index, transaction, direction, payload, context) {
-      case .matched: if !body.sharesVariables { matched |= bit }
+      if candidate.matched & bit != 0 { continue }
+      switch tryStep(body, index, transaction, direction, payload, context, &candidate.growing) {
+      case .matched: if !body.sharesVariables { candidate.matched |= bit }
       case .undecided: isUndecided = true
       case .ruledOut: return .ruledOut
       }
@@ -274,7 +275,7 @@ extension Detector {
 
   private mutating func tryStep(
     _ body: RuleBody, _ index: Int, _ transaction: Transaction, _ direction: Direction,
-    _ payload: RawSpan, _ context: borrowing TrialContext
+    _ payload: RawSpan, _ context: borrowing TrialContext, _ growing: inout GrowingBuffer
   ) -> Trial {
     // `body` keeps the step alive; the subject alone is copied.
     switch body.buffers[index].subject {
@@ -290,11 +291,11 @@ extension Detector {
       return transaction.isComplete(direction) ? .ruledOut : .undecided
     case .buffer(let id):
       guard body.isTransactional else {
-        return tryBuffer(body, index, id, transaction, direction)
+        return tryBuffer(body, index, id, transaction, direction, &growing)
       }
-      let here = tryBuffer(body, index, id, transaction, direction)
+      let here = tryBuffer(body, index, id, transaction, direction, &growing)
       if here == .matched { return .matched }
-      let there = tryBuffer(body, index, id, transaction, direction.opposite)
+      let there = tryBuffer(body, index, id, transaction, direction.opposite, &growing)
       if there == .matched { return .matched }
       return here == .ruledOut && there == .ruledOut ? .ruledOut : .undecided
     }
@@ -306,7 +307,7 @@ extension Detector {
 
   private mutating func tryBuffer(
     _ body: RuleBody, _ index: Int, _ id: BufferID, _ transaction: Transaction,
-    _ direction: Direction
+    _ direction: Direction, _ growing: inout GrowingBuffer
   ) -> Trial {
     guard let reach = body.buffers[index].progress(transaction.appProtocol, direction) else {
       return .ruledOut
@@ -324,9 +325,14 @@ extension Detector {
       if absence == .mustBeAbsent { return .ruledOut }
       let bytes = view.storage.rawSpan.extracting(view.range)
       let facts = BufferFacts(offset: view.offset, isComplete: view.isComplete)
-      let canTell =
+      var canTell =
         !body.buffers[index].dependsOnEnd || view.isComplete
         || view.offset &+ UInt64(view.count) >= Self.undecidedBytesMax
+      // Steps that share numbers with another buffer's must run each time.
+      if canTell, body.buffers[index].isStreaming, !body.sharesVariables, !isPrefilterOff {
+        canTell = growing.isWorthTrying(
+          body.buffers[index].program, step: index, instance: instance, bytes, view, isLast: isFinal)
+      }
       if canTell, runs(body.buffers[index].program, on: bytes, facts) { return .matched }
       areAllComplete = areAllComplete && view.isComplete
       instance &+= 1

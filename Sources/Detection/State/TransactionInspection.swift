@@ -15,6 +15,7 @@ final class TransactionInspection {
     var isHeadChecked = false
     /// Buffer steps that hold already, a bit each.
     var matched: UInt64 = 0
+    var growing = GrowingBuffer()
     /// It has matched, or never will.
     var isDone = false
   }
