@@ -232,7 +232,9 @@ After=network.target
 Wants=network.target
 
 [Service]
-Type=simple
+Type=notify
+# Rules are compiled on the way up; without a cache of them that takes its time.
+TimeoutStartSec=300
 ExecStartPre=/usr/local/bin/sluice setup up --config /etc/sluice/sluice.yaml
 ExecStart=/usr/local/bin/sluice run --config /etc/sluice/sluice.yaml
 ExecReload=/usr/local/bin/sluice ctl reload

@@ -13,7 +13,7 @@ struct LabWorkshop {
   init(interruption: LabInterruption) throws(LabError) {
     self.interruption = interruption
     commands = SystemCommands(timeoutSeconds: 60, isCancelled: { interruption.isPending })
-    var template = Array("/tmp/sluice-lab.XXXXXX".utf8CString)
+    var template = Array("/tmp/sluice-lab-\(getpid()).XXXXXX".utf8CString)
     // SAFETY: the template ends in NUL and is as long as it says; mkdtemp writes over its six X only.
     guard unsafe mkdtemp(&template) != nil else { throw .environment("/tmp takes no folder") }
     folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
