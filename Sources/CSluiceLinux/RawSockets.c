@@ -17,3 +17,78 @@ ssize_t sluice_send_raw(
   return sendto(
       descriptor, packet, count, MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&name, sizeof name);
 }
+
+#include <errno.h>
+#include <stddef.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static socklen_t fill_unix(struct sockaddr_un *name, const char *path) {
+  size_t length = strlen(path);
+  if (length == 0 || length >= sizeof name->sun_path) {
+    errno = ENAMETOOLONG;
+    return 0;
+  }
+  memset(name, 0, sizeof *name);
+  name->sun_family = AF_UNIX;
+  memcpy(name->sun_path, path, length);
+  if (path[0] == '@') name->sun_path[0] = 0;
+  return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + (path[0] == '@' ? 0 : 1));
+}
+
+ssize_t sluice_notify_socket(const char *path, const void *bytes, size_t count) {
+  struct sockaddr_un name;
+  socklen_t length = fill_unix(&name, path);
+  if (length == 0) return -1;
+  int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (descriptor < 0) return -1;
+  ssize_t sent = sendto(descriptor, bytes, count, MSG_NOSIGNAL, (struct sockaddr *)&name, length);
+  close(descriptor);
+  return sent;
+}
+
+int sluice_unix_listen(const char *path) {
+  struct sockaddr_un name;
+  socklen_t length = fill_unix(&name, path);
+  if (length == 0) return -1;
+  int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (descriptor < 0) return -1;
+  // The mode holds from the moment the name exists.
+  mode_t old = umask(0177);
+  int bound = bind(descriptor, (struct sockaddr *)&name, length);
+  if (bound != 0 && errno == EADDRINUSE) {
+    // A socket nobody listens on is left over from a daemon that died.
+    int probe = sluice_unix_connect(path);
+    if (probe >= 0) {
+      close(probe);
+      errno = EADDRINUSE;
+    } else {
+      unlink(path);
+      bound = bind(descriptor, (struct sockaddr *)&name, length);
+    }
+  }
+  umask(old);
+  if (bound != 0 || listen(descriptor, 16) != 0) {
+    int code = errno;
+    close(descriptor);
+    errno = code;
+    return -1;
+  }
+  return descriptor;
+}
+
+int sluice_unix_connect(const char *path) {
+  struct sockaddr_un name;
+  socklen_t length = fill_unix(&name, path);
+  if (length == 0) return -1;
+  int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (descriptor < 0) return -1;
+  if (connect(descriptor, (struct sockaddr *)&name, length) != 0) {
+    int code = errno;
+    close(descriptor);
+    errno = code;
+    return -1;
+  }
+  return descriptor;
+}

@@ -29,6 +29,14 @@ public final class RelayPath {
 
   public var alertCount: UInt64 { stream.counters.alerts }
 
+  /// Writes a step of the interception stage.
+  public func record(_ record: InterceptionRecord, _ tuple: FlowTuple, at time: Timestamp) {
+    var flow = FlowRecord(id: 0, tuple: tuple, start: time, last: time)
+    flow.ipVersion = tuple.source.isIPv4 ? 4 : 6
+    let context = EventContext(time: time, packet: DecodedPacket(endsOf: flow, .toServer, time: time))
+    sink.emit(.interception(record), context, bytes: RawSpan())
+  }
+
   /// Begins to inspect a connection.
   ///
   /// - Parameters:
@@ -69,6 +77,9 @@ public final class RelayFlow {
       settings: path.settings.appLayer, transport: .tcp, serverPort: tuple.destinationPort,
       clientPort: tuple.sourcePort)
   }
+
+  /// HTTP was recognised inside.
+  public var isHTTP: Bool { inspection.appLayer?.appProtocol == .http }
 
   /// Inspects the next stretch before anything of it is passed on.
   public func inspect(_ chunk: borrowing StreamChunk) -> RelayDecision {

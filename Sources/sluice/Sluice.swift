@@ -8,7 +8,10 @@ struct Sluice: ParsableCommand {
     commandName: "sluice",
     abstract: "Inline intrusion prevention that also looks inside TLS.",
     version: "0.1.0",
-    subcommands: [EvalCommand.self, CheckCommand.self])
+    subcommands: [
+      RunCommand.self, EvalCommand.self, CheckCommand.self, SetupCommand.self, CACommand.self,
+      CtlCommand.self,
+    ])
 
   /// Exit status: 0 done, 1 something wrong with the input, 2 usage, 3 environment.
   static func main() {

@@ -3,21 +3,21 @@ import Glibc
 // `stdout` and `stderr` of C are not safe to share between threads in Swift; write(2) is.
 
 enum StandardOutput {
-  static func write(_ text: String) { writeAll(1, text) }
+  static func write(_ text: String) { writeAll(1, Array(text.utf8)) }
+  static func write(_ bytes: [UInt8]) { writeAll(1, bytes) }
 }
 
 enum StandardError {
-  static func write(_ text: String) { writeAll(2, text) }
+  static func write(_ text: String) { writeAll(2, Array(text.utf8)) }
   static var isTerminal: Bool { isatty(2) == 1 }
 }
 
-private func writeAll(_ descriptor: Int32, _ text: String) {
-  var text = text
-  text.withUTF8 { bytes in
-    // SAFETY: write(2) reads at most `count - done` octets behind `done`, all inside `bytes`.
+private func writeAll(_ descriptor: Int32, _ bytes: [UInt8]) {
+  // SAFETY: write(2) reads at most `count - done` octets behind `done`, all inside the array.
+  unsafe bytes.withUnsafeBytes { buffer in
     var done = 0
-    while done < bytes.count, let start = bytes.baseAddress {
-      let count = unsafe Glibc.write(descriptor, start + done, bytes.count - done)
+    while done < buffer.count, let start = buffer.baseAddress {
+      let count = unsafe Glibc.write(descriptor, start + done, buffer.count - done)
       if count < 0, errno == EINTR { continue }
       guard count > 0 else { return }
       done += count

@@ -14,6 +14,7 @@ final class RecordQueue: Sendable {
     var pieces: [[UInt8]] = []
     var bytes = 0
     var lostBytes: UInt64 = 0
+    var writeErrors: UInt64 = 0
     var isClosed = false
   }
 
@@ -31,6 +32,9 @@ final class RecordQueue: Sendable {
 
   /// Octets of records lost because the output could not keep up.
   var lostBytes: UInt64 { waiting.withLock { $0.lostBytes } }
+
+  /// Writes that failed; their records are lost.
+  var writeErrors: UInt64 { waiting.withLock { $0.writeErrors } }
 
   func put(_ lines: RawSpan) {
     let copy = lines.copied()
@@ -54,12 +58,13 @@ final class RecordQueue: Sendable {
   }
 
   /// Writes until closed; the output thread's work.
-  func run(_ output: any LineOutput) {
+  func run(_ output: FileLineOutput) {
     while true {
       let (pieces, isClosed) = waiting.withLock { waiting in
         defer {
           waiting.pieces.removeAll(keepingCapacity: true)
           waiting.bytes = 0
+          waiting.writeErrors = output.failureCount
         }
         return (waiting.pieces, waiting.isClosed)
       }

@@ -1,0 +1,328 @@
+import Capture
+import CSluiceLinux
+import Detection
+import Diversion
+import EventOutput
+import Glibc
+import Interception
+import RuleLanguage
+import Synchronization
+import Traffic
+
+/// The running gateway: queues with a worker each, the TLS stage, one output thread.
+///
+/// Everything that can be missing or in use is taken hold of in `init`, so that a failure leaves
+/// nothing half set up; `run` then works until told to stop.
+public final class Daemon: Sendable {
+  public struct Sources: Sendable {
+    public var configuration: String?
+    public var overrides: [String]
+    public var rules: [String]
+
+    public init(configuration: String?, overrides: [String], rules: [String]) {
+      self.configuration = configuration
+      self.overrides = overrides
+      self.rules = rules
+    }
+  }
+
+  private let sources: Sources
+  private let settings: Settings
+  private let shared = SharedDetectionState()
+  private let publication: RulePublication
+  private let policy: TLSPolicy
+  private let records: RecordQueue
+  /// The event file; `O_APPEND`, so that rotation by copy and truncate works.
+  private let output: Int32
+  private let workers: [QueueWorker]
+  private let stage: TLSStage?
+  private let queueThreads: Mutex<[WorkerThread]>
+  private let reloading = Mutex(ReloadState())
+  private let failure = FailureNote()
+  private let started = MonotonicClock.seconds()
+
+  struct ReloadState {
+    /// Rules that were refused when the set in force was loaded.
+    var refused: Set<String> = []
+    var total = 0
+    var loaded = 0
+    var count = 0
+  }
+
+  /// - Throws: `DaemonError` with what is missing or wrong, and whose it is to mend.
+  public init(_ sources: Sources) throws(DaemonError) {
+    self.sources = sources
+    settings = try Self.settings(sources)
+    records = try Self.environment { () throws(SettingsError) in try RecordQueue() }
+    output = try Self.openOutput(settings)
+    if settings.capture.mode != .router {
+      throw .input("capture.mode \(settings.capture.mode.rawValue) is not available yet, only router")
+    }
+    // With fail-open the queues are bound before rules are compiled: nothing waits for them.
+    let shared = shared
+    var loaded: LoadedRules?
+    if !settings.capture.failsOpen { loaded = try Self.load(settings, sources, shared) }
+    publication = RulePublication(loaded?.ruleSet ?? .empty)
+    policy = TLSPolicy(settings.policy)
+    var queues = QueueList()
+    let plans = Self.plans(settings)
+    for plan in plans { try queues.open(plan) }
+    let (publication, records) = (publication, records)
+    workers = plans.map {
+      QueueWorker(plan: $0, publication: publication, shared: shared, records: records)
+    }
+    if settings.interception.isEnabled {
+      let (settings, policy) = (settings, policy)
+      stage = try Self.environment { () throws(SettingsError) in
+        try TLSStage(settings, policy: policy, publication: publication, shared: shared, records: records)
+      }
+    } else {
+      stage = nil
+    }
+    queueThreads = Mutex([])
+    let failure = failure
+    let threads = try queues.start(workers, pins: settings.capture.pinsWorkers) { message in
+      failure.note(message)
+      kill(getpid(), SIGTERM)
+    }
+    queueThreads.withLock { $0 = threads }
+    if loaded == nil {
+      do throws(DaemonError) {
+        loaded = try Self.load(settings, sources, shared)
+      } catch {
+        stopAll()
+        throw error
+      }
+    }
+    if let loaded { publish(loaded) }
+  }
+
+  // MARK: Running
+
+  /// Writes records until stopped; the caller's thread waits for signals meanwhile.
+  ///
+  /// - Throws: where a queue failed.
+  public func run() throws(DaemonError) {
+    let (records, output) = (records, output)
+    let writer: WorkerThread
+    do throws(InterceptionError) {
+      writer = try WorkerThread.start { records.run(FileLineOutput(descriptor: output)) }
+    } catch {
+      stopAll()
+      throw .environment(error.description)
+    }
+    DaemonLog.write("running: \(summaryLine)")
+    ServiceManager.notify("READY=1")
+    waitForSignals()
+    ServiceManager.notify("STOPPING=1")
+    stopAll()
+    records.close()
+    writer.join()
+    if let message = failure.message { throw .environment(message) }
+  }
+
+  private func waitForSignals() {
+    var signals = sigset_t()
+    DaemonSignals.fill(&signals)
+    while true {
+      var number: Int32 = 0
+      guard unsafe sigwait(&signals, &number) == 0 else { continue }
+      switch number {
+      case SIGHUP:
+        let result = reload()
+        DaemonLog.write(result.message)
+      case SIGTERM, SIGINT: return
+      default: continue
+      }
+    }
+  }
+
+  /// Lets go of everything before `run`.
+  public func abandon() { stopAll() }
+
+  /// Asks the daemon to stop, as SIGTERM does.
+  public func requestStop() { kill(getpid(), SIGTERM) }
+
+  private func stopAll() {
+    for worker in workers { worker.stop() }
+    let threads = queueThreads.withLock { threads in
+      defer { threads = [] }
+      return threads
+    }
+    for thread in threads { thread.join() }
+    stage?.stop()
+  }
+
+  // MARK: Rules
+
+  /// Compiles rules and policy anew beside those in force and publishes them.
+  ///
+  /// A configuration that does not load, or a rule that is refused now and was not before, keeps
+  /// what is in force.
+  public func reload() -> ReloadResult {
+    reloading.withLock { state in
+      let fresh: Settings
+      let rules: LoadedRules
+      do throws(DaemonError) {
+        fresh = try Self.settings(sources)
+        rules = try Self.load(fresh, sources, shared)
+      } catch {
+        return ReloadResult(isDone: false, message: "reload refused, the old rules stay: \(error.message)")
+      }
+      let refused = Self.refused(rules)
+      let new = rules.diagnostics.filter { $0.severity == .error && !state.refused.contains(Self.key($0)) }
+      if let first = new.first {
+        return ReloadResult(
+          isDone: false,
+          message: "reload refused, the old rules stay: \(new.count) rules are wrong, first \(first.description)")
+      }
+      publication.publish(rules.ruleSet)
+      policy.replace(fresh.policy)
+      state.refused = refused
+      state.total = rules.total
+      state.loaded = rules.loaded
+      state.count += 1
+      return ReloadResult(
+        isDone: true, message: "reloaded: \(rules.loaded) of \(rules.total) rules in force")
+    }
+  }
+
+  private func publish(_ rules: LoadedRules) {
+    for diagnostic in rules.diagnostics.prefix(Self.diagnosticsShown) {
+      DaemonLog.write(diagnostic.description)
+    }
+    publication.publish(rules.ruleSet)
+    reloading.withLock { state in
+      state.refused = Self.refused(rules)
+      state.total = rules.total
+      state.loaded = rules.loaded
+    }
+  }
+
+  /// More refused rules than this are only counted on start; `sluice check` lists all.
+  private static let diagnosticsShown = 20
+
+  private static func refused(_ rules: LoadedRules) -> Set<String> {
+    Set(rules.diagnostics.filter { $0.severity == .error }.map(key))
+  }
+
+  private static func key(_ diagnostic: RuleDiagnostic) -> String {
+    diagnostic.sid.map { "\($0) \(diagnostic.message)" } ?? diagnostic.description
+  }
+
+  private static func load(
+    _ settings: Settings, _ sources: Sources, _ shared: SharedDetectionState
+  ) throws(DaemonError) -> LoadedRules {
+    do throws(SettingsError) {
+      return try RuleLoader.load(settings, paths: sources.rules, shared: shared)
+    } catch {
+      throw .input(error.message)
+    }
+  }
+
+  // MARK: Settings
+
+  private static func settings(_ sources: Sources) throws(DaemonError) -> Settings {
+    do throws(SettingsError) {
+      var settings = try Settings.load(
+        file: sources.configuration, overrides: sources.overrides, flowSeed: .random(in: 1 ... .max))
+      settings.prepareForTraffic(isInline: true)
+      return settings
+    } catch {
+      throw .input(error.message)
+    }
+  }
+
+  private static func environment<Value>(
+    _ body: () throws(SettingsError) -> Value
+  ) throws(DaemonError) -> Value {
+    do throws(SettingsError) {
+      return try body()
+    } catch {
+      throw .environment(error.message)
+    }
+  }
+
+  private static func openOutput(_ settings: Settings) throws(DaemonError) -> Int32 {
+    do throws(SettingsError) {
+      let path = try TextFile.path(settings.outputs.fileName, in: settings.outputs.directory)
+      let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
+      guard descriptor >= 0 else {
+        throw SettingsError("\(path): cannot be written: \(TextFile.lastError())")
+      }
+      return descriptor
+    } catch {
+      throw .environment(error.message)
+    }
+  }
+
+  private static func plans(_ settings: Settings) -> [QueueWorkerPlan] {
+    var options = NFQueueOptions()
+    options.failsOpen = settings.capture.failsOpen
+    options.packetCountMax = settings.capture.queueLength
+    return (0..<settings.capture.queueCount).map { index in
+      var inspection = settings.inspection
+      // Workers give identifiers of their own.
+      inspection.flows.seed &+= UInt64(index) &* 0x9e37_79b9_7f4a_7c15
+      return QueueWorkerPlan(
+        queue: settings.capture.firstQueue &+ index, options: options, inspection: inspection,
+        eve: settings.outputs.eve, inspects: settings.capture.inspects, marks: .standard,
+        divertedPorts: settings.interception.isEnabled ? settings.interception.ports : [])
+    }
+  }
+
+  // MARK: Telling
+
+  private var summaryLine: String {
+    let rules = reloading.withLock { "\($0.loaded) of \($0.total) rules" }
+    let queues = workers.map { String($0.plan.queue) }.joined(separator: ", ")
+    let tls = stage == nil ? "no TLS stage" : "TLS stage on port \(settings.interception.listenPort)"
+    return "queue \(queues), \(rules), \(tls)"
+  }
+
+  /// Counters by dotted names, as of now.
+  public func statistics() -> [(name: String, value: UInt64)] {
+    let all = workers.map(\.latestStatistics)
+    func sum(_ part: (QueueWorkerStatistics) -> UInt64) -> UInt64 { all.reduce(0) { $0 &+ part($1) } }
+    let rules = reloading.withLock { ($0.total, $0.loaded, $0.count) }
+    var result: [(name: String, value: UInt64)] = [
+      ("uptime", UInt64(max(0, MonotonicClock.seconds() - started))),
+      ("capture.packets", sum(\.packets)), ("capture.bytes", sum(\.bytes)),
+      ("capture.accepted", sum(\.accepted)), ("capture.dropped", sum(\.dropped)),
+      ("capture.diverted", sum(\.diverted)), ("capture.released", sum(\.released)),
+      ("flow.total", sum(\.flows)), ("detect.alerts", sum(\.alerts)),
+      ("rules.total", UInt64(rules.0)), ("rules.loaded", UInt64(rules.1)),
+      ("rules.reloads", UInt64(rules.2)), ("output.lost_bytes", records.lostBytes),
+      ("output.write_errors", records.writeErrors),
+    ]
+    if let stage { result += stage.statistics }
+    return result
+  }
+}
+
+/// Why the daemon stops by itself; the first reason counts.
+private final class FailureNote: Sendable {
+  private let text = Mutex<String?>(nil)
+  func note(_ message: String) { text.withLock { if $0 == nil { $0 = message } } }
+  var message: String? { text.withLock { $0 } }
+}
+
+/// How a reload went.
+public struct ReloadResult: Sendable {
+  public var isDone: Bool
+  public var message: String
+}
+
+/// Why the daemon cannot run.
+public enum DaemonError: Error, Sendable {
+  /// Configuration or rules are wrong.
+  case input(String)
+  /// Kernel, privileges, ports, files of the system.
+  case environment(String)
+
+  public var message: String {
+    switch self {
+    case .input(let text), .environment(let text): text
+    }
+  }
+}

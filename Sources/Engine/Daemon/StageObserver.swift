@@ -1,0 +1,129 @@
+import Detection
+import EventOutput
+import Inspection
+import Interception
+import RuleLanguage
+import Traffic
+
+/// One worker's link between the TLS stage and the shared path.
+final class StageObserver: InterceptionObserver {
+  private let settings: Settings
+  private let publication: RulePublication
+  private let writer: EVEWriter
+  let path: RelayPath
+  private var seen: UInt64 = 0
+  private var linesFlushed: UInt64 = 0
+
+  init(
+    _ settings: Settings, _ publication: RulePublication, _ shared: SharedDetectionState,
+    _ records: RecordQueue
+  ) {
+    self.settings = settings
+    self.publication = publication
+    writer = EVEWriter(settings: settings.outputs.eve, output: QueuedLineOutput(records))
+    path = RelayPath(
+      settings: settings.inspection, ruleSet: publication.ruleSet, shared: shared, sink: writer)
+  }
+
+  func makeInspector() -> any RelayInspector { RelayAdapter(self) }
+
+  var showsBlockPage: Bool { settings.interception.showsBlockPage }
+
+  /// Takes a new rule set where there is one; called at the boundary of every chunk.
+  func takeNewRules() {
+    guard let ruleSet = publication.next(after: &seen) else { return }
+    path.replace(ruleSet: ruleSet)
+    writer.forgetRules()
+  }
+
+  /// Hands on the records written since.
+  func flush() {
+    guard writer.lineCount != linesFlushed else { return }
+    linesFlushed = writer.lineCount
+    writer.flush()
+  }
+
+  func occurred(
+    _ event: InterceptionEvent, on connection: borrowing RelayConnectionFacts, at time: Timestamp
+  ) {
+    guard let record = InterceptionRecord(event, connection) else { return }
+    path.record(record, connection.flow, at: time)
+    flush()
+  }
+}
+
+/// One relayed connection between the TLS stage and the shared path.
+final class RelayAdapter: RelayInspector {
+  private let observer: StageObserver
+  private var flow: RelayFlow?
+
+  init(_ observer: StageObserver) { self.observer = observer }
+
+  func opened(_ connection: borrowing RelayConnectionFacts) {
+    observer.takeNewRules()
+    flow = observer.path.open(
+      connection.flow, decryption: DecryptionFacts(connection), at: connection.openedAt)
+  }
+
+  func inspect(_ chunk: borrowing StreamChunk) -> RelayVerdict {
+    observer.takeNewRules()
+    defer { observer.flush() }
+    guard let flow else { return .forward }
+    switch flow.inspect(chunk) {
+    case .forward: return .forward
+    case .cut(let rule, let reason):
+      let text = rule.map { "sid \($0.sid): \($0.message)" } ?? reason.rawValue
+      if observer.showsBlockPage, flow.isHTTP, chunk.direction == .toServer {
+        return .block(response: BlockPage.response(rule), reason: text)
+      }
+      return .cut(reason: text)
+    }
+  }
+
+  func closed(_ summary: RelaySummary) {
+    let reason =
+      switch summary.end {
+      case .stopped: "shutdown"
+      case .idleTimeout: "timeout"
+      case .finished, .reset, .failed, .cut, .blocked: "unknown"
+      }
+    flow?.close(at: summary.time, reason: reason)
+    observer.flush()
+  }
+}
+
+extension DecryptionFacts {
+  /// nil for bytes as they are.
+  fileprivate init?(_ connection: borrowing RelayConnectionFacts) {
+    guard connection.form == .decrypted else { return nil }
+    let version =
+      switch connection.tlsVersion {
+      case 0x0304: "TLS 1.3"
+      case 0x0303: "TLS 1.2"
+      case 0x0302: "TLSv1.1"
+      case 0x0301: "TLSv1"
+      case let number: "0x" + String(number, radix: 16)
+      }
+    self.init(
+      sni: connection.sni, alpn: connection.alpn, version: version,
+      decision: connection.decision.map { String(describing: $0.action) } ?? "inspect",
+      decisionReason: connection.decision?.reason ?? "")
+  }
+}
+
+/// What a client is told instead of what was blocked.
+enum BlockPage {
+  static func response(_ rule: RuleInfo?) -> [UInt8] {
+    let sid = rule.map { "sid \($0.sid)" } ?? "policy"
+    let body = """
+      <!doctype html><title>Blocked</title><h1>Blocked</h1>
+      <p>This request was blocked by the network's intrusion prevention (\(sid)).</p>
+
+      """
+    return Array(
+      """
+      HTTP/1.1 403 Forbidden\r\nContent-Type: text/html\r\nContent-Length: \(body.utf8.count)\r\n\
+      Cache-Control: no-store\r\nConnection: close\r\n\r\n\(body)
+      """.utf8)
+  }
+}

@@ -1,0 +1,140 @@
+import Detection
+import EventOutput
+import Glibc
+import Inspection
+import Interception
+import Traffic
+
+/// The workers of the TLS stage: listeners, certificates, and the shared path for what is inside.
+final class TLSStage: Sendable {
+  private let mailboxes: [InterceptionMailbox]
+  private let threads: [WorkerThread]
+
+  /// Binds the listeners and starts the workers.
+  /// - Throws: what is missing or in use, before anything runs.
+  init(
+    _ settings: Settings, policy: TLSPolicy, publication: RulePublication, shared: SharedDetectionState,
+    records: RecordQueue
+  ) throws(SettingsError) {
+    let stage = settings.interception
+    let services = try Self.services(stage, policy)
+    var mailboxes: [InterceptionMailbox] = []
+    var threads: [WorkerThread] = []
+    do throws(InterceptionError) {
+      // Every listener is bound before the first thread runs: a port in use leaves nothing half set up.
+      var listeners: [[ListenerSocket]] = []
+      for _ in 0..<stage.workerCount {
+        listeners.append([
+          try ListenerSocket(.anyIPv4(port: stage.listenPort)),
+          try ListenerSocket(.anyIPv6(port: stage.listenPort)),
+        ])
+      }
+      for index in 0..<stage.workerCount {
+        let mailbox = try InterceptionMailbox()
+        let own = listeners[index]
+        let processor = settings.capture.pinsWorkers ? Int32(index % Processors.count) : nil
+        threads.append(
+          try WorkerThread.start(processor: processor) {
+            let observer = StageObserver(settings, publication, shared, records)
+            do throws(InterceptionError) {
+              let worker = try InterceptionWorker(
+                index: index, settings: stage.workerSettings, services: services, listeners: own,
+                observer: observer, mailbox: mailbox)
+              worker.run()
+            } catch {
+              DaemonLog.write("TLS worker \(index) ended: \(error.description)")
+            }
+            observer.flush()
+          })
+        mailboxes.append(mailbox)
+      }
+    } catch {
+      for mailbox in mailboxes { mailbox.stop() }
+      for thread in threads { thread.join() }
+      throw SettingsError("the TLS stage cannot listen on port \(stage.listenPort): \(error.description)")
+    }
+    self.mailboxes = mailboxes
+    self.threads = threads
+  }
+
+  private static func services(
+    _ stage: TLSStageSettings, _ policy: TLSPolicy
+  ) throws(SettingsError) -> InterceptionServices {
+    let now = Timestamp(seconds: Int64(time(nil)))
+    let authority: CertificateAuthority
+    do throws(AuthorityError) {
+      authority = try CertificateAuthority.load(keyPath: stage.caKey, certificatePath: stage.caCertificate)
+    } catch {
+      throw SettingsError("the certificate authority cannot be used: \(error.description)")
+    }
+    var trust = TrustSettings()
+    trust.extraFiles = stage.extraTrust
+    do throws(TrustError) {
+      let verifier = try UpstreamVerifier(trust)
+      do throws(AuthorityError) {
+        let issuers = try LeafIssuers(trusted: authority, now: now)
+        do throws(InterceptionError) {
+          return try InterceptionServices(
+            issuers: issuers, verifier: verifier, policy: LearnedBypass(base: policy))
+        } catch {
+          throw AuthorityError.library(error.description)
+        }
+      } catch {
+        throw TrustError.library(error.description)
+      }
+    } catch {
+      throw SettingsError("the TLS stage cannot start: \(error.description)")
+    }
+  }
+
+  var counters: [InterceptionCounters] { mailboxes.map(\.counters) }
+
+  /// Lets connections drain, then ends the workers.
+  func stop() {
+    for mailbox in mailboxes { mailbox.stop() }
+    for thread in threads { thread.join() }
+  }
+}
+
+extension TLSStageSettings {
+  /// In the terms of the stage.
+  fileprivate var workerSettings: Interception.InterceptionSettings {
+    var settings = Interception.InterceptionSettings()
+    settings.untrustedUpstream = badCertificate == .block ? .block : .passDefect
+    settings.serverFirstWaitMilliseconds = Int64(serverFirstMilliseconds)
+    settings.helloTimeoutMilliseconds = Int64(helloTimeoutSeconds) * 1000
+    settings.dialTimeoutMilliseconds = Int64(connectTimeoutSeconds) * 1000
+    settings.idleTimeoutMilliseconds = Int64(idleTimeoutSeconds) * 1000
+    return settings
+  }
+}
+
+enum Processors {
+  /// At least 1.
+  static var count: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
+}
+
+/// Lines of the daemon itself on standard error, which systemd keeps.
+enum DaemonLog {
+  static func write(_ text: String) {
+    FileLineOutput(descriptor: 2).write(Array("sluice: \(text)\n".utf8).rawSpan)
+  }
+}
+
+extension TLSStage {
+  /// Counters over all workers, by dotted names.
+  var statistics: [(name: String, value: UInt64)] {
+    let all = counters
+    let parts: [(String, KeyPath<InterceptionCounters, UInt64> & Sendable)] = [
+      ("accepted", \.accepted), ("active", \.active), ("decrypted", \.relayedDecrypted),
+      ("tunnelled", \.relayedTunnelled), ("plain", \.relayedPlain), ("minted", \.leavesMinted),
+      ("upstream_untrusted", \.upstreamUntrusted), ("dial_failures", \.dialFailures),
+      ("client_handshake_failures", \.clientHandshakeFailures),
+      ("upstream_handshake_failures", \.upstreamHandshakeFailures), ("cuts", \.cuts),
+      ("blocks", \.blocks), ("bytes_to_server", \.bytesToServer), ("bytes_to_client", \.bytesToClient),
+    ]
+    return parts.map { part in
+      ("interception." + part.0, all.reduce(0) { $0 &+ $1[keyPath: part.1] })
+    }
+  }
+}

@@ -1,0 +1,35 @@
+import ArgumentParser
+import Control
+import Engine
+
+struct RunCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "run", abstract: "Run the gateway: inspect what the queues bring and what TLS hides.")
+
+  @OptionGroup var options: ConfigurationOptions
+
+  func run() throws {
+    DaemonSignals.block()
+    let settings = try options.load(flowSeed: 0)
+    for warning in settings.warnings { StandardError.write("warning: \(warning)\n") }
+    do throws(DaemonError) {
+      let daemon = try Daemon(
+        Daemon.Sources(
+          configuration: options.config, overrides: options.settings, rules: options.rules))
+      let control: ControlServer
+      do throws(ControlError) {
+        control = try ControlServer(path: settings.control.socket, daemon: daemon)
+      } catch {
+        daemon.abandon()
+        throw DaemonError.environment(error.message)
+      }
+      defer { control.stop() }
+      try daemon.run()
+    } catch {
+      switch error {
+      case .input(let message): throw CommandFailure.input(message)
+      case .environment(let message): throw CommandFailure.environment(message)
+      }
+    }
+  }
+}
