@@ -23,6 +23,7 @@ import Testing
     let shared = SharedDetectionState()
     var settings = RuleCompiler.Settings()
     settings.variables = .home
+    settings.cacheDirectory = ProcessInfo.processInfo.environment["SLUICE_CACHE"]
     var compiler = RuleCompiler(settings: settings, shared: shared)
     var reader = RuleFileReader(Array(data), fileName: "rules")
     var total = 0

@@ -182,4 +182,36 @@ import Traffic
     #expect(bench.transaction(http, .toClient) == [])
     #expect(Detector.isInspected(http))
   }
+
+  @Test func transactionsOfAPassedFlowAreDoneWithAtTheirEnd() {
+    let bench = Bench("pass http any any -> any any (http.uri; content:\"/friend\"; sid:1;)")
+    let http = StubTransaction()
+    http.set(.httpURI, "/friend")
+    http.reach(HTTPProgress.headers)
+    #expect(bench.transaction(http) == [])
+    #expect(bench.state.isPassed)
+    #expect(bench.transaction(http) == [])
+    #expect(!Detector.isInspected(http))
+    http.reach(HTTPProgress.complete)
+    http.reach(HTTPProgress.complete, .toClient)
+    #expect(bench.transaction(http, .toClient) == [])
+    #expect(Detector.isInspected(http))
+  }
+
+  @Test func aLongBodyIsSearchedToItsEnd() {
+    let bench = Bench(
+      "alert http any any -> any any (http.request_body; content:\"first literal\"; content:\"second\"; distance:0; sid:1;)")
+    let http = StubTransaction()
+    http.reach(HTTPProgress.body)
+    http.append(.httpRequestBody, "the first literal")
+    #expect(bench.transaction(http) == [])
+    for _ in 0..<50 {
+      http.append(.httpRequestBody, String(repeating: "x", count: 1000))
+      #expect(bench.transaction(http) == [])
+    }
+    http.append(.httpRequestBody, "sec")
+    #expect(bench.transaction(http) == [])
+    http.append(.httpRequestBody, "ond")
+    #expect(bench.transaction(http) == [1])
+  }
 }

@@ -18,7 +18,12 @@ extension Detector {
     into matches: inout MatchList
   ) {
     guard ruleSet.ruleCount > 0, !state.isPassed else {
-      for transaction in transactions { transaction.markInspected(direction) }
+      for transaction in transactions {
+        transaction.markInspected(direction)
+        if transaction.isComplete || transaction.soleDirection.map(transaction.isComplete) == true {
+          transaction.inspectionState = InspectedTransaction.done
+        }
+      }
       return
     }
     prepare(state)
