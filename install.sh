@@ -186,6 +186,8 @@ vars:
 default-rule-path: /etc/sluice/rules
 rule-files:
   - "*.rules"
+detect:
+  sgh-mpm-caching-path: /var/lib/sluice/cache
 classification-file: /etc/sluice/rules/classification.config
 reference-config-file: /etc/sluice/rules/reference.config
 
@@ -282,7 +284,7 @@ has_systemd() { [[ -d /run/systemd/system ]]; }
 install_files() {
   step "Files"
   install -d -m 0755 "$settings" "$settings/rules"
-  install -d -m 0700 "$state" "$record"
+  install -d -m 0700 "$state" "$state/cache" "$record"
   install -d -m 0750 "$logs"
   : >"$record/files.new"
   # A running daemon keeps its old binary until it is started anew.
