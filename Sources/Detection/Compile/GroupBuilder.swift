@@ -157,7 +157,8 @@ struct GroupBuilder {
     _ draft: RuleDraft, _ rule: RuleIndex, _ place: TransactionPlace
   ) {
     let slot = RuleGroups.slot(place.appProtocol, place.direction)
-    var plan = transactions[slot] ?? TransactionPlan()
+    // Taken out while it is changed, or its tables would be copied for each rule.
+    var plan = transactions.removeValue(forKey: slot) ?? TransactionPlan()
     defer { transactions[slot] = plan }
     var programs: [(step: Int?, program: PayloadProgram, weight: Int)] = []
     for (index, step) in draft.buffers.enumerated() where step.isBuffer {
