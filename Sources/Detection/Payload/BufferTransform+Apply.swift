@@ -25,9 +25,9 @@ extension BufferTransform {
     case .inflate(let kind, let outputMax): return Self.inflated(bytes, kind, outputMax)
     case .expression(let transform):
       guard case .match = transform.expression.match(bytes, from: 0, scratch: scratch.matchData) else {
-        return []
+        return bytes.copied()
       }
-      return transform.expression.group(1, of: bytes, scratch: scratch.matchData) ?? []
+      return transform.expression.group(1, of: bytes, scratch: scratch.matchData) ?? bytes.copied()
     }
   }
 
@@ -64,8 +64,17 @@ extension BufferTransform {
 
   /// Lines that start with a colon (HTTP/2 pseudo headers) are taken out.
   private static func withoutPseudoHeaders(_ bytes: RawSpan) -> [UInt8] {
-    bytes.copied().split(separator: 0x0a, omittingEmptySubsequences: false)
-      .filter { $0.first != 0x3a }.joined(separator: [0x0a]).map { $0 }
+    var result: [UInt8] = []
+    result.reserveCapacity(bytes.byteCount)
+    var isAtStart = true
+    var isPseudo = false
+    for index in 0..<bytes.byteCount {
+      let byte = bytes.u8(at: index)
+      if isAtStart { isPseudo = byte == 0x3a }
+      if !isPseudo { result.append(byte) }
+      isAtStart = byte == 0x0a
+    }
+    return result
   }
 
   private static func percentDecoded(_ bytes: RawSpan) -> [UInt8] {
@@ -115,9 +124,8 @@ extension BufferTransform {
   }
 
   private static func decoded(_ bytes: RawSpan, count: Int, offset: Int, _ mode: Base64Mode) -> [UInt8] {
-    guard offset < bytes.byteCount else { return bytes.copied() }
-    let available = bytes.byteCount - offset
-    let part = bytes.extracting(offset..<offset + (count > 0 ? min(count, available) : available))
+    guard offset < bytes.byteCount, count <= bytes.byteCount - offset else { return bytes.copied() }
+    let part = bytes.extracting(offset..<(count > 0 ? offset + count : bytes.byteCount))
     var result: [UInt8] = []
     Base64.decode(part, skippingBlanks: mode == .rfc2045, into: &result)
     if mode == .strict, part.byteCount % 4 != 0 { return bytes.copied() }

@@ -115,6 +115,9 @@ public struct ExpressionTransform: Sendable, Hashable {
   init(_ pattern: [UInt8]) throws(RuleValueError) {
     self.pattern = pattern
     expression = try RegularExpression(pattern: pattern, options: 0)
+    guard expression.groupCount == 1 else {
+      throw RuleValueError("pcrexform takes an expression with exactly one group, which becomes the buffer")
+    }
   }
 
   public static func == (left: Self, right: Self) -> Bool { left.pattern == right.pattern }

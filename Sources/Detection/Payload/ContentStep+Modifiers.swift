@@ -22,8 +22,11 @@ extension ContentStep {
           "depth \(count) is shorter than the content of \(bytes.count) octets",
           hint: "depth:\(bytes.count)")
       }
-    case "distance": distance = try value.operand(variables, range: -1_048_576...1_048_576)
+    case "distance":
+      try checkIsNotAbsolute(option.name)
+      distance = try value.operand(variables, range: -1_048_576...1_048_576)
     case "within":
+      try checkIsNotAbsolute(option.name)
       within = try value.operand(variables, range: -1_048_576...1_048_576)
       if case .constant(let count)? = within, count < bytes.count {
         throw RuleValueError(
@@ -47,6 +50,12 @@ extension ContentStep {
     guard !isRelative else { throw RuleValueError("\(name) does not go with distance or within") }
     guard !startsWith else { throw RuleValueError("\(name) does not go with startswith") }
     return try value.operand(variables, range: 0...65_535)
+  }
+
+  private func checkIsNotAbsolute(_ name: String) throws(RuleValueError) {
+    guard offset == nil, depth == nil, !startsWith else {
+      throw RuleValueError("\(name) does not go with offset, depth or startswith")
+    }
   }
 
   private func fastPatternRequest(_ value: KeywordValue) throws(RuleValueError) -> FastPatternRequest {

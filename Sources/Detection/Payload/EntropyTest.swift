@@ -9,14 +9,15 @@ extension EntropyTest {
     let available = bytes.byteCount - start
     let count = byteCount > 0 ? min(Int(byteCount), available) : available
     let entropy = Self.entropy(bytes.extracting(start..<start + count))
-    if isNotEqual { return entropy != value }
     switch comparison {
     case .less: return entropy < value
     case .greater: return entropy > value
     case .equal: return entropy == value
     case .lessOrEqual: return entropy <= value
     case .greaterOrEqual: return entropy >= value
-    case .and, .or: return false
+    case .notEqual: return entropy != value
+    case .between: return entropy > value && entropy < upper
+    case .notBetween: return entropy <= value || entropy >= upper
     }
   }
 

@@ -10,12 +10,13 @@ extension NumberShape {
     case "relative": isRelative = true
     case "big": isLittleEndian = false
     case "little": isLittleEndian = true
-    case "string": if base == .binary { base = .decimal }
-    case "hex": base = .hexadecimal
-    case "dec": base = .decimal
-    case "oct": base = .octal
-    case "dce":
-      throw RuleValueError("dce needs the byte order of a DCERPC header, which is not decoded")
+    case "string": isText = true
+    // Without `string` they mean nothing: the number is binary.
+    case "hex": radix = 16
+    case "dec": radix = 10
+    case "oct": radix = 8
+    // The byte order of the DCERPC header, which is not decoded; all but a few hosts send this one.
+    case "dce": isLittleEndian = true
     default:
       guard flag.hasPrefix("bitmask") else { return false }
       guard let mask = KeywordValue.unsigned(String(flag.dropFirst(7)).trimmed) ?? UInt64(String(flag.dropFirst(7)).trimmed, radix: 16) else {
@@ -30,7 +31,7 @@ extension NumberShape {
   /// - Parameter count: the octets of the number, where it is a constant.
   func check(_ count: Operand) throws(RuleValueError) {
     guard case .constant(let count) = count else { return }
-    let most: Int64 = base == .binary ? 8 : 23
+    let most = isText ? Int64(Self.textCountMax) : 8
     guard count <= most else {
       throw RuleValueError("\(count) octets are more than the \(most) a number can have")
     }
@@ -56,7 +57,7 @@ extension ByteTest {
     }
     // 0 octets of text: all the digits there are.
     let count = try KeywordValue.operand(
-      parts[0], variables, range: shape.base == .binary ? 1...23 : 0...23)
+      parts[0], variables, range: shape.isText ? 0...23 : 1...23)
     try shape.check(count)
     return ByteTest(
       shape: shape, byteCount: count, isNegated: isNegated, comparison: comparison,
@@ -137,6 +138,9 @@ extension ByteExtract {
     var step = ByteExtract(
       shape: NumberShape(), byteCount: count, offset: offset, variable: try variables.define(parts[2]))
     for flag in parts[3...] {
+      if flag == "hex" || flag == "dec" || flag == "oct", !step.shape.isText {
+        throw RuleValueError("\(flag) comes after string", hint: "string,\(flag)")
+      }
       if try step.shape.take(flag) { continue }
       if flag.hasPrefix("multiplier"), let factor = UInt64(String(flag.dropFirst(10)).trimmed),
         (1...65_535).contains(factor)
@@ -246,27 +250,48 @@ extension EntropyTest {
     var test = EntropyTest()
     var hasValue = false
     for item in KeywordValue(value).list {
-      let words = item.split(separator: " ").map(String.init)
-      guard words.count >= 2 else { throw RuleValueError("entropy has no option \(item)") }
+      let words = item.split(separator: " ", maxSplits: 1).map { String($0).trimmed }
+      guard words.count == 2 else { throw RuleValueError("entropy has no option \(item)") }
       switch words[0] {
-      case "bytes": test.byteCount = Int64(UInt32(words[1]) ?? 0)
-      case "offset": test.offset = Int64(UInt32(words[1]) ?? 0)
+      case "bytes": test.byteCount = try count(words[1])
+      case "offset": test.offset = try count(words[1])
       case "value":
-        let symbol = words.count > 2 ? words[1] : "="
-        guard let number = Double(words[words.count - 1]), (0...8).contains(number) else {
-          throw RuleValueError("entropy values lie between 0.0 and 8.0")
-        }
-        test.isNotEqual = symbol == "!=" || symbol == "!"
-        guard test.isNotEqual || ByteTest.Comparison(symbol: symbol) != nil else {
-          throw RuleValueError("\(symbol) is no comparison")
-        }
-        test.comparison = ByteTest.Comparison(symbol: symbol) ?? .equal
-        test.value = number
+        try test.takeValue(words[1])
         hasValue = true
       default: throw RuleValueError("entropy has no option \(words[0])")
       }
     }
     guard hasValue else { throw RuleValueError("entropy needs a value", hint: "entropy: value >= 7.5") }
     return test
+  }
+
+  private static func count(_ text: String) throws(RuleValueError) -> Int64 {
+    guard let number = UInt32(text) else { throw RuleValueError("\(text) is no number of octets") }
+    return Int64(number)
+  }
+
+  private mutating func takeValue(_ text: String) throws(RuleValueError) {
+    let symbols: [(String, Comparison)] = [
+      (">=", .greaterOrEqual), ("<=", .lessOrEqual), ("!=", .notEqual), (">", .greater), ("<", .less),
+      ("=", .equal), ("!", .notEqual), ("", .equal),
+    ]
+    for (symbol, comparison) in symbols where text.hasPrefix(symbol) {
+      var rest = String(text.dropFirst(symbol.count)).trimmed
+      self.comparison = comparison
+      if let range = rest.firstRange(of: "<>") ?? rest.firstRange(of: "-"), symbol.isEmpty || symbol == "!" {
+        self.comparison = symbol.isEmpty ? .between : .notBetween
+        upper = try Self.bits(String(rest[range.upperBound...]).trimmed)
+        rest = String(rest[..<range.lowerBound]).trimmed
+      }
+      self.value = try Self.bits(rest)
+      return
+    }
+  }
+
+  private static func bits(_ text: String) throws(RuleValueError) -> Double {
+    guard let number = Double(text), (0...8).contains(number) else {
+      throw RuleValueError("entropy values lie between 0.0 and 8.0, and \(text) does not")
+    }
+    return number
   }
 }

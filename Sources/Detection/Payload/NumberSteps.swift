@@ -14,12 +14,8 @@ extension NumberShape {
 extension ByteTest {
   func holds(_ bytes: RawSpan, _ facts: BufferFacts, _ scratch: borrowing PayloadScratch) -> Bool {
     let position = shape.start(scratch.value(offset), facts, scratch.cursor)
-    let asked = scratch.value(byteCount)
-    let count = asked == 0 && shape.base != .binary ? 23 : min(asked, shape.base == .binary ? 8 : 23)
-    // With `string`, what is there of the digits counts.
-    let readable = shape.base == .binary ? count : min(count, max(0, bytes.byteCount - max(0, position)))
-    guard let number = shape.read(bytes, at: position, count: readable) else { return false }
-    return comparison.holds(number, scratch.unsigned(value)) != isNegated
+    guard let number = shape.read(bytes, at: position, count: scratch.value(byteCount)) else { return false }
+    return comparison.holds(shape.masked(number.value), scratch.unsigned(value)) != isNegated
   }
 }
 
@@ -38,23 +34,26 @@ extension ByteTest.Comparison {
 }
 
 extension ByteJump {
-  /// The new cursor, which may be the very end of the buffer; nil when the jump leads outside.
+  /// The new cursor; nil when the jump leads outside the buffer, its very end included.
   func target(_ bytes: RawSpan, _ facts: BufferFacts, _ scratch: borrowing PayloadScratch) -> Int? {
     let position = shape.start(scratch.value(offset), facts, scratch.cursor)
     let count = scratch.value(byteCount)
     var number: UInt64 = 0
-    if count > 0 {
-      guard let value = shape.read(bytes, at: position, count: count) else { return nil }
-      number = value
+    var end = position
+    if count > 0 || shape.isText {
+      guard let read = shape.read(bytes, at: position, count: count) else { return nil }
+      number = shape.masked(read.value)
+      end = read.end
     }
     let (scaled, overflow) = number.multipliedReportingOverflow(by: UInt64(bitPattern: multiplier))
+    // Far above any buffer, far below what the sums here could overflow at.
     guard !overflow, scaled < 1 << 40 else { return nil }
     var jump = Int(scaled)
     if isAligned, jump % 4 != 0 { jump += 4 - jump % 4 }
     jump += scratch.value(postOffset)
-    let base = fromBeginning ? 0 : fromEnd ? bytes.byteCount : position + max(0, count)
+    let base = fromBeginning ? 0 : fromEnd ? bytes.byteCount : end
     let target = base + jump
-    return target >= 0 && target <= bytes.byteCount ? target : nil
+    return target >= 0 && target < bytes.byteCount ? target : nil
   }
 }
 
@@ -62,19 +61,20 @@ extension ByteExtract {
   func extract(_ bytes: RawSpan, _ facts: BufferFacts, _ scratch: inout PayloadScratch) -> Bool {
     let position = shape.start(Int(offset), facts, scratch.cursor)
     guard let number = shape.read(bytes, at: position, count: Int(byteCount)) else { return false }
-    var value = number &* multiplier
+    var value = shape.masked(number.value) &* multiplier
     if alignment > 0, value % alignment != 0 { value &+= alignment - value % alignment }
-    scratch.variables[Int(variable)] = value
-    scratch.cursor = position + Int(byteCount)
+    scratch.set(variable, value)
+    scratch.cursor = number.end
     return true
   }
 }
 
 extension ByteMath {
+  /// - Source: Suricata applies the bitmask to the result, not to what was read.
   func compute(_ bytes: RawSpan, _ facts: BufferFacts, _ scratch: inout PayloadScratch) -> Bool {
     let position = shape.start(Int(offset), facts, scratch.cursor)
-    let count = scratch.value(byteCount)
-    guard let left = shape.read(bytes, at: position, count: count) else { return false }
+    guard let read = shape.read(bytes, at: position, count: scratch.value(byteCount)) else { return false }
+    let left = read.value
     let right = scratch.unsigned(value)
     let number: UInt64
     switch operation {
@@ -87,16 +87,20 @@ extension ByteMath {
     case .shiftLeft: number = right < 64 ? left << right : 0
     case .shiftRight: number = right < 64 ? left >> right : 0
     }
-    scratch.variables[Int(result)] = number
-    scratch.cursor = position + count
+    scratch.set(result, shape.masked(number))
+    scratch.cursor = read.end
     return true
   }
 }
 
 extension IsDataAt {
+  /// Relative, at least that many octets follow the cursor; otherwise there is an octet at that index.
   func holds(_ bytes: RawSpan, _ facts: BufferFacts, _ scratch: borrowing PayloadScratch) -> Bool {
     let wanted = scratch.value(position)
-    let index = isRelative ? scratch.cursor + wanted : wanted - Int(clamping: facts.offset)
-    return (index < bytes.byteCount) != isNegated
+    let isThere =
+      isRelative
+      ? scratch.cursor + wanted <= bytes.byteCount
+      : wanted - Int(clamping: facts.offset) < bytes.byteCount
+    return isThere != isNegated
   }
 }

@@ -40,13 +40,26 @@ extension PayloadProgram {
     case .isDataAt(let step):
       guard step.holds(bytes, facts, scratch) else { return false }
     case .size(let condition):
-      guard condition.holds(for: facts.offset &+ UInt64(bytes.byteCount)) else { return false }
+      guard Self.holds(condition, facts.offset &+ UInt64(bytes.byteCount), facts.isComplete) else {
+        return false
+      }
     case .base64(let step):
       guard runBase64(step, bytes, &scratch) else { return false }
     case .entropy(let step):
       guard step.holds(bytes) else { return false }
     }
     return run(index + 1, bytes, facts, &scratch)
+  }
+
+  /// A buffer that is not whole yet has at least the length it has now.
+  private static func holds(_ condition: NumericCondition, _ count: UInt64, _ isComplete: Bool) -> Bool {
+    guard !isComplete else { return condition.holds(for: count) }
+    switch condition {
+    case .greater, .greaterOrEqual: return condition.holds(for: count)
+    case .notEqual(let other): return count > other
+    case .notBetween(_, let high): return count >= high
+    case .equal, .less, .lessOrEqual, .between, .bits, .notBits: return false
+    }
   }
 
   // MARK: Contents
@@ -56,30 +69,32 @@ extension PayloadProgram {
     _ scratch: inout PayloadScratch
   ) -> Bool {
     let cursor = scratch.cursor
-    guard var window = step.window(bytes.byteCount, facts, cursor, scratch) else {
-      return step.isNegated && run(index + 1, bytes, facts, &scratch)
+    var window = step.window(bytes.byteCount, facts, cursor, scratch)
+    // All of it lies before these bytes: what stood there is not known, negated or not.
+    guard window.upperBound > 0 || facts.offset == 0 || step.isUnbounded else { return false }
+    if step.isNegated {
+      guard find(step, bytes, window) != nil else { return run(index + 1, bytes, facts, &scratch) }
+      giveUp(unlessRelative: step, &scratch)
+      return false
     }
-    let count = Int(step.literalCount)
-    while true {
-      let hit = find(step, bytes, window)
-      if step.isNegated {
-        guard hit == nil else {
-          // Trying further occurrences of what came before can still help, unless this one did not
-          // depend on them.
-          if !step.isRelative { scratch.isDiscontinued = true }
-          return false
-        }
-        return run(index + 1, bytes, facts, &scratch)
-      }
-      guard let hit else { return false }
-      scratch.cursor = hit + count
+    while let hit = find(step, bytes, window) {
+      let noted = scratch.replacements.count
+      scratch.cursor = hit + Int(step.literalCount)
       note(step, at: hit, &scratch)
       if run(index + 1, bytes, facts, &scratch) { return true }
-      guard step.anchorsNext, !scratch.isDiscontinued else { return false }
+      scratch.forget(replacementsFrom: noted)
       scratch.cursor = cursor
-      guard hit + 1 <= window.upperBound else { return false }
-      window = hit + 1..<window.upperBound
+      guard step.anchorsNext, !scratch.isDiscontinued else { return false }
+      window = hit + 1..<max(hit + 1, window.upperBound)
     }
+    giveUp(unlessRelative: step, &scratch)
+    return false
+  }
+
+  /// Where contents before this one lie makes no difference to it, so that trying others of theirs is
+  /// vain. With variables it can make one.
+  private func giveUp(unlessRelative step: ContentInstruction, _ scratch: inout PayloadScratch) {
+    if !step.isRelative, !hasVariables { scratch.isDiscontinued = true }
   }
 
   private func find(_ step: ContentInstruction, _ bytes: RawSpan, _ window: Range<Int>) -> Int? {
@@ -114,34 +129,36 @@ extension PayloadProgram {
   ) -> Bool {
     let expression = expressions[Int(step.index)]
     let cursor = scratch.cursor
-    var start = step.isRelative ? min(cursor, bytes.byteCount) : 0
-    while true {
-      // A relative expression does not see what lies before the cursor.
-      let subject = step.isRelative ? bytes.extracting(min(cursor, bytes.byteCount)..<bytes.byteCount) : bytes
-      let base = bytes.byteCount - subject.byteCount
-      let outcome = expression.match(subject, from: start - base, scratch: scratch.matchData)
+    // A relative expression does not see what lies before the cursor.
+    let base = step.isRelative ? max(0, min(cursor, bytes.byteCount)) : 0
+    let subject = bytes.extracting(base..<bytes.byteCount)
+    var start = 0
+    while start <= subject.byteCount {
+      let outcome = expression.match(subject, from: start, scratch: scratch.matchData)
       guard case .match(let range) = outcome else {
         if case .limit = outcome { scratch.expressionLimitCount &+= 1 }
         if step.isNegated, case .noMatch = outcome { return run(index + 1, bytes, facts, &scratch) }
         return false
       }
       if step.isNegated { return false }
-      capture(expression, subject, &scratch)
+      let captured = scratch.captures.count
+      if !expression.captures.isEmpty { capture(expression, subject, &scratch) }
       scratch.cursor = base + range.upperBound
       if run(index + 1, bytes, facts, &scratch) { return true }
-      guard step.anchorsNext, !scratch.isDiscontinued else { return false }
+      scratch.forget(capturesFrom: captured)
       scratch.cursor = cursor
-      start = base + range.lowerBound + 1
-      guard start <= bytes.byteCount else { return false }
+      guard step.anchorsNext, !scratch.isDiscontinued else { return false }
+      start = range.lowerBound + 1
     }
+    return false
   }
 
   private func capture(
     _ expression: RegularExpression, _ subject: RawSpan, _ scratch: inout PayloadScratch
   ) {
-    for (index, name) in expression.captureNames.enumerated() {
-      guard let bytes = expression.group(index + 1, of: subject, scratch: scratch.matchData) else { continue }
-      scratch.captures.append(PayloadCapture(scope: name.scope, name: name.name, bytes: bytes))
+    for capture in expression.captures {
+      guard let bytes = expression.group(capture.group, of: subject, scratch: scratch.matchData) else { continue }
+      scratch.captures.append(PayloadCapture(scope: capture.scope, name: capture.name, bytes: bytes))
     }
   }
 
@@ -163,49 +180,43 @@ extension PayloadProgram {
     guard step.nested >= 0 else { return true }
     let cursor = scratch.cursor
     scratch.cursor = 0
-    defer { scratch.cursor = cursor }
-    return nested[Int(step.nested)].run(0, decoded.rawSpan, BufferFacts(), &scratch)
+    let holds = nested[Int(step.nested)].run(0, decoded.rawSpan, BufferFacts(), &scratch)
+    scratch.cursor = cursor
+    // What is vain to try on in these bytes is not in others; the budget stays spent.
+    if scratch.budget >= 0 { scratch.isDiscontinued = false }
+    return holds
   }
 }
 
 extension ContentInstruction {
-  /// Where the literal may lie, or nil when that is nowhere.
-  func window(
+  /// No position in the rule bounds where it may end.
+  fileprivate var isUnbounded: Bool { depth == nil && within == nil && !startsWith }
+
+  /// Where the literal may lie, clipped to the buffer; empty where that is nowhere.
+  fileprivate func window(
     _ count: Int, _ facts: BufferFacts, _ cursor: Int, _ scratch: borrowing PayloadScratch
-  ) -> Range<Int>? {
-    isRelative ? relativeWindow(count, cursor, scratch) : absoluteWindow(count, facts, scratch)
-  }
-
-  private func relativeWindow(
-    _ count: Int, _ cursor: Int, _ scratch: borrowing PayloadScratch
-  ) -> Range<Int>? {
-    let distance = self.distance.map { scratch.value($0) } ?? 0
-    let start = max(0, cursor + distance)
-    var end = count
-    if let within { end = min(end, cursor + distance + scratch.value(within)) }
-    if let depth { end = min(end, cursor + scratch.value(depth)) }
-    let low = offset.map { max(start, cursor + scratch.value($0)) } ?? start
-    return low < end ? low..<end : nil
-  }
-
-  private func absoluteWindow(
-    _ count: Int, _ facts: BufferFacts, _ scratch: borrowing PayloadScratch
-  ) -> Range<Int>? {
+  ) -> Range<Int> {
     // Positions in the rule count from the start of the whole buffer; what was let go lies before 0.
     let base = Int(clamping: facts.offset)
-    var start = offset.map { scratch.value($0) } ?? 0
-    var end = depth.map { depth in
+    var low = 0
+    var high = count
+    if isRelative {
+      // Nothing has matched at 0: the start of the buffer is what this counts from.
+      let from = cursor > 0 ? cursor : -base
+      let distance = self.distance.map { scratch.value($0) } ?? 0
+      low = from + distance
+      if let within { high = from + distance + scratch.value(within) }
+    } else if startsWith {
+      low = -base
+      high = Int(literalCount) - base
+    } else {
       // Suricata's `depth` counts from `offset`.
-      start + scratch.value(depth)
+      let start = offset.map { scratch.value($0) } ?? 0
+      if offset != nil { low = start - base }
+      if let depth { high = start + scratch.value(depth) - base }
     }
-    if startsWith {
-      start = 0
-      end = Int(literalCount)
-    }
-    let low = max(0, offset != nil || startsWith ? start - base : 0)
-    let high = min(count, end.map { $0 - base } ?? count)
-    if startsWith, base > 0 { return nil }
-    return low < high ? low..<high : nil
+    high = max(0, min(high, count))
+    return min(max(low, 0), high)..<high
   }
 }
 

@@ -19,6 +19,8 @@ public struct PayloadProgram: Sendable {
 
   var steps: [PayloadStep] = []
   var literals: [UInt8] = []
+  /// A step fills a variable, so that later ones depend on it though they are not relative.
+  var hasVariables = false
   var expressions: [RegularExpression] = []
   /// The `base64_data` programs, run over what a `base64_decode` step yields.
   var nested: [PayloadProgram] = []

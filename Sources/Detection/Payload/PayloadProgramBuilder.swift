@@ -164,7 +164,12 @@ public struct PayloadProgramBuilder {
       case .content(let content):
         program.contents.append(content)
         program.steps.append(.content(program.store(content)))
-      case .step(let step): program.steps.append(step)
+      case .step(let step):
+        program.steps.append(step)
+        switch step {
+        case .byteExtract, .byteMath: program.hasVariables = true
+        case .content, .pcre, .byteTest, .byteJump, .isDataAt, .size, .base64, .entropy: break
+        }
       }
       if program.steps.last?.isRelative == true { program.anchorLastMatch() }
     }

@@ -5,7 +5,9 @@ import Traffic
 /// What matching writes down while it goes through a rule; one for each worker.
 public struct PayloadScratch: ~Copyable {
   /// Values of `byte_extract`, `byte_math`; indexed by a rule's variables.
-  var variables: [UInt64] = Array(repeating: 0, count: PayloadVariables.countMax)
+  private(set) var variables: [UInt64] = Array(repeating: 0, count: PayloadVariables.countMax)
+  /// A variable has been set since the rule began.
+  private var hasVariables = false
   /// Where the last match ended: what relative steps count from.
   var cursor = 0
   /// Steps still allowed for this rule and buffer (Suricata `inspection-recursion-limit`).
@@ -30,7 +32,23 @@ public struct PayloadScratch: ~Copyable {
   public mutating func beginRule() {
     if !captures.isEmpty { captures.removeAll(keepingCapacity: true) }
     if !replacements.isEmpty { replacements.removeAll(keepingCapacity: true) }
+    guard hasVariables else { return }
     for index in 0..<PayloadVariables.countMax { variables[index] = 0 }
+    hasVariables = false
+  }
+
+  /// Steps that noted these have come to nothing.
+  mutating func forget(replacementsFrom count: Int) {
+    if replacements.count > count { replacements.removeLast(replacements.count - count) }
+  }
+
+  mutating func forget(capturesFrom count: Int) {
+    if captures.count > count { captures.removeLast(captures.count - count) }
+  }
+
+  mutating func set(_ variable: UInt8, _ value: UInt64) {
+    variables[Int(variable)] = value
+    hasVariables = true
   }
 }
 

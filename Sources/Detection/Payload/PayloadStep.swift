@@ -42,8 +42,10 @@ struct ExpressionInstruction: Sendable, BitwiseCopyable {
 
 /// How a number lies in the bytes.
 struct NumberShape: Sendable, BitwiseCopyable {
-  enum Base: UInt8, Sendable, BitwiseCopyable { case binary, decimal, hexadecimal, octal }
-  var base = Base.binary
+  /// Digits (`string`) rather than a binary number.
+  var isText = false
+  /// Of the digits: 8, 10 or 16.
+  var radix: UInt8 = 10
   var isLittleEndian = false
   var isRelative = false
   var bitmask: UInt64 = 0
@@ -114,8 +116,13 @@ struct Base64Instruction: Sendable, BitwiseCopyable {
 struct EntropyTest: Sendable, BitwiseCopyable {
   var offset: Int64 = 0
   var byteCount: Int64 = 0
-  var comparison: ByteTest.Comparison = .greater
-  var isNotEqual = false
+  enum Comparison: UInt8, Sendable, BitwiseCopyable {
+    case less, greater, equal, notEqual, lessOrEqual, greaterOrEqual
+    /// Between `value` and `upper`, both left out; or not.
+    case between, notBetween
+  }
+  var comparison = Comparison.equal
   /// Bits per octet, 0…8.
   var value: Double = 0
+  var upper: Double = 0
 }

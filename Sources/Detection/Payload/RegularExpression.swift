@@ -8,7 +8,14 @@ import Traffic
 /// A compiled `pcre` of a rule.
 @safe public final class RegularExpression: @unchecked Sendable {
   private let code: OpaquePointer
-  let captureNames: [(scope: PayloadCapture.Scope, name: String)]
+  /// The groups whose text is kept, and what for.
+  let captures: [Capture]
+
+  struct Capture: Sendable {
+    var group: Int
+    var scope: PayloadCapture.Scope
+    var name: String
+  }
 
   /// - Parameter options: PCRE2 compile options.
   /// - Throws: where PCRE2 refuses the pattern, with its words and the offset.
@@ -27,7 +34,63 @@ import Traffic
     unsafe code = compiled
     // Without JIT (refused for some patterns) the interpreter serves.
     unsafe pcre2_jit_compile_8(compiled, UInt32(PCRE2_JIT_COMPLETE))
-    self.captureNames = captureNames.map { (scope: $0.0, name: $0.1) }
+    do throws(RuleValueError) {
+      captures = try unsafe Self.captures(named: captureNames, compiled)
+    } catch {
+      unsafe pcre2_code_free_8(compiled)
+      throw error
+    }
+  }
+
+  /// Names given behind the flags belong to the groups in their order; older rules name the groups
+  /// themselves: `(?P<flow_name>…)`, `(?P<pkt_name>…)`.
+  private static func captures(
+    named names: [(PayloadCapture.Scope, String)], _ code: OpaquePointer
+  ) throws(RuleValueError) -> [Capture] {
+    let ofGroups = unsafe groupNames(code).compactMap { group, text -> Capture? in
+      if text.hasPrefix("flow_") { return Capture(group: group, scope: .flow, name: String(text.dropFirst(5))) }
+      if text.hasPrefix("pkt_") { return Capture(group: group, scope: .packet, name: String(text.dropFirst(4))) }
+      return nil
+    }
+    guard names.isEmpty || ofGroups.isEmpty else {
+      throw RuleValueError("captures are named either in the expression or behind its flags, not both")
+    }
+    guard names.count <= (unsafe groupCount(code)) else {
+      throw RuleValueError("\(names.count) captures are named, and the expression has fewer groups")
+    }
+    guard names.isEmpty else {
+      return names.enumerated().map { Capture(group: $0 + 1, scope: $1.0, name: $1.1) }
+    }
+    return ofGroups.sorted { $0.group < $1.group }
+  }
+
+  /// How many groups the expression has.
+  var groupCount: Int { unsafe Self.groupCount(code) }
+
+  private static func groupCount(_ code: OpaquePointer) -> Int {
+    var count: UInt32 = 0
+    unsafe pcre2_pattern_info_8(code, UInt32(PCRE2_INFO_CAPTURECOUNT), &count)
+    return Int(count)
+  }
+
+  /// The table of PCRE2: entries of equal size, each a group number in two octets and a name that
+  /// ends with 0.
+  private static func groupNames(_ code: OpaquePointer) -> [(group: Int, name: String)] {
+    var count: UInt32 = 0
+    var size: UInt32 = 0
+    var table: UnsafePointer<UInt8>?
+    unsafe pcre2_pattern_info_8(code, UInt32(PCRE2_INFO_NAMECOUNT), &count)
+    unsafe pcre2_pattern_info_8(code, UInt32(PCRE2_INFO_NAMEENTRYSIZE), &size)
+    unsafe pcre2_pattern_info_8(code, UInt32(PCRE2_INFO_NAMETABLE), &table)
+    guard size > 2, let table = unsafe table else { return [] }
+    // SAFETY: PCRE2 says that the table holds `count` entries of `size` octets for as long as the code lives.
+    let bytes = unsafe UnsafeBufferPointer(start: table, count: Int(count) * Int(size))
+    return (0..<Int(count)).map { entry in
+      let start = entry * Int(size)
+      let group = unsafe Int(bytes[start]) << 8 | Int(bytes[start + 1])
+      let name = unsafe bytes[(start + 2)..<(start + Int(size))].prefix { $0 != 0 }
+      return (group, unsafe String(decoding: name, as: UTF8.self))
+    }
   }
 
   deinit { unsafe pcre2_code_free_8(code) }
