@@ -3,6 +3,8 @@ public enum Operand: Sendable, Hashable, BitwiseCopyable {
   case constant(Int64)
   /// Index into the rule's variables.
   case variable(UInt8)
+
+  var isVariable: Bool { if case .variable = self { true } else { false } }
 }
 
 /// A `content` with its modifiers, as the rule gives it.

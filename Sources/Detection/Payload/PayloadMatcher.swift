@@ -88,6 +88,8 @@ extension PayloadProgram {
       window = hit + 1..<max(hit + 1, window.upperBound)
     }
     giveUp(unlessRelative: step, &scratch)
+    // Later occurrences of those before it lie further back, where this one was looked for in vain.
+    if step.isRelative, isMonotone, step.within == nil, step.depth == nil { scratch.isDiscontinued = true }
     return false
   }
 

@@ -21,6 +21,8 @@ public struct PayloadProgram: Sendable {
   var literals: [UInt8] = []
   /// A step fills a variable, so that later ones depend on it though they are not relative.
   var hasVariables = false
+  /// A later occurrence of one step never lets the next begin earlier: contents only, at fixed distances.
+  var isMonotone = false
   var expressions: [RegularExpression] = []
   /// The `base64_data` programs, run over what a `base64_decode` step yields.
   var nested: [PayloadProgram] = []

@@ -173,6 +173,7 @@ public struct PayloadProgramBuilder {
       }
       if program.steps.last?.isRelative == true { program.anchorLastMatch() }
     }
+    program.isMonotone = program.steps.allSatisfy(\.keepsOrder)
     return program
   }
 }
@@ -212,6 +213,14 @@ extension PayloadProgram {
 }
 
 extension PayloadStep {
+  fileprivate var keepsOrder: Bool {
+    switch self {
+    case .content(let step): step.distance?.isVariable != true && step.offset?.isVariable != true
+    case .byteTest, .isDataAt, .size, .entropy: true
+    case .pcre, .byteJump, .byteExtract, .byteMath, .base64: false
+    }
+  }
+
   fileprivate var isRelative: Bool {
     switch self {
     case .content(let step): step.isRelative
