@@ -18,6 +18,7 @@ struct StreamPath: ~Copyable {
 
   init(detector: consuming Detector, settings: InspectionSettings, sink: any EventSink) {
     self.detector = detector
+    self.detector.isInline = settings.isInline
     self.settings = settings
     self.sink = sink
   }

@@ -336,7 +336,8 @@ extension Detector {
       // Steps that share numbers with another buffer's must run each time.
       if canTell, body.buffers[index].isStreaming, !body.sharesVariables, !isPrefilterOff {
         canTell = growing.isWorthTrying(
-          body.buffers[index].program, step: index, instance: instance, bytes, view, isLast: isFinal)
+          body.buffers[index].program, step: index, instance: instance, bytes, view, isLast: isFinal,
+          retriesAtOnce: isInline)
       }
       if canTell, runs(body.buffers[index].program, on: bytes, facts) { return .matched }
       areAllComplete = areAllComplete && view.isComplete

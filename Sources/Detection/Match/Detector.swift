@@ -20,6 +20,8 @@ public struct Detector: ~Copyable {
   /// Every rule of a group is a candidate, whatever its literal: slow, the same matches. A check on the
   /// prefilter for tests.
   public var isPrefilterOff = false
+  /// Traffic waits for the verdict: nothing that can be decided now is put off.
+  public var isInline = false
 
   public init(ruleSet: RuleSet, shared: SharedDetectionState) {
     self.ruleSet = ruleSet

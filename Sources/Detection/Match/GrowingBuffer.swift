@@ -5,7 +5,7 @@ import Traffic
 ///
 /// All literals of the steps must occur before the steps can hold. They are looked for one after the
 /// other, each octet once for each; only then are the steps themselves run, and run again after
-/// ``retryBytes`` more octets or at the end.
+/// ``retryBytes`` more octets or at the end; at once where traffic waits for the verdict.
 struct GrowingBuffer: Sendable, BitwiseCopyable {
   /// Octets that a buffer grows by before steps that did not hold are run again.
   static let retryBytes: UInt64 = 4096
@@ -21,7 +21,7 @@ struct GrowingBuffer: Sendable, BitwiseCopyable {
   /// Whether the steps may hold on what the buffer has become.
   mutating func isWorthTrying(
     _ program: PayloadProgram, step: Int, instance: Int, _ bytes: RawSpan, _ view: BufferView,
-    isLast: Bool
+    isLast: Bool, retriesAtOnce: Bool
   ) -> Bool {
     if self.step != Int32(step) || self.instance != Int32(instance) {
       self = GrowingBuffer()
@@ -32,7 +32,7 @@ struct GrowingBuffer: Sendable, BitwiseCopyable {
     let isEnd = view.isComplete || isLast
     if triedTo == end, wasComplete == isEnd, end > 0 { return false }
     guard findLiterals(program, bytes, view.offset, end) else { return false }
-    if !isEnd, triedTo > 0, end &- triedTo < Self.retryBytes { return false }
+    if !isEnd, !retriesAtOnce, triedTo > 0, end &- triedTo < Self.retryBytes { return false }
     triedTo = end
     wasComplete = isEnd
     return true
