@@ -63,9 +63,9 @@ struct LabServer {
     return child
   }
 
-  /// Requests that reached the server: client's address, its port, and the request line.
+  /// Requests that reached the server whole and were answered: client's address, its port, and the request line.
   static func requests(_ workshop: LabWorkshop) -> [String] {
-    workshop.read(accessLog).split(separator: "\n").map(String.init)
+    workshop.read(accessLog).split(separator: "\n").filter { $0.hasSuffix(" OK") }.map(String.init)
   }
 
   /// One process and no other, so that ending it ends the server.
@@ -77,14 +77,16 @@ struct LabServer {
       daemon off; master_process off; pid \(workshop.path("nginx.pid")); error_log \(workshop.path("nginx.log"));
       events { worker_connections 256; }
       http {
-        log_format lab '$remote_addr $remote_port "$request"'; access_log \(workshop.path(accessLog)) lab;
+        log_format lab '$remote_addr $remote_port "$request" $request_completion'; access_log \(workshop.path(accessLog)) lab;
         types { text/plain txt; text/html html; }
         \(folders)
         server {
           \(listeners) server_name \(name); root \(workshop.path("pages"));
           ssl_certificate \(workshop.path("server.pem")); ssl_certificate_key \(workshop.path("server.key"));
-          location = \(uploadPath) { return 204; }
+          # What is handed on has been read to its end before.
+          location = \(uploadPath) { proxy_pass http://127.0.0.1:8080; }
         }
+        server { listen 127.0.0.1:8080; access_log off; location / { return 204; } }
       }
 
       """

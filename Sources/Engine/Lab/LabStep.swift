@@ -10,7 +10,7 @@ struct LabStep {
   enum Outcome {
     /// The page arrives, and the server's log has the client's address and port.
     case passes
-    /// An alert by one of these rules says that it was blocked, and the server has not seen the request.
+    /// An alert by one of these rules says that it was blocked, and the server has not got the request whole.
     case blockedToServer(ClosedRange<Int>)
     /// The same, but it is the answer that doesn't arrive.
     case blockedToClient(ClosedRange<Int>)
