@@ -35,7 +35,6 @@ let package = Package(
   products: [.executable(name: "sluice", targets: ["sluice"])],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
-    .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
   ],
   targets: [
@@ -72,7 +71,7 @@ let package = Package(
       [
         "Traffic", "Capture", "PacketDecoding", "FlowTracking", "StreamReassembly", "AppLayer",
         "RuleLanguage", "Detection", "Inspection", "Interception", "Diversion", "EventOutput",
-        "CSluiceLinux", "Yams", .product(name: "Logging", package: "swift-log"),
+        "CSluiceLinux", "Yams",
       ]),
     station("Control", ["Engine", "CSluiceLinux"]),
     .executableTarget(
