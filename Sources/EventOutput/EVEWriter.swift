@@ -66,7 +66,10 @@ public final class EVEWriter: EventSink {
   /// A new rule set is in force: the same number may stand for another text.
   public func forgetRules() { ruleTexts.removeAll() }
 
-  /// - Parameter time: when the counters were read.
+  /// - Parameters:
+  ///   - counters: those whose names begin with `sluice.` have no counterpart in Suricata and stand in
+  ///     the record's own `sluice` object.
+  ///   - time: when the counters were read.
   public func writeStats(
     _ counters: [(name: String, value: UInt64)], uptimeSeconds: UInt64, at time: Timestamp
   ) {
@@ -76,8 +79,16 @@ public final class EVEWriter: EventSink {
     json.string { header.timestamps.append(time, to: &$0) }
     json.member("event_type", "stats")
     json.beginObject("stats")
-    StatsRecord.write(counters, uptimeSeconds: uptimeSeconds, into: &json)
+    let own = "sluice."
+    StatsRecord.write(
+      counters.filter { !$0.name.hasPrefix(own) }, uptimeSeconds: uptimeSeconds, into: &json)
     json.endObject()
+    let ours = counters.filter { $0.name.hasPrefix(own) }
+    if !ours.isEmpty {
+      json.beginObject("sluice")
+      StatsRecord.write(ours.map { (String($0.name.dropFirst(own.count)), $0.value) }, into: &json)
+      json.endObject()
+    }
     end(nil)
   }
 

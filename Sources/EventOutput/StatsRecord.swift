@@ -6,6 +6,11 @@ public enum StatsRecord {
     _ counters: [(name: String, value: UInt64)], uptimeSeconds: UInt64, into json: inout JSONWriter
   ) {
     json.member("uptime", uptimeSeconds)
+    write(counters, into: &json)
+  }
+
+  /// The same without the time since the start.
+  static func write(_ counters: [(name: String, value: UInt64)], into json: inout JSONWriter) {
     let paths = counters.map { counter in
       (counter.name.split(separator: ".").map(String.init), counter.value)
     }

@@ -9,6 +9,7 @@ set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 repository=$(cd "$here/../.." && pwd)
 sluice=${SLUICE:-$repository/.build/release/sluice}
+python=$(python3 -c 'import sys; print(sys.executable)')
 prefix=e2e$$
 client=$prefix-client
 gateway=$prefix-gateway
@@ -139,7 +140,7 @@ origin_certificates() {
   cd - >/dev/null || exit 1
 }
 
-# nginx: 80 plain, 443 TLS, 9443 TLS with the certificate that nobody signed.
+# nginx: 80 and 8080 plain, 443 TLS, 9443 TLS with the certificate that nobody signed.
 nginx_up() {
   mkdir -p "$work/www" "$work/nginx"
   chmod 777 "$work/nginx"
@@ -156,7 +157,7 @@ http {
   fastcgi_temp_path $work/nginx/fastcgi; uwsgi_temp_path $work/nginx/uwsgi; scgi_temp_path $work/nginx/scgi;
   root $work/www; keepalive_requests 1000000; sendfile on;
   ssl_protocols TLSv1.2 TLSv1.3;
-  server { listen 80; listen [::]:80; }
+  server { listen 80; listen [::]:80; listen 8080; listen [::]:8080; }
   server {
     listen 443 ssl http2; listen [::]:443 ssl http2;
     ssl_certificate $work/origin/server.pem; ssl_certificate_key $work/origin/server.key;
@@ -174,6 +175,18 @@ CONF
     exit 1
   }
 }
+# The small servers of servers.py.
+servers_up() {
+  mkdir -p "$work/seen"
+  in_server "$python" "$here/servers.py" "$work/seen" &
+  started+=($!)
+  wait_for 10 listens "$server" 8081 || {
+    echo "FAIL preparation: servers.py"
+    exit 1
+  }
+}
+ask() { in_client "$python" "$here/ask.py" "$@"; }
+seen() { cat "$work/seen/$1" 2>/dev/null; }
 listens() { [[ -n $(ip netns exec "$1" ss -Hltn "sport = :$2") ]]; }
 seen_by_server() { cat "$work/nginx/access.log"; }
 
@@ -209,7 +222,7 @@ outputs:
 capture: {mode: router, first-queue: ${QUEUE:-0}, queues: ${QUEUES:-1}, fail-open: ${FAIL_OPEN:-yes}}
 interception:
   enabled: ${TLS:-yes}
-  ports: [443, 9443]
+  ports: [443, 9443, 8080, 2222]
   listen-port: 8443
   ca-certificate: $work/ca.pem
   ca-key: $work/ca.key
@@ -266,6 +279,7 @@ everything_up() {
   write_config "${1:-}"
   ca_init
   nginx_up
+  servers_up
   need setup up
   sluice_up
 }

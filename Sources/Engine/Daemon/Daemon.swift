@@ -113,26 +113,35 @@ public final class Daemon: Sendable {
     }
     DaemonLog.write("running: \(summaryLine)")
     ServiceManager.notify("READY=1")
-    waitForSignals()
+    let statisticsWriter = EVEWriter(settings: settings.outputs.eve, output: QueuedLineOutput(records))
+    waitForSignals(statisticsWriter)
     ServiceManager.notify("STOPPING=1")
     stopAll()
+    writeStatistics(statisticsWriter)
     records.close()
     writer.join()
     if let message = failure.message { throw .environment(message) }
   }
 
-  private func waitForSignals() {
+  /// Returns when the daemon is to end; writes counters every now and then meanwhile.
+  private func waitForSignals(_ writer: EVEWriter) {
     var signals = sigset_t()
     DaemonSignals.fill(&signals)
+    let interval = Double(settings.outputs.statsIntervalSeconds)
+    var next = MonotonicClock.seconds() + interval
     while true {
-      var number: Int32 = 0
-      guard unsafe sigwait(&signals, &number) == 0 else { continue }
-      switch number {
-      case SIGHUP:
-        let result = reload()
-        DaemonLog.write(result.message)
+      let rest = max(0, next - MonotonicClock.seconds())
+      var timeout = timespec(tv_sec: Int(rest), tv_nsec: Int((rest - rest.rounded(.down)) * 1e9))
+      switch unsafe sigtimedwait(&signals, nil, &timeout) {
+      case SIGHUP: DaemonLog.write(reload().message)
       case SIGTERM, SIGINT: return
-      default: continue
+      default: break
+      }
+      if MonotonicClock.seconds() >= next {
+        writeStatistics(writer)
+        next += interval
+        // A reload may have taken longer than that.
+        if next < MonotonicClock.seconds() { next = MonotonicClock.seconds() + interval }
       }
     }
   }
@@ -245,7 +254,9 @@ public final class Daemon: Sendable {
 
   private static func openOutput(_ settings: Settings) throws(DaemonError) -> Int32 {
     do throws(SettingsError) {
-      let path = try TextFile.path(settings.outputs.fileName, in: settings.outputs.directory)
+      let path =
+        settings.outputs.isEVEEnabled
+        ? try TextFile.path(settings.outputs.fileName, in: settings.outputs.directory) : "/dev/null"
       let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
       guard descriptor >= 0 else {
         throw SettingsError("\(path): cannot be written: \(TextFile.lastError())")
@@ -282,21 +293,26 @@ public final class Daemon: Sendable {
 
   /// Counters by dotted names, as of now.
   public func statistics() -> [(name: String, value: UInt64)] {
-    let all = workers.map(\.latestStatistics)
-    func sum(_ part: (QueueWorkerStatistics) -> UInt64) -> UInt64 { all.reduce(0) { $0 &+ part($1) } }
+    [("uptime", uptimeSeconds)] + counters()
+  }
+
+  private var uptimeSeconds: UInt64 { UInt64(max(0, MonotonicClock.seconds() - started)) }
+
+  private func counters() -> [(name: String, value: UInt64)] {
+    var all = QueueWorkerStatistics()
+    for worker in workers { all += worker.latestStatistics }
+    if let stage { all.traffic.alerts &+= stage.alertCount }
     let rules = reloading.withLock { ($0.total, $0.loaded, $0.count) }
-    var result: [(name: String, value: UInt64)] = [
-      ("uptime", UInt64(max(0, MonotonicClock.seconds() - started))),
-      ("capture.packets", sum(\.packets)), ("capture.bytes", sum(\.bytes)),
-      ("capture.accepted", sum(\.accepted)), ("capture.dropped", sum(\.dropped)),
-      ("capture.diverted", sum(\.diverted)), ("capture.released", sum(\.released)),
-      ("flow.total", sum(\.flows)), ("detect.alerts", sum(\.alerts)),
-      ("rules.total", UInt64(rules.0)), ("rules.loaded", UInt64(rules.1)),
-      ("rules.reloads", UInt64(rules.2)), ("output.lost_bytes", records.lostBytes),
-      ("output.write_errors", records.writeErrors),
-    ]
-    if let stage { result += stage.statistics }
-    return result
+    return all.counters + [
+      ("sluice.rules.total", UInt64(rules.0)), ("sluice.rules.loaded", UInt64(rules.1)),
+      ("sluice.rules.reloads", UInt64(rules.2)), ("sluice.output.lost_bytes", records.lostBytes),
+      ("sluice.output.write_errors", records.writeErrors),
+    ] + (stage?.statistics ?? [])
+  }
+
+  private func writeStatistics(_ writer: EVEWriter) {
+    writer.writeStats(counters(), uptimeSeconds: uptimeSeconds, at: .now())
+    writer.flush()
   }
 }
 

@@ -55,6 +55,7 @@ final class QueueWorker: Sendable {
     var path = PacketPath(
       settings: plan.inspection, ruleSet: publication.ruleSet, shared: shared, sink: writer)
     var seen: UInt64 = 0
+    var lines: UInt64 = 0
     var counts = QueueWorkerStatistics()
     let rejecter = RejectSender()
     while !isStopping.load(ordering: .acquiring) {
@@ -65,12 +66,13 @@ final class QueueWorker: Sendable {
       let count = try queue.receive(timeoutMilliseconds: Self.waitMilliseconds) { packet, verdicts in
         handle(packet, &path, &verdicts, rejecter, &counts)
       }
-      if count == 0 || writer.lineCount != counts.lines {
+      if count == 0 || writer.lineCount != lines {
         writer.flush()
-        counts.lines = writer.lineCount
+        lines = writer.lineCount
       }
-      counts.flows = path.flowCount
-      counts.alerts = path.alertCount
+      counts.traffic.read(path)
+      counts.queue = queue.counters
+      counts.refusalFailures = rejecter.failureCount
       statistics.withLock { $0 = counts }
     }
     path.finish()
@@ -81,15 +83,15 @@ final class QueueWorker: Sendable {
     _ packet: borrowing QueuedPacket, _ path: inout PacketPath, _ verdicts: inout VerdictBatch,
     _ rejecter: RejectSender, _ counts: inout QueueWorkerStatistics
   ) {
-    counts.packets &+= 1
-    counts.bytes &+= UInt64(packet.bytes.byteCount)
     guard plan.inspects else {
+      counts.uninspected &+= 1
       verdicts.add(packet.id, .accept)
       return
     }
     let result = path.process(
       packet.bytes, link: .raw, time: packet.time, length: packet.originalLength,
       isChecksumPartial: packet.checksumNotReady)
+    counts.traffic.note(result)
     switch result.verdict {
     case .accept, .divert:
       if isDiverted(packet.bytes, result) {
@@ -97,17 +99,14 @@ final class QueueWorker: Sendable {
         if let flow = result.flow { path.forget(flow) }
         verdicts.add(packet.id, .repeat, mark: packet.mark & ~plan.marks.mask | plan.marks.deliver)
       } else {
-        counts.accepted &+= 1
         verdicts.add(packet.id, .accept)
       }
     case .release:
       counts.released &+= 1
       verdicts.add(packet.id, .repeat, mark: packet.mark & ~plan.marks.mask | plan.marks.release)
     case .drop:
-      counts.dropped &+= 1
       verdicts.add(packet.id, .drop)
     case .reject:
-      counts.dropped &+= 1
       rejecter.reject(packet.bytes, action: result.rejectAction)
       verdicts.add(packet.id, .drop)
     }
@@ -124,13 +123,40 @@ final class QueueWorker: Sendable {
 
 /// What a queue's worker has done.
 struct QueueWorkerStatistics: Sendable {
-  var packets: UInt64 = 0
-  var bytes: UInt64 = 0
-  var accepted: UInt64 = 0
-  var dropped: UInt64 = 0
+  var traffic = TrafficStatistics()
+  var queue = NFQueue.Counters()
+  /// Packets given back unseen (`capture.inspect: none`).
+  var uninspected: UInt64 = 0
+  /// Connections handed to the TLS stage.
   var diverted: UInt64 = 0
+  /// Packets whose connections the kernel was told to pass from then on.
   var released: UInt64 = 0
-  var flows: UInt64 = 0
-  var alerts: UInt64 = 0
-  var lines: UInt64 = 0
+  /// Resets and ICMP errors that could not be sent.
+  var refusalFailures: UInt64 = 0
+
+  static func += (left: inout Self, right: Self) {
+    left.traffic += right.traffic
+    left.queue.packetCount &+= right.queue.packetCount
+    left.queue.cutPacketCount &+= right.queue.cutPacketCount
+    left.queue.overrunCount &+= right.queue.overrunCount
+    left.queue.malformedCount &+= right.queue.malformedCount
+    left.queue.refusedVerdictCount &+= right.queue.refusedVerdictCount
+    left.queue.sendErrorCount &+= right.queue.sendErrorCount
+    left.uninspected &+= right.uninspected
+    left.diverted &+= right.diverted
+    left.released &+= right.released
+    left.refusalFailures &+= right.refusalFailures
+  }
+
+  /// By dotted names.
+  var counters: [(name: String, value: UInt64)] {
+    traffic.counters + [
+      ("sluice.capture.packets", queue.packetCount), ("sluice.capture.cut", queue.cutPacketCount),
+      ("sluice.capture.overruns", queue.overrunCount), ("sluice.capture.malformed", queue.malformedCount),
+      ("sluice.capture.refused_verdicts", queue.refusedVerdictCount),
+      ("sluice.capture.send_errors", queue.sendErrorCount),
+      ("sluice.capture.uninspected", uninspected), ("sluice.capture.diverted", diverted),
+      ("sluice.capture.released", released), ("sluice.capture.refusal_failures", refusalFailures),
+    ]
+  }
 }

@@ -3,7 +3,13 @@ import EventOutput
 import Inspection
 import Interception
 import RuleLanguage
+import Synchronization
 import Traffic
+
+/// Alerts of one worker, for others to read.
+final class AlertCount: Sendable {
+  let value = Atomic<UInt64>(0)
+}
 
 /// One worker's link between the TLS stage and the shared path.
 final class StageObserver: InterceptionObserver {
@@ -13,11 +19,13 @@ final class StageObserver: InterceptionObserver {
   let path: RelayPath
   private var seen: UInt64 = 0
   private var linesFlushed: UInt64 = 0
+  private let alerts: AlertCount
 
   init(
     _ settings: Settings, _ publication: RulePublication, _ shared: SharedDetectionState,
-    _ records: RecordQueue
+    _ records: RecordQueue, _ alerts: AlertCount
   ) {
+    self.alerts = alerts
     self.settings = settings
     self.publication = publication
     writer = EVEWriter(settings: settings.outputs.eve, output: QueuedLineOutput(records))
@@ -40,6 +48,7 @@ final class StageObserver: InterceptionObserver {
   func flush() {
     guard writer.lineCount != linesFlushed else { return }
     linesFlushed = writer.lineCount
+    alerts.value.store(path.alertCount, ordering: .relaxed)
     writer.flush()
   }
 

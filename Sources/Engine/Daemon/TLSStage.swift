@@ -3,12 +3,14 @@ import EventOutput
 import Glibc
 import Inspection
 import Interception
+import Synchronization
 import Traffic
 
 /// The workers of the TLS stage: listeners, certificates, and the shared path for what is inside.
 final class TLSStage: Sendable {
   private let mailboxes: [InterceptionMailbox]
   private let threads: [WorkerThread]
+  private let alerts: [AlertCount]
 
   /// Binds the listeners and starts the workers.
   /// - Throws: what is missing or in use, before anything runs.
@@ -20,6 +22,7 @@ final class TLSStage: Sendable {
     let services = try Self.services(stage, policy)
     var mailboxes: [InterceptionMailbox] = []
     var threads: [WorkerThread] = []
+    let alerts = (0..<stage.workerCount).map { _ in AlertCount() }
     do throws(InterceptionError) {
       // Every listener is bound before the first thread runs: a port in use leaves nothing half set up.
       var listeners: [[ListenerSocket]] = []
@@ -35,7 +38,7 @@ final class TLSStage: Sendable {
         let processor = settings.capture.pinsWorkers ? Int32(index % Processors.count) : nil
         threads.append(
           try WorkerThread.start(processor: processor) {
-            let observer = StageObserver(settings, publication, shared, records)
+            let observer = StageObserver(settings, publication, shared, records, alerts[index])
             do throws(InterceptionError) {
               let worker = try InterceptionWorker(
                 index: index, settings: stage.workerSettings, services: services, listeners: own,
@@ -55,6 +58,7 @@ final class TLSStage: Sendable {
     }
     self.mailboxes = mailboxes
     self.threads = threads
+    self.alerts = alerts
   }
 
   private static func services(
@@ -88,6 +92,8 @@ final class TLSStage: Sendable {
   }
 
   var counters: [InterceptionCounters] { mailboxes.map(\.counters) }
+
+  var alertCount: UInt64 { alerts.reduce(0) { $0 &+ $1.value.load(ordering: .relaxed) } }
 
   /// Lets connections drain, then ends the workers.
   func stop() {
@@ -134,7 +140,7 @@ extension TLSStage {
       ("blocks", \.blocks), ("bytes_to_server", \.bytesToServer), ("bytes_to_client", \.bytesToClient),
     ]
     return parts.map { part in
-      ("interception." + part.0, all.reduce(0) { $0 &+ $1[keyPath: part.1] })
+      ("sluice.interception." + part.0, all.reduce(0) { $0 &+ $1[keyPath: part.1] })
     }
   }
 }

@@ -1,5 +1,6 @@
 import Glibc
 import Interception
+import Traffic
 
 /// Threads for the work on traffic.
 enum Workers {
@@ -8,6 +9,15 @@ enum Workers {
     let others = (1..<max(1, count)).compactMap { index in try? WorkerThread.start { body(index) } }
     body(0)
     for other in others { other.join() }
+  }
+}
+
+extension Timestamp {
+  /// The clock's time.
+  static func now() -> Timestamp {
+    var time = timespec()
+    unsafe clock_gettime(CLOCK_REALTIME, &time)
+    return Timestamp(seconds: Int64(time.tv_sec), nanoseconds: Int64(time.tv_nsec))
   }
 }
 

@@ -63,23 +63,33 @@ public struct Evaluation: Sendable {
       settings: settings.inspection, ruleSet: ruleSet, shared: SharedDetectionState(names: names),
       sink: writer)
     var summary = EvaluationSummary()
+    var traffic = TrafficStatistics()
+    var begin: Timestamp?
+    var end = Timestamp(seconds: 0)
     var count: UInt64 = 0
     while true {
       let more = try source.next { packet in
         let verdict = path.process(
           packet.bytes, link: packet.linkType, time: packet.time, length: packet.originalLength)
-        if verdict.isStopped { summary.drops &+= 1 }
-        summary.bytes &+= UInt64(packet.bytes.byteCount)
+        traffic.note(verdict)
+        if begin == nil { begin = packet.time }
+        end = packet.time
       }
       guard more else { break }
       count &+= 1
       if count & 0xfff == 0 { progress(source.bytesRead, source.bytesTotal) }
     }
     path.finish()
+    traffic.read(path)
+    let seconds = begin.map { max(0, end.seconds &- $0.seconds) } ?? 0
+    // Timed by the capture, so that the same capture gives the same records.
+    writer.writeStats(traffic.counters, uptimeSeconds: UInt64(seconds), at: end)
     writer.flush()
     summary.packets = count
-    summary.flows = path.flowCount
-    summary.alerts = path.alertCount
+    summary.bytes = traffic.bytes
+    summary.flows = traffic.flows
+    summary.alerts = traffic.alerts
+    summary.drops = traffic.blocked
     summary.warnings = source.warnings.map(\.description)
     return summary
   }

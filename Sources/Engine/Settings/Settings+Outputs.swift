@@ -24,6 +24,7 @@ extension Settings {
       try readTypes(types, reader.file)
     }
     reader.note("outputs")
+    if !outputs.isEVEEnabled { outputs.eve = .none }
     selectLogs()
   }
 

@@ -43,8 +43,6 @@ public struct OutputSettings: Sendable {
   public var fileName = "eve.json"
   public var eve = EVESettings()
   public var statsIntervalSeconds = 8
-  /// Longest time that a record waits in a worker's buffer.
-  public var flushMilliseconds = 200
 }
 
 /// How packets come (`capture`).
