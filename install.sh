@@ -288,7 +288,8 @@ install_files() {
   install -d -m 0750 "$logs"
   : >"$record/files.new"
   # A running daemon keeps its old binary until it is started anew.
-  install -m 0755 "$built" "$binary.new"
+  strip --strip-unneeded -o "$binary.new" "$built"
+  chmod 0755 "$binary.new"
   mv "$binary.new" "$binary"
   local file work
   work=$(mktemp -d)
@@ -323,11 +324,11 @@ install_all() {
 next_steps() {
   step "Installed"
   say "Nothing runs yet. Look at $settings/sluice.yaml, then:"
-  say "  sluice setup print     what would be set up in the kernel"
+  say "  sluice setup print --config $settings/sluice.yaml     what would be set up in the kernel"
   if has_systemd; then
     say "  systemctl enable --now sluice"
   else
-    say "  sluice setup up && sluice run --config $settings/sluice.yaml"
+    say "  sluice setup up --config $settings/sluice.yaml && sluice run --config $settings/sluice.yaml"
   fi
   say "To see an attack blocked inside TLS on this machine alone: sudo ./install.sh lab"
 }
@@ -391,7 +392,7 @@ swift_tests() {
   in_tree "$swift" test --skip-build >"$log" 2>&1 || status=$?
   # A failed expectation and what it found, then which tests failed.
   grep -E '^✘ Test .* recorded an issue' "$log" | cut -c1-400 | head -60 || true
-  broken=$(grep -cE '^✘ Test (".*"|[^ ]+\(.*\)) failed after' "$log") || true
+  broken=$(grep -cE '^✘ Test (".*"|[^ ]+\(.*\))( with [0-9]+ test cases?)? failed after' "$log") || true
   total=$(sed -n 's/.*Test run with \([0-9]*\) tests\{0,1\} .*/\1/p' "$log" | tail -1)
   if [[ -z $total ]]; then
     tail -n 15 "$log"
@@ -400,11 +401,14 @@ swift_tests() {
     return
   fi
   local skipped
-  skipped=$(grep -cE '^[^ ]+ Test .* skipped' "$log") || true
+  skipped=$(grep -c '^➜ Test ' "$log") || true
   if ((status != 0 && broken == 0)); then broken=1; fi
   count $((total - broken - skipped)) "$broken"
   grep -E 'Test run with' "$log" | tail -1
-  if ((skipped > 0)); then say "$skipped skipped: $(grep -E ' skipped' "$log" | sed 's/.*skipped:* *//' | sort -u | head -3 | tr '\n' ' ')"; fi
+  if ((skipped > 0)); then
+    say "$skipped skipped:"
+    sed -n 's/^➜ Test .* skipped: *//p' "$log" | sort | uniq -c | sort -rn | head -5
+  fi
 }
 
 rule_tests() {
