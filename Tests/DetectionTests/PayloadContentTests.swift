@@ -92,10 +92,18 @@ import Traffic
   }
 
   @Test func aRuleOfTooManyStepsGivesUpAndIsCounted() throws {
-    let options = (0..<12).map { _ in #"content:"a"; distance:0;"# }.joined() + #"content:"b"; distance:0;"#
+    let options =
+      (0..<12).map { _ in #"content:"a"; within:50;"# }.joined() + #"content:"b"; within:50;"#
     let result = run(try program(options), [UInt8](repeating: 0x61, count: 200))
     #expect(!result.isMatch)
     #expect(result.exhausted == 1)
+  }
+
+  @Test func aContentThatIsMissingAltogetherEndsTheRetriesOfThoseBeforeIt() throws {
+    let options = (0..<12).map { _ in #"content:"a"; distance:0;"# }.joined() + #"content:"b"; distance:0;"#
+    let result = run(try program(options), [UInt8](repeating: 0x61, count: 200))
+    #expect(!result.isMatch)
+    #expect(result.exhausted == 0)
   }
 
   @Test func contentsAgreeWithAPlainReadingOfTheirDefinition() throws {
