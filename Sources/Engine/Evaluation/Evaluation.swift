@@ -68,12 +68,20 @@ public struct Evaluation: Sendable {
     var end = Timestamp(seconds: 0)
     var count: UInt64 = 0
     while true {
-      let more = try source.next { packet in
-        let verdict = path.process(
-          packet.bytes, link: packet.linkType, time: packet.time, length: packet.originalLength)
-        traffic.note(verdict)
-        if begin == nil { begin = packet.time }
-        end = packet.time
+      let more: Bool
+      do throws(CaptureError) {
+        more = try source.next { packet in
+          let verdict = path.process(
+            packet.bytes, link: packet.linkType, time: packet.time, length: packet.originalLength)
+          traffic.note(verdict)
+          if begin == nil { begin = packet.time }
+          end = packet.time
+        }
+      } catch {
+        // What cannot be read at all is an error; of a damaged file all before the damage counts.
+        guard count > 0 else { throw error }
+        summary.warnings.append(error.description)
+        continue
       }
       guard more else { break }
       count &+= 1
@@ -90,7 +98,7 @@ public struct Evaluation: Sendable {
     summary.flows = traffic.flows
     summary.alerts = traffic.alerts
     summary.drops = traffic.blocked
-    summary.warnings = source.warnings.map(\.description)
+    summary.warnings += source.warnings.map(\.description)
     return summary
   }
 }
