@@ -11,6 +11,9 @@ public struct InspectionSettings: Sendable {
   public var isInline = false
   /// The stream is inspected as it arrives, not when it is acknowledged (`stream.inline`); nil follows `isInline`.
   public var inspectsOnArrival: Bool?
+  /// Octets of raw stream that are waited for where nothing can be stopped
+  /// (`stream.reassembly.toserver-chunk-size`, `toclient-chunk-size`).
+  public var chunkBytes: (toServer: Int, toClient: Int) = (2560, 2560)
   public var decoder = DecoderSettings()
   public var flows: FlowTableSettings
   public var reassembly = ReassemblySettings()

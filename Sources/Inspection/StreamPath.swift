@@ -43,10 +43,11 @@ struct StreamPath: ~Copyable {
   ) {
     let window = flow[direction]
     guard window.hasNews else { return }
-    if window.newFrom < window.bytes.count || window.isEnd {
+    if isStreamDue(flow, window, direction) {
       detector.inspectStream(
         window.bytes.rawSpan, newFrom: window.newFrom, offset: window.offset, isEnd: window.isEnd,
         direction: direction, packet: packet, flow: facts, state: flow.detection, into: &matches)
+      flow[direction].markInspected()
     }
     let transactions = flow.appLayer?.transactions ?? []
     if !transactions.isEmpty {
@@ -55,8 +56,34 @@ struct StreamPath: ~Copyable {
         transactions, direction: direction, payload: payload, packet: packet, bytes: bytes,
         flow: facts, state: flow.detection, into: &matches)
     }
-    flow[direction].markInspected()
+    flow[direction].hasNews = false
   }
+
+  /// Whether the raw stream is to be inspected now.
+  ///
+  /// Inline every octet is, before it passes. Otherwise a chunk is waited for, so that what is said
+  /// twice within one is told once: until there are enough octets, the stream ends, or an exchange of
+  /// the application layer is complete (Suricata `toserver-chunk-size`).
+  private func isStreamDue(_ flow: FlowInspection, _ window: StreamWindow, _ direction: Direction) -> Bool {
+    let newBytes = window.bytes.count - window.newFrom
+    if window.isEnd { return true }
+    guard newBytes > 0 else { return false }
+    if settings.reassembly.delivery == .inline { return true }
+    let wanted = direction == .toServer ? settings.chunkBytes.toServer : settings.chunkBytes.toClient
+    if newBytes >= wanted { return true }
+    let bit = direction == .toServer ? Self.requestEnded : Self.responseEnded
+    var isEnded = false
+    for transaction in flow.appLayer?.transactions ?? []
+    where transaction.isComplete(direction) && transaction.loggedBits & bit == 0 {
+      transaction.loggedBits |= bit
+      isEnded = true
+    }
+    return isEnded
+  }
+
+  /// The end of a transaction in a direction has let the stream be inspected.
+  private static let requestEnded: UInt32 = 2
+  private static let responseEnded: UInt32 = 4
 
   /// Turns what matched into alerts and a decision, and writes the alerts.
   mutating func decide(
