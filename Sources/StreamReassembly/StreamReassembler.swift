@@ -114,7 +114,7 @@ public struct StreamReassembler: ~Copyable {
     let end = start &+ Int64(count)
     var cursor = start
     let arena = holds[Int(core.hold)].arena
-    while let piece = holds[Int(core.hold)].piece(after: cursor), piece.position < end {
+    while cursor < end, let piece = holds[Int(core.hold)].piece(after: cursor), piece.position < end {
       let from = max(piece.position, cursor)
       let length = Int(min(piece.end, end) &- from)
       let offset = piece.arenaOffset &+ Int(from &- piece.position)
