@@ -131,6 +131,8 @@ public struct RuleCompiler {
       className: nil, classDescription: "", priority: Self.defaultPriority, target: nil,
       text: rule.textReference)
     var reader = RuleReader(draft: RuleDraft(info: info), settings: settings, names: shared.names)
+    // `alert` among the options makes a pass be told all the same.
+    reader.draft.isSilent = rule.action == .pass
     try readHeader(rule, &reader)
     for option in rule.options {
       do throws(RuleValueError) { try reader.read(option) } catch {

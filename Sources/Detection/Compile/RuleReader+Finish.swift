@@ -29,7 +29,9 @@ extension RuleReader {
       return
     }
     draft.kind = headerKind()
-    draft.actsOnFlow = draft.kind == .addressOnly || asksForProtocol || !draft.head.appProtocols.isAny
+    draft.actsOnFlow =
+      draft.kind == .addressOnly || draft.kind == .protocolFound || isAboutHeaderAlone
+      || !draft.head.appProtocols.isAny
   }
 
   private mutating func finishBuffers() throws(RuleValueError) {
@@ -60,21 +62,17 @@ extension RuleReader {
       }
     }
     if asksForProtocol { return .protocolFound }
-    let head = draft.head
-    let isAddressOnly =
-      areConditionsOnBits && draft.buffers.isEmpty && head.flow.isEmpty
-      && head.sourcePorts == 0 && head.destinationPorts == 0 && head.appProtocols.isAny
-      && (head.sources != 0 || head.destinations != 0) && !hasNegatedAddresses
-    return isAddressOnly ? .addressOnly : .packet
+    return isAboutHeaderAlone && !hasNegatedAddresses ? .addressOnly : .packet
   }
 
-  private var areConditionsOnBits: Bool {
-    draft.conditions.allSatisfy {
-      switch $0 {
-      case .state(.flowBits), .state(.xbit): true
-      default: false
-      }
-    }
+  /// Nothing is asked but addresses, ports and protocol number, which are the same in each packet of a
+  /// flow. Variables may be set; one that is tested makes each packet count.
+  ///
+  /// - Source: Suricata "Rule Types and Categorization", `ip_only`; with negated addresses the rule is
+  ///   tried on each packet (`like_ip_only`). Either way its action reaches the flow.
+  private var isAboutHeaderAlone: Bool {
+    draft.conditions.isEmpty && draft.buffers.isEmpty && draft.payload == nil && draft.head.flow.isEmpty
+      && draft.head.appProtocols.isAny
   }
 
   /// - Source: Suricata: steps over the payload run on the stream, unless a keyword asks for the

@@ -30,6 +30,8 @@ public struct DetectionDecision: Sendable {
   public var rejectAction: RuleAction?
   /// The rule that decided on drop or reject.
   public var decidingRule: RuleIndex?
+  /// `rate_filter` made the deciding rule's action what it is.
+  public var isRateFiltered = false
   /// A matching rule asks that the rest of the flow goes by unseen (`bypass`).
   public var bypassesFlow = false
   /// Octets to be put over the packet's payload (`replace`).

@@ -5,8 +5,9 @@ import Traffic
 extension Detector {
   /// Turns matches into alerts and a decision: order, thresholds, pass, drop.
   ///
-  /// Matches are gone through in the order of the rules (so pass rules first). A pass ends it: what
-  /// comes after is neither logged nor acted on. A match that a threshold keeps back does not act
+  /// Matches are gone through in the order of the rules (pass rules first, unless `action-order` says
+  /// otherwise). A pass ends it: what comes after is neither logged nor acted on; a drop that came
+  /// before stands. A match that a threshold keeps back does not act
   /// either, but its flow variables are set.
   /// - Source: Suricata `PacketAlertFinalize`, "Action order".
   /// - Parameters:
@@ -28,9 +29,13 @@ extension Detector {
       if !settle(match, ends, state, &decision, &alerts) { break }
     }
     matches.removeAll()
-    if let state {
-      if decision.passScope == .flow { state.isPassed = true }
-      if decision.dropScope == .flow { state.isDropped = true }
+    // What the flow was given first stands.
+    if let state, !state.isPassed, !state.isDropped {
+      if decision.dropScope == .flow {
+        state.isDropped = true
+      } else if decision.passScope == .flow {
+        state.isPassed = true
+      }
     }
     return decision
   }
@@ -42,7 +47,7 @@ extension Detector {
   ) -> Bool {
     let body = ruleSet.bodies[Int(match.rule)]
     guard let info = ruleSet.info(match.rule) else { return true }
-    var isLogged = !body.isSilent && info.action != .pass
+    var isLogged = !body.isSilent
     if let threshold = body.threshold {
       switch outcome(threshold, info, ends, state) {
       case .alert: break
@@ -54,7 +59,8 @@ extension Detector {
         return true
       }
     }
-    let action = rateFilterAction(info, ends) ?? info.action
+    let filtered = rateFilterAction(info, ends)
+    let action = filtered ?? info.action
     if isSuppressed(info, ends) {
       counters.suppressed &+= 1
       isLogged = false
@@ -63,23 +69,33 @@ extension Detector {
     if body.bypasses { decision.bypassesFlow = true }
     let reachesFlow = match.source != .packet || body.actsOnFlow
     if action == .pass {
-      decision.passScope = reachesFlow ? .flow : .packet
-      return false
-    }
-    if action.stops {
+      // A packet that was dropped stays so, and passes nothing on to its flow.
+      if decision.verdict == .accept { decision.passScope = reachesFlow ? .flow : .packet }
+      if filtered != nil { isLogged = false }
+    } else if action.stops {
+      if decision.decidingRule == nil { decision.isRateFiltered = filtered != nil }
       stop(match.rule, action, reachesFlow: reachesFlow, &decision)
     } else if !match.replacements.isEmpty {
       decision.replacements += match.replacements
     }
-    if isLogged {
-      counters.alerts &+= 1
-      alerts.append(
-        Alert(
-          rule: match.rule, action: action, isBlocked: action.stops, source: match.source,
-          direction: match.direction, transactionID: match.transactionID,
-          captures: match.captures))
+    if isLogged { log(match, action, isRateFiltered: filtered != nil, &alerts) }
+    return action != .pass
+  }
+
+  private mutating func log(
+    _ match: RuleMatch, _ action: RuleAction, isRateFiltered: Bool, _ alerts: inout [Alert]
+  ) {
+    guard alerts.count < alertsMax else {
+      counters.alertsDiscarded &+= 1
+      return
     }
-    return true
+    counters.alerts &+= 1
+    alerts.append(
+      Alert(
+        rule: match.rule, action: action,
+        isBlocked: action.stops && (isInline || isRateFiltered || action != .drop),
+        source: match.source, direction: match.direction, transactionID: match.transactionID,
+        captures: match.captures))
   }
 
   private func stop(

@@ -24,32 +24,41 @@ extension Detector {
     let context = TrialContext(
       packet: packet, ends: ends, flow: flow, state: state, streamEvents: streamEvents,
       packetBytes: bytes, isInStream: packet.isTCP && payloadIsInStream)
-    inspectAddresses(context, into: &matches)
-    inspectProtocol(context, into: &matches)
-    inspectEvents(context, into: &matches)
+    inspectOnce(context, into: &matches)
     let slot = PacketClass(packet).rawValue &* 2 &+ direction.index
     inspectHeaders(ruleSet.groups.packet[slot], context, into: &matches)
+    collectPacket(context)
     let payload = packet.payload(of: bytes)
-    guard payload.byteCount > 0 else { return }
-    candidates.removeAll(keepingCapacity: true)
-    collect(ruleSet.groups.packetPayload[slot], payload, context)
-    if packet.isTCP, !payloadIsInStream {
-      collect(ruleSet.groups.stream[direction.index], payload, context)
-      if let appProtocol = flow?.appProtocol {
-        collect(
-          ruleSet.groups.streamByProtocol[RuleGroups.slot(appProtocol, direction)], payload, context)
-      }
-    } else if !packet.isTCP, let appProtocol = flow?.appProtocol, appProtocol != .unknown {
-      collect(
-        ruleSet.groups.streamByProtocol[RuleGroups.slot(appProtocol, direction)], payload, context)
-    }
-    guard !candidates.isEmpty else { return }
-    sortCandidates()
     for index in candidates.indices {
       _ = tryRule(
         candidates[index], payload: payload, facts: BufferFacts(), source: .packet, context,
         into: &matches)
     }
+  }
+
+  /// Rules that are tried once for each direction of a flow.
+  mutating func inspectOnce(_ context: borrowing TrialContext, into matches: inout MatchList) {
+    inspectAddresses(context, into: &matches)
+    inspectProtocol(context, into: &matches)
+  }
+
+  /// Finds the rules to be tried on the packet, but for those that are tried on every packet.
+  mutating func collectPacket(_ context: borrowing TrialContext) {
+    candidates.removeAll(keepingCapacity: true)
+    collectEvents(context)
+    let packet = context.packet
+    let direction = context.ends.direction
+    let payload = packet.payload(of: context.packetBytes)
+    guard payload.byteCount > 0 else { return sortCandidates() }
+    let slot = PacketClass(packet).rawValue &* 2 &+ direction.index
+    collect(ruleSet.groups.packetPayload[slot], payload, context)
+    let appProtocol = context.flow?.appProtocol ?? .unknown
+    if packet.isTCP, !context.isInStream { collect(ruleSet.groups.stream[direction.index], payload, context) }
+    if appProtocol != .unknown, !packet.isTCP || !context.isInStream {
+      collect(
+        ruleSet.groups.streamByProtocol[RuleGroups.slot(appProtocol, direction)], payload, context)
+    }
+    sortCandidates()
   }
 
   private mutating func collect(
@@ -112,18 +121,10 @@ extension Detector {
     inspectHeaders(ruleSet.groups.protocolFound, context, into: &matches)
   }
 
-  private mutating func inspectEvents(
-    _ context: borrowing TrialContext, into matches: inout MatchList
-  ) {
-    if !context.packet.events.isEmpty {
-      inspectHeaders(ruleSet.groups.decodeEvents, context, into: &matches)
-    }
-    if !context.streamEvents.isEmpty {
-      inspectHeaders(ruleSet.groups.streamEvents, context, into: &matches)
-    }
-    if let flow = context.flow, !flow.appLayerEvents.isEmpty {
-      inspectHeaders(ruleSet.groups.flowEvents, context, into: &matches)
-    }
+  private mutating func collectEvents(_ context: borrowing TrialContext) {
+    if !context.packet.events.isEmpty { candidates += ruleSet.groups.decodeEvents }
+    if !context.streamEvents.isEmpty { candidates += ruleSet.groups.streamEvents }
+    if let flow = context.flow, !flow.appLayerEvents.isEmpty { candidates += ruleSet.groups.flowEvents }
   }
 
   private mutating func inspectHeaders(

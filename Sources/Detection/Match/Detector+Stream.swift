@@ -20,28 +20,16 @@ extension Detector {
     into matches: inout MatchList
   ) {
     guard ruleSet.ruleCount > 0, !state.isPassed, window.byteCount > newFrom else { return }
-    counters.streamBytesInspected &+= UInt64(window.byteCount &- newFrom)
     prepare(state)
     let ends = PacketEnds(packet, direction: direction, packetDirection: flow.packetDirection)
     let empty: [UInt8] = []
     let context = TrialContext(
       packet: packet, ends: ends, flow: flow, state: state, packetBytes: empty.rawSpan)
-    candidates.removeAll(keepingCapacity: true)
+    let piece = StreamPiece(window: window, newFrom: newFrom, offset: offset, isEnd: isEnd)
     var pending = direction == .toServer ? state.toServer.pending : state.toClient.pending
     let pendingBefore = pending.count
-    forget(&pending, before: offset)
-    for rule in pending { candidates.append(rule.rule) }
-    collect(ruleSet.groups.stream[direction.index], window, newFrom, offset, context, &pending)
-    if flow.appProtocol != .unknown {
-      // The protocol may have become known only now: what was not scanned for it yet is still there.
-      let isNew = state.streamProtocol(direction) != flow.appProtocol
-      collect(
-        ruleSet.groups.streamByProtocol[RuleGroups.slot(flow.appProtocol, direction)], window,
-        isNew ? 0 : newFrom, offset, context, &pending)
-      if isNew { state.setStreamProtocol(flow.appProtocol, direction) }
-    }
+    collectStream(piece, direction, flow, state, context, &pending)
     if !candidates.isEmpty {
-      sortCandidates()
       let facts = BufferFacts(offset: offset, isComplete: true)
       for index in candidates.indices {
         let rule = candidates[index]
@@ -53,6 +41,28 @@ extension Detector {
     if isEnd { pending.removeAll(keepingCapacity: true) }
     guard pendingBefore > 0 || !pending.isEmpty else { return }
     if direction == .toServer { state.toServer.pending = pending } else { state.toClient.pending = pending }
+  }
+
+  /// Finds the rules to be tried on a stream, ascending, into `candidates`.
+  mutating func collectStream(
+    _ piece: borrowing StreamPiece, _ direction: Direction, _ flow: FlowFacts, _ state: FlowDetection,
+    _ context: borrowing TrialContext, _ pending: inout [FlowDetection.PendingRule]
+  ) {
+    counters.streamBytesInspected &+= UInt64(piece.window.byteCount &- piece.newFrom)
+    candidates.removeAll(keepingCapacity: true)
+    forget(&pending, before: piece.offset)
+    for rule in pending { candidates.append(rule.rule) }
+    collect(
+      ruleSet.groups.stream[direction.index], piece.window, piece.newFrom, piece.offset, context, &pending)
+    if flow.appProtocol != .unknown {
+      // The protocol may have become known only now: what was not scanned for it yet is still there.
+      let isNew = state.streamProtocol(direction) != flow.appProtocol
+      collect(
+        ruleSet.groups.streamByProtocol[RuleGroups.slot(flow.appProtocol, direction)], piece.window,
+        isNew ? 0 : piece.newFrom, piece.offset, context, &pending)
+      if isNew { state.setStreamProtocol(flow.appProtocol, direction) }
+    }
+    sortCandidates()
   }
 
   private mutating func collect(

@@ -13,6 +13,8 @@ public struct Detector: ~Copyable {
   var scratch = PayloadScratch()
   /// Candidates of the scan in hand; kept and emptied.
   var candidates: [RuleIndex] = []
+  /// Candidates on the stream while those on the packet are collected.
+  var streamCandidates: [RuleIndex] = []
   /// Spare states of transactions.
   var spareInspections: [TransactionInspection] = []
   var transformed: [UInt8] = []
@@ -20,8 +22,12 @@ public struct Detector: ~Copyable {
   /// Every rule of a group is a candidate, whatever its literal: slow, the same matches. A check on the
   /// prefilter for tests.
   public var isPrefilterOff = false
-  /// Traffic waits for the verdict: nothing that can be decided now is put off.
+  /// Traffic waits for the verdict: nothing that can be decided now is put off, and drops take effect
+  /// (elsewhere a rule that drops has its alert told as allowed).
   public var isInline = false
+  /// Alerts of one packet that are told; what matched beyond them still acts (`packet-alert-max`,
+  /// counter `alertsDiscarded`).
+  public var alertsMax = 15
 
   public init(ruleSet: RuleSet, shared: SharedDetectionState) {
     self.ruleSet = ruleSet
@@ -45,6 +51,8 @@ public struct DetectionCounters: Sendable {
   public var candidates: UInt64 = 0
   public var matches: UInt64 = 0
   public var alerts: UInt64 = 0
+  /// Alerts beyond ``Detector/alertsMax`` of one packet.
+  public var alertsDiscarded: UInt64 = 0
   /// Alerts kept back by thresholds and suppressions.
   public var suppressed: UInt64 = 0
   /// Undecided stream rules forgotten because a flow had too many (``FlowDetection/pendingMax``).

@@ -9,6 +9,8 @@ extension PacketCondition {
   ) -> Bool {
     switch self {
     case .payloadSize(let condition):
+      // What is said to be of another size is there at all; below a size counts without a payload too.
+      if case .notEqual = condition, packet.payloadLength <= 0 { return false }
       return condition.holds(for: UInt64(max(0, packet.payloadLength)))
     case .tcpFlags(let condition): return packet.isTCP && condition.holds(packet.tcp.flags)
     case .tcpSequence(let number): return packet.isTCP && packet.tcp.sequence == number

@@ -63,6 +63,11 @@ public struct PayloadReplacement: Sendable {
   /// Octets from the start of the buffer.
   public var position: Int
   public var bytes: [UInt8]
+
+  public init(position: Int, bytes: [UInt8]) {
+    self.position = position
+    self.bytes = bytes
+  }
 }
 
 /// The names that a rule's `byte_extract` and `byte_math` give to numbers.

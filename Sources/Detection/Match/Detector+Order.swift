@@ -1,0 +1,97 @@
+import AppLayer
+import PacketDecoding
+import Traffic
+
+/// The new bytes of one direction of a stream, with the tail of those seen before.
+public struct StreamPiece: ~Escapable {
+  public let window: RawSpan
+  /// Where the new bytes begin in `window`.
+  public let newFrom: Int
+  /// Where `window` begins in the stream.
+  public let offset: UInt64
+  /// Nothing follows.
+  public let isEnd: Bool
+
+  @_lifetime(copy window)
+  public init(window: RawSpan, newFrom: Int, offset: UInt64, isEnd: Bool) {
+    self.window = window
+    self.newFrom = newFrom
+    self.offset = offset
+    self.isEnd = isEnd
+  }
+
+  var hasNews: Bool { window.byteCount > newFrom }
+}
+
+extension Detector {
+  /// Tries the rules on a packet and on what it brought to the stream of its direction, each rule once
+  /// and in the order of the rules: one that asks for a flowbit sees it set by one that comes before it,
+  /// whichever of packet and stream each of them looks at.
+  ///
+  /// - Source: Suricata, which goes through one list of candidates for each packet; a rule on the stream
+  ///   that matches there is not tried on the packet as well.
+  /// - Parameters: as of ``inspectPacket(_:bytes:flow:state:payloadIsInStream:streamEvents:into:)``.
+  public mutating func inspect(
+    _ packet: DecodedPacket, bytes: RawSpan, stream: borrowing StreamPiece, flow: FlowFacts,
+    state: FlowDetection, payloadIsInStream: Bool, streamEvents: StreamEventSet,
+    into matches: inout MatchList
+  ) {
+    guard ruleSet.ruleCount > 0, !state.isPassed else { return }
+    counters.packetsInspected &+= 1
+    let direction = flow.packetDirection
+    let ends = PacketEnds(packet, direction: direction, packetDirection: direction)
+    let packetContext = TrialContext(
+      packet: packet, ends: ends, flow: flow, state: state, streamEvents: streamEvents,
+      packetBytes: bytes, isInStream: packet.isTCP && payloadIsInStream)
+    inspectOnce(packetContext, into: &matches)
+    let streamContext = TrialContext(
+      packet: packet, ends: ends, flow: flow, state: state, packetBytes: bytes.extracting(0..<0))
+    prepare(state)
+    var pending = direction == .toServer ? state.toServer.pending : state.toClient.pending
+    let pendingBefore = pending.count
+    streamCandidates.removeAll(keepingCapacity: true)
+    if stream.hasNews {
+      collectStream(stream, direction, flow, state, streamContext, &pending)
+      swap(&candidates, &streamCandidates)
+    }
+    collectPacket(packetContext)
+    tryInOrder(packetContext, bytes, streamContext, stream, &pending, into: &matches)
+    if stream.isEnd { pending.removeAll(keepingCapacity: true) }
+    guard pendingBefore > 0 || !pending.isEmpty else { return }
+    if direction == .toServer { state.toServer.pending = pending } else { state.toClient.pending = pending }
+  }
+
+  /// Goes through three ascending lists at once: rules on headers, candidates on the packet's payload
+  /// and events, candidates on the stream.
+  private mutating func tryInOrder(
+    _ packet: borrowing TrialContext, _ bytes: RawSpan, _ stream: borrowing TrialContext,
+    _ piece: borrowing StreamPiece, _ pending: inout [FlowDetection.PendingRule],
+    into matches: inout MatchList
+  ) {
+    let headers = ruleSet.groups.packet[
+      PacketClass(packet.packet).rawValue &* 2 &+ packet.ends.direction.index]
+    let payload = packet.packet.payload(of: bytes)
+    let facts = BufferFacts(offset: piece.offset, isComplete: true)
+    var (header, candidate, streamed) = (0, 0, 0)
+    while true {
+      let nextHeader = header < headers.count ? headers[header] : .max
+      let nextCandidate = candidate < candidates.count ? candidates[candidate] : .max
+      let nextStreamed = streamed < streamCandidates.count ? streamCandidates[streamed] : .max
+      let rule = min(nextHeader, nextCandidate, nextStreamed)
+      if rule == .max { return }
+      if nextHeader == rule { header &+= 1 }
+      if nextCandidate == rule { candidate &+= 1 }
+      if nextStreamed == rule {
+        streamed &+= 1
+        let trial = tryRule(
+          rule, payload: piece.window, facts: facts, source: .stream, stream, into: &matches)
+        if trial != .undecided { pending.removeAll { $0.rule == rule } }
+        if trial == .matched { continue }
+      }
+      if nextHeader == rule || nextCandidate == rule {
+        _ = tryRule(
+          rule, payload: payload, facts: BufferFacts(), source: .packet, packet, into: &matches)
+      }
+    }
+  }
+}
