@@ -46,6 +46,7 @@ enum TLSHandshake {
   static let clientHello: UInt8 = 1
   static let serverHello: UInt8 = 2
   static let certificate: UInt8 = 11
+  static let certificateRequest: UInt8 = 13
   static let serverHelloDone: UInt8 = 14
   static let clientKeyExchange: UInt8 = 16
 

@@ -236,6 +236,7 @@ public final class TLSParser: AppLayerParser {
     case (TLSHandshake.clientHello, .toServer): takeClientHello(body, connection)
     case (TLSHandshake.serverHello, .toClient): takeServerHello(body, connection)
     case (TLSHandshake.certificate, _): takeCertificates(body, direction, connection)
+    case (TLSHandshake.certificateRequest, .toClient): connection.asksForClientCertificate = true
     case (TLSHandshake.serverHelloDone, .toClient):
       hasServerHelloDone = true
       connection.advance(.toClient, to: TLSProgress.serverHelloDone)

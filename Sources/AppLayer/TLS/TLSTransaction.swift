@@ -10,6 +10,8 @@ public final class TLSTransaction: Transaction {
   public internal(set) var clientCertificates: CertificateChain?
   /// An earlier session was taken up again: there was no certificate.
   public internal(set) var isResumed = false
+  /// The server wants a certificate of the client, as far as that is readable.
+  public internal(set) var asksForClientCertificate = false
   /// The first alert that was readable, as level and description (RFC 8446 section 6).
   public internal(set) var alert: (direction: Direction, level: UInt8, description: UInt8)?
 
