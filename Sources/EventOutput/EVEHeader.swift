@@ -132,7 +132,8 @@ struct EVEHeader {
   /// Where the packet came from; records without a packet have none.
   private func writeSource(_ context: borrowing EventContext, into json: inout JSONWriter) {
     if context.packetLength > 0 {
-      json.member("pkt_src", context.packet.tunnelDepth > 0 ? "tunnel" : "wire/pcap")
+      let unwrapped = context.packet.isReassembled ? "defrag" : "wire/pcap"
+      json.member("pkt_src", text: context.tunnel?.means ?? unwrapped)
     } else if context.decryption == nil, context.packet.ipVersion != 0 {
       json.member("pkt_src", "stream (flow timeout)")
     }

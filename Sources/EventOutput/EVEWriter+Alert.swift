@@ -12,6 +12,7 @@ extension EVEWriter {
   ) {
     begin("alert", context, .packet, bytes)
     if let id = event.alert.transactionID { json.member("tx_id", id) }
+    if let tunnel = context.tunnel { write(tunnel, depth: context.packet.tunnelDepth) }
     json.key("alert")
     writeAlert(event, settings, context)
     if settings.logsAppLayer, let transaction = event.transaction { writeInside(transaction) }
@@ -23,6 +24,20 @@ extension EVEWriter {
     if settings.logsVerdict { writeVerdict(event.verdict) }
     writeMetadata(event)
     end(context.decryption)
+  }
+
+  /// The outermost packet around the one that the record is about.
+  private func write(_ tunnel: TunnelRecord, depth: UInt8) {
+    json.beginObject("tunnel")
+    EVEHeader.member("src_ip", tunnel.ends.source, into: &json)
+    json.member("src_port", tunnel.hasPorts ? tunnel.ends.sourcePort : 0)
+    EVEHeader.member("dest_ip", tunnel.ends.destination, into: &json)
+    json.member("dest_port", tunnel.hasPorts ? tunnel.ends.destinationPort : 0)
+    json.key("proto")
+    EVEHeader.writeProtocol(tunnel.ends.ipProtocol, into: &json)
+    json.member("depth", depth)
+    json.member("pkt_src", "wire/pcap")
+    json.endObject()
   }
 
   private func writeAlert(

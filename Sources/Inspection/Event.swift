@@ -33,10 +33,26 @@ public struct EventContext {
   /// Octets of the packet as captured.
   public var packetLength: Int = 0
   public var interfaceName: String?
+  /// The packet came inside another one.
+  public var tunnel: TunnelRecord?
 
   public init(time: Timestamp, packet: DecodedPacket) {
     self.time = time
     self.packet = packet
+  }
+}
+
+/// What records of a packet inside another one tell of the outermost (EVE `tunnel`).
+public struct TunnelRecord: Sendable {
+  public var ends: FlowTuple
+  public var hasPorts: Bool
+  /// How the packet was wrapped, as EVE `pkt_src` has it: "ipv4 tunnel", "gre tunnel", …
+  public var means: String
+
+  public init(ends: FlowTuple, hasPorts: Bool, means: String) {
+    self.ends = ends
+    self.hasPorts = hasPorts
+    self.means = means
   }
 }
 

@@ -18,6 +18,10 @@ final class FlowInspection {
   var hasGap: (toServer: Bool, toClient: Bool) = (false, false)
   /// The parser gave up and the policy for that was applied.
   var isErrorHandled = false
+  /// The transaction that a match on packet or stream would be told with.
+  var guessed: Transaction?
+  /// A policy lets the flow go by without rules.
+  var isExempt = false
   var decryption: DecryptionFacts?
 
   subscript(direction: Direction) -> StreamWindow {
@@ -75,6 +79,7 @@ struct StreamWindow {
   }
 
   mutating func markInspected() {
+    hasNews = false
     if bytes.count > 2 * Self.tailBytes {
       let surplus = bytes.count - Self.tailBytes
       bytes.removeFirst(surplus)

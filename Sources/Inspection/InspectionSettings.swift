@@ -11,9 +11,12 @@ public struct InspectionSettings: Sendable {
   public var isInline = false
   /// The stream is inspected as it arrives, not when it is acknowledged (`stream.inline`); nil follows `isInline`.
   public var inspectsOnArrival: Bool?
-  /// Octets of raw stream that are waited for where nothing can be stopped
-  /// (`stream.reassembly.toserver-chunk-size`, `toclient-chunk-size`).
-  public var chunkBytes: (toServer: Int, toClient: Int) = (2560, 2560)
+  /// A match on packet or stream is told with the flow's transaction where there is but one
+  /// (`detect.guess-applayer-tx`).
+  public var guessesTransaction = false
+  var isInspectedOnArrival: Bool { inspectsOnArrival ?? isInline }
+  /// Alerts of one packet that are told (`packet-alert-max`); the rules beyond still act.
+  public var alertsPerPacketMax = 15
   public var decoder = DecoderSettings()
   public var flows: FlowTableSettings
   public var reassembly = ReassemblySettings()

@@ -51,27 +51,40 @@ extension PacketPath {
       if inspections.indices.contains(index.index) { inspections[index.index] = nil }
     }
     let inspection = inspections.indices.contains(index.index) ? inspections[index.index] : nil
-    if let inspection { inspectRest(index, flow, inspection) }
+    var flow = flow
+    if let inspection { inspectRest(index, &flow, inspection) }
     var context = endContext(index, flow, inspection, .toServer)
     context.flow?.reason = reason.eveName
     guard settings.logs.flows else { return }
     sink.emit(.flow, context, bytes: RawSpan())
   }
 
-  private mutating func inspectRest(_ index: FlowIndex, _ flow: Flow, _ inspection: FlowInspection) {
+  private mutating func inspectRest(
+    _ index: FlowIndex, _ flow: inout Flow, _ inspection: FlowInspection
+  ) {
     reassembler.finish(flow: index.rawValue, time: flow.lastTime) { chunk in inspection.feed(chunk) }
     inspection.appLayer?.finish(at: flow.lastTime)
     if inspection.appLayer?.parser != nil {
       inspection.toServer.hasNews = true
       inspection.toClient.hasNews = true
     }
-    guard flow.disposition == .inspect else { return }
-    for direction in Direction.allCases where !inspection.detection.isPassed {
+    if flow.state == .bypassed { return }
+    // What came of a flow that is cut is no transaction that took place.
+    if settings.isInline, flow.isDropped { return }
+    for direction in Direction.allCases
+    where flow.disposition == .inspect && !inspection.detection.isPassed {
       let context = endContext(index, flow, inspection, direction)
-      let facts = facts(flow, direction, inspection)
+      var facts = facts(flow, direction, inspection)
+      facts.isEstablished = true
       stream.inspect(
         inspection, direction: direction, packet: context.packet, bytes: RawSpan(), facts: facts)
-      _ = stream.decide(inspection, facts: facts, context: context, bytes: RawSpan())
+      let decision = stream.decide(inspection, facts: facts, context: context, bytes: RawSpan())
+      // Nothing can be stopped any more; the record says what the rules asked.
+      if decision.dropScope == .flow {
+        flow.disposition = .drop
+      } else if decision.passScope == .flow {
+        flow.disposition = .pass
+      }
     }
     let context = endContext(index, flow, inspection, .toServer)
     stream.logTransactions(inspection, isEnd: true, context: context, bytes: RawSpan())
@@ -84,7 +97,6 @@ extension PacketPath {
     let record = record(flow, index, inspection)
     let packet = DecodedPacket(endsOf: record, direction, time: flow.lastTime)
     var context = EventContext(time: flow.lastTime, packet: packet)
-    context.packetNumber = packetNumber
     context.direction = direction
     context.flow = record
     context.appLayer = inspection?.appLayer

@@ -17,68 +17,96 @@ extension PacketPath {
     if packet.isTCP, packet.tcp.flags & (TCPFields.syn | TCPFields.ack) == TCPFields.syn {
       verdict.synDestinationPort = packet.destinationPort
     }
-    if let settled = settledVerdict(lookup.index) {
-      verdict.verdict = settled
-      if verdict.isStopped {
-        verdict.reason = .flowDrop
-        let flow = inspection(lookup.index)
-        logDrop(verdict, flow, context(packet, length: length, lookup, flow), bytes)
-      }
+    let flow = inspection(lookup.index)
+    if settings.isInline, flows[lookup.index].isDropped {
+      verdict.verdict = .drop
+      verdict.reason = .flowDrop
+      logDrop(verdict, flow, context(packet, length: length, lookup, flow), bytes)
       return verdict
     }
-    let flow = inspection(lookup.index)
-    var streamEvents = lookup.tcp.events
-    var isInStream = false
+    if flows[lookup.index].state == .bypassed {
+      verdict.verdict = .release
+      return verdict
+    }
+    var work = PacketWork(lookup: lookup, length: length, streamEvents: lookup.tcp.events)
+    work.isEstablished = isEstablished(packet, lookup.index)
     if packet.isTCP {
-      isInStream = feedStream(packet, bytes, lookup, flow, &streamEvents)
-      applyTrackingPolicies(lookup, flow, &verdict)
+      feedStream(packet, bytes, flow, &work)
+      applyTrackingPolicies(packet, flow, &work, &verdict)
     } else if packet.isUDP {
       feedDatagram(packet, bytes, lookup, flow)
     }
-    detect(packet, bytes, lookup, flow, length, isInStream, streamEvents, &verdict)
+    applyErrorPolicy(flow, &work, &verdict)
+    if work.isConflicting, settings.isInline, let accepted = acceptedPayload(packet, bytes, lookup) {
+      verdict.replacements.append(PayloadReplacement(position: 0, bytes: accepted))
+      let rewritten = Self.rewrite(packet, bytes, accepted)
+      detect(packet, rewritten.rawSpan, flow, work, &verdict)
+    } else {
+      detect(packet, bytes, flow, work, &verdict)
+    }
     return verdict
   }
 
   /// Rules, decision, records.
   private mutating func detect(
-    _ packet: DecodedPacket, _ bytes: RawSpan, _ lookup: FlowLookup, _ flow: FlowInspection,
-    _ length: Int, _ isInStream: Bool, _ streamEvents: StreamEventSet,
+    _ packet: DecodedPacket, _ bytes: RawSpan, _ flow: FlowInspection, _ work: PacketWork,
     _ verdict: inout PacketVerdict
   ) {
-    reportStreamEvents(streamEvents, packet, bytes, lookup, flow, length)
-    if !flow.detection.isPassed, !verdict.isStopped {
-      let facts = facts(flows[lookup.index], lookup.direction, flow)
-      stream.inspectPacket(
-        packet, bytes: bytes, facts: facts, flow: flow, payloadIsInStream: isInStream,
-        streamEvents: streamEvents)
-      stream.inspect(flow, direction: lookup.direction, packet: packet, bytes: bytes, facts: facts)
-      if lookup.tcp.isSessionEnded {
-        stream.inspect(
-          flow, direction: lookup.direction.opposite, packet: packet, bytes: bytes, facts: facts)
-      }
-      if stream.hasMatches {
-        let context = context(packet, length: length, lookup, flow)
-        let decision = stream.decide(flow, facts: facts, context: context, bytes: bytes)
-        apply(decision, lookup.index, &verdict)
-      }
+    let lookup = work.lookup
+    reportStreamEvents(work.streamEvents, packet, bytes, lookup, flow, work.length)
+    if !work.isExempt, !flow.detection.isPassed, flows[lookup.index].disposition == .inspect {
+      inspectRules(packet, bytes, flow, work, &verdict)
     }
-    applyErrorPolicy(lookup, flow, &verdict)
-    if stream.hasRecords(flow, isEnd: lookup.tcp.isSessionEnded) {
-      let context = context(packet, length: length, lookup, flow)
-      stream.logTransactions(
-        flow, isEnd: lookup.tcp.isSessionEnded, context: context, bytes: bytes)
+    if stream.hasRecords(flow, isEnd: false) {
+      let context = context(packet, length: work.length, lookup, flow)
+      stream.logTransactions(flow, isEnd: false, context: context, bytes: bytes)
     }
-    if verdict.isStopped { logDrop(verdict, flow, context(packet, length: length, lookup, flow), bytes) }
+    if verdict.isStopped {
+      logDrop(verdict, flow, context(packet, length: work.length, lookup, flow), bytes)
+    }
   }
 
-  /// The verdict that was given for the whole flow earlier.
-  private func settledVerdict(_ index: FlowIndex) -> Verdict? {
-    switch flows[index].disposition {
-    case .inspect: nil
-    case .pass: .accept
-    case .drop, .reject: .drop
+  private mutating func inspectRules(
+    _ packet: DecodedPacket, _ bytes: RawSpan, _ flow: FlowInspection, _ work: PacketWork,
+    _ verdict: inout PacketVerdict
+  ) {
+    let lookup = work.lookup
+    var facts = facts(flows[lookup.index], lookup.direction, flow)
+    facts.isEstablished = work.isEstablished
+    var inspected = packet
+    // Of a packet that TCP refuses and that is dropped for it, headers and events are still told.
+    if verdict.isStopped { inspected.payloadLength = 0 }
+    stream.inspect(
+      flow, packet: inspected, bytes: bytes, facts: facts, payloadIsInStream: work.isInStream,
+      streamEvents: work.streamEvents)
+    if work.isAlone, !verdict.isStopped {
+      let piece = acceptedAround(packet, lookup)
+      if !piece.isEmpty { stream.inspectAlone(piece.rawSpan, flow, inspected, facts: facts) }
     }
+    guard stream.hasMatches else { return }
+    let context = context(packet, length: work.length, lookup, flow)
+    let decision = stream.decide(flow, facts: facts, context: context, bytes: bytes)
+    apply(decision, lookup.index, packet, &verdict)
   }
+
+  /// Whether the flow was established before a TCP packet came: the packet that completes a handshake
+  /// is not yet part of what it begins. For others the first
+  /// answer counts.
+  ///
+  /// - Source: Suricata "Flow Keywords", `flow:established`.
+  private mutating func isEstablished(_ packet: borrowing DecodedPacket, _ index: FlowIndex) -> Bool {
+    let isNow = flows[index].state != .new
+    guard packet.isTCP else { return isNow }
+    let wasBefore = flows[index].upperFlags & Self.wasEstablished != 0
+    if isNow {
+      flows[index].upperFlags |= Self.wasEstablished
+    } else {
+      flows[index].upperFlags &= ~Self.wasEstablished
+    }
+    return wasBefore
+  }
+
+  private static var wasEstablished: UInt32 { 1 }
 
   /// What is kept of the flow, made where there is none.
   private mutating func inspection(_ index: FlowIndex) -> FlowInspection {
@@ -91,29 +119,30 @@ extension PacketPath {
 
   // MARK: Feeding
 
-  /// - Returns: the payload went into the stream, so that rules on the stream see it there.
   private mutating func feedStream(
-    _ packet: DecodedPacket, _ bytes: RawSpan, _ lookup: FlowLookup, _ flow: FlowInspection,
-    _ events: inout StreamEventSet
-  ) -> Bool {
+    _ packet: DecodedPacket, _ bytes: RawSpan, _ flow: FlowInspection, _ work: inout PacketWork
+  ) {
+    let lookup = work.lookup
     if lookup.tcp.flags.contains(.sessionStarted) { reassembler.reset(flow: lookup.index.rawValue) }
-    guard lookup.tcp.isAccepted else { return false }
+    guard lookup.tcp.isAccepted else { return }
     if flow.appLayer == nil { flow.appLayer = appLayer(lookup.index, .tcp) }
     var segment = StreamSegment(
       packet, direction: lookup.direction,
       policy: hostPolicy(packet.destination)?.stream ?? .bsd)
     segment.deliversNow = lookup.tcp.flags.contains(.oneSided)
-    let result = reassembler.add(
-      flow: lookup.index.rawValue, segment, payload: packet.payload(of: bytes)
-    ) { chunk in flow.feed(chunk) }
-    events.formUnion(result.events)
-    if lookup.tcp.isSessionEnded {
-      reassembler.finish(flow: lookup.index.rawValue, time: packet.time) { chunk in flow.feed(chunk) }
-      flow.appLayer?.finish(at: packet.time)
-      flow.toServer.hasNews = true
-      flow.toClient.hasNews = true
+    // Data on a SYN belongs to the stream with TCP fast open alone (RFC 7413).
+    let isSynData = packet.tcp.has(TCPFields.syn) && !flows.session(lookup.index).isFastOpen
+    let payload = isSynData ? bytes.extracting(0..<0) : packet.payload(of: bytes)
+    var isDelivered = false
+    let result = reassembler.add(flow: lookup.index.rawValue, segment, payload: payload) { chunk in
+      if chunk.direction == lookup.direction, chunk.bytes.byteCount > 0 { isDelivered = true }
+      flow.feed(chunk)
     }
-    return packet.payloadLength > 0 && !result.isRefused
+    work.streamEvents.formUnion(result.events)
+    work.isConflicting = result.isConflicting
+    work.isInStream = payload.byteCount > 0 && !result.isRefused
+    // What is let through now must be looked at now, also where it waits for what is before it.
+    work.isAlone = work.isInStream && !isDelivered && settings.isInspectedOnArrival
   }
 
   private mutating func feedDatagram(
@@ -147,5 +176,27 @@ extension PacketPath {
       toServer: inspection.toServer.streamEnd, toClient: inspection.toClient.streamEnd)
     facts.start = flow.startTime
     return facts
+  }
+}
+
+/// What becomes of one packet of a flow on its way; passed down together.
+struct PacketWork {
+  let lookup: FlowLookup
+  let length: Int
+  var streamEvents: StreamEventSet
+  /// The payload went into the stream, so that rules on the stream see it there.
+  var isInStream = false
+  /// It did, but nothing of it was delivered: it is ahead of a hole, or was sent again.
+  var isAlone = false
+  /// Its data contradicts what was let through before.
+  var isConflicting = false
+  var isEstablished = false
+  /// No rule is tried on this packet: a policy has decided about it.
+  var isExempt = false
+
+  init(lookup: FlowLookup, length: Int, streamEvents: StreamEventSet) {
+    self.lookup = lookup
+    self.length = length
+    self.streamEvents = streamEvents
   }
 }

@@ -4,23 +4,31 @@ import PacketDecoding
 import Traffic
 
 extension PacketPath {
-  /// Puts what detection decided into the verdict and onto the flow.
-  mutating func apply(_ decision: DetectionDecision, _ index: FlowIndex?, _ verdict: inout PacketVerdict) {
+  /// Puts what detection decided into the verdict and onto the flow. What a flow was given first
+  /// stands; where nothing can be stopped it is told all the same.
+  mutating func apply(
+    _ decision: DetectionDecision, _ index: FlowIndex?, _ packet: borrowing DecodedPacket,
+    _ verdict: inout PacketVerdict
+  ) {
     if decision.verdict == .drop || decision.verdict == .reject {
-      if settings.isInline || decision.verdict == .reject {
-        verdict.rejectAction = decision.verdict == .reject ? decision.rejectAction : nil
-      }
+      verdict.rejectAction = decision.verdict == .reject ? decision.rejectAction : nil
       if settings.isInline {
         verdict.verdict = decision.verdict
-        verdict.reason = .rules
+        verdict.reason = decision.isRateFiltered ? .thresholdDetectionFilter : .rules
         verdict.rule = decision.decidingRule
-        if let index, decision.dropScope == .flow { flows[index].disposition = .drop }
       }
     }
-    if settings.isInline { verdict.replacements = decision.replacements }
-    if let index, decision.bypassesFlow {
+    if settings.isInline { verdict.replacements += decision.replacements }
+    guard let index else { return }
+    if flows[index].disposition == .inspect {
+      if decision.dropScope == .flow {
+        flows[index].disposition = decision.verdict == .reject ? .reject : .drop
+      } else if decision.passScope == .flow {
+        flows[index].disposition = .pass
+      }
+    }
+    if decision.bypassesFlow {
       flows.bypass(index)
-      flows[index].disposition = .pass
       if verdict.verdict == .accept { verdict.verdict = .release }
     }
   }
@@ -37,14 +45,16 @@ extension PacketPath {
 
   /// Sessions not seen from their start, and segments that break the rules of TCP.
   mutating func applyTrackingPolicies(
-    _ lookup: FlowLookup, _ flow: FlowInspection, _ verdict: inout PacketVerdict
+    _ packet: borrowing DecodedPacket, _ flow: FlowInspection, _ work: inout PacketWork,
+    _ verdict: inout PacketVerdict
   ) {
-    if lookup.tcp.flags.contains(.noSession) || lookup.tcp.flags.contains(.midstreamPickup) {
-      guard settings.exceptionPolicies.midstream != .ignore else { return }
+    let tcp = work.lookup.tcp
+    if tcp.flags.contains(.noSession) || tcp.flags.contains(.midstreamPickup) {
+      // A reset without a session ends nothing and begins nothing.
+      guard !packet.tcp.has(TCPFields.rst) else { return }
       applyFlowPolicy(
-        settings.exceptionPolicies.midstream, "stream_midstream", .streamMidstream, lookup.index, flow,
-        &verdict)
-    } else if lookup.tcp.isInvalid, settings.isInline, settings.dropsInvalidSegments {
+        settings.exceptionPolicies.midstream, "stream_midstream", .streamMidstream, flow, &work, &verdict)
+    } else if tcp.isInvalid, settings.isInline, settings.dropsInvalidSegments {
       verdict.verdict = .drop
       verdict.reason = .streamError
       counters.note(.streamError)
@@ -53,32 +63,38 @@ extension PacketPath {
 
   /// The parser gave up: what follows cannot be understood.
   mutating func applyErrorPolicy(
-    _ lookup: FlowLookup, _ flow: FlowInspection, _ verdict: inout PacketVerdict
+    _ flow: FlowInspection, _ work: inout PacketWork, _ verdict: inout PacketVerdict
   ) {
-    guard settings.exceptionPolicies.appLayerError != .ignore, !flow.isErrorHandled,
-      let parser = flow.appLayer?.parser, parser.hasFailed.toServer || parser.hasFailed.toClient
+    guard !flow.isErrorHandled, let parser = flow.appLayer?.parser,
+      parser.hasFailed.toServer || parser.hasFailed.toClient
     else { return }
     flow.isErrorHandled = true
     applyFlowPolicy(
-      settings.exceptionPolicies.appLayerError, "app_layer_error", .applicationError, lookup.index,
-      flow, &verdict)
+      settings.exceptionPolicies.appLayerError, "app_layer_error", .applicationError, flow, &work,
+      &verdict)
   }
 
+  /// - Source: Suricata "Exception Policies". That one was met is told of the flow whatever it says.
   private mutating func applyFlowPolicy(
-    _ policy: ExceptionPolicy, _ target: String, _ reason: DropReason, _ index: FlowIndex,
-    _ flow: FlowInspection, _ verdict: inout PacketVerdict
+    _ policy: ExceptionPolicy, _ target: String, _ reason: DropReason, _ flow: FlowInspection,
+    _ work: inout PacketWork, _ verdict: inout PacketVerdict
   ) {
-    if policy.isBlocking, !settings.isInline { return }
+    let index = work.lookup.index
     let use = ExceptionPolicyUse(target: target, policy: policy.eveName)
     if !flow.exceptionPolicies.contains(use) { flow.exceptionPolicies.append(use) }
     counters.note(reason)
+    if policy == .reject, !verdict.isStopped { verdict.rejectAction = .reject }
+    if policy == .ignore || policy.isBlocking && !settings.isInline { return }
+    work.isExempt = true
     switch policy {
     case .ignore, .passPacket: break
-    case .passFlow: flows[index].disposition = .pass
-    case .bypass:
-      flows.bypass(index)
-      flows[index].disposition = .pass
-      verdict.verdict = .release
+    case .passFlow, .bypass:
+      flow.isExempt = true
+      if flows[index].disposition == .inspect { flows[index].disposition = .pass }
+      if policy == .bypass {
+        flows.bypass(index)
+        verdict.verdict = .release
+      }
     case .dropPacket, .dropFlow, .reject:
       verdict.verdict = policy == .reject ? .reject : .drop
       verdict.reason = reason

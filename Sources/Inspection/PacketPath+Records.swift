@@ -12,6 +12,7 @@ extension PacketPath {
     var context = EventContext(time: packet.time, packet: packet)
     context.packetNumber = packetNumber
     context.packetLength = length
+    if packet.tunnelDepth > 0 { context.tunnel = tunnel }
     if let lookup {
       context.direction = lookup.direction
       context.flow = record(flows[lookup.index], lookup.index, flow)
@@ -19,6 +20,28 @@ extension PacketPath {
       context.decryption = flow?.decryption
     }
     return context
+  }
+
+  /// What records of the packet inside say of the outermost one around it.
+  func tunnelRecord(_ outer: borrowing DecodedPacket) -> TunnelRecord {
+    let means: String
+    switch outer.ipProtocol {
+    case IPProtocol.gre: means = "gre tunnel"
+    case IPProtocol.udp:
+      if outer.inner == .ipv6 {
+        means = "teredo tunnel"
+      } else {
+        let port = outer.destinationPort
+        means = settings.decoder.genevePorts.contains(port) ? "geneve encapsulation" : "vxlan encapsulation"
+      }
+    default: means = outer.ipVersion == 6 ? "ipv6 tunnel" : "ipv4 tunnel"
+    }
+    if var known = tunnel {
+      known.means = means
+      return known
+    }
+    return TunnelRecord(
+      ends: outer.tuple, hasPorts: outer.isTCP ? true : outer.isUDP, means: means)
   }
 
   func record(_ flow: Flow, _ index: FlowIndex, _ inspection: FlowInspection?) -> FlowRecord {
@@ -49,7 +72,6 @@ extension PacketPath {
     record.hasAlerted = inspection.hasAlerted
     record.exceptionPolicies = inspection.exceptionPolicies
     record.hasGap = inspection.hasGap
-    if inspection.detection.isPassed { record.action = "pass" }
     if let appLayer = inspection.appLayer {
       record.appProtocol = appLayer.appProtocol
       record.appProtocolToServer = appLayer.protocolToServer
@@ -75,7 +97,8 @@ extension PacketPath {
     }
     let rule = verdict.rule.flatMap { stream.detector.ruleSet.info($0) }
     let event = DropEvent(
-      reason: reason.rawValue, rule: rule, verdict: VerdictRecord(action: "drop"))
+      reason: reason.rawValue, rule: rule,
+      verdict: VerdictRecord(action: "drop", rejecting: verdict.rejectAction, context.packet))
     sink.emit(.drop(event), context, bytes: bytes)
   }
 

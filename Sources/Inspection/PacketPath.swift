@@ -20,6 +20,8 @@ public struct PacketPath: ~Copyable {
   /// By flow index; nil where a flow needs none.
   var inspections: [FlowInspection?] = []
   public internal(set) var counters = PacketPathCounters()
+  /// The packet around the one in hand.
+  var tunnel: TunnelRecord?
   /// Number of the packet in hand, from 1.
   var packetNumber: UInt64 = 0
 
@@ -66,6 +68,9 @@ public struct PacketPath: ~Copyable {
     var verdict = track(packet, bytes, length: length)
     guard packet.inner != .none, !verdict.isStopped else { return verdict }
     counters.tunnelled &+= 1
+    let outerTunnel = tunnel
+    tunnel = tunnelRecord(packet)
+    defer { tunnel = outerTunnel }
     let inner = process(decoder.decodeInner(of: packet, bytes), bytes, length: length)
     if inner.isStopped {
       verdict.verdict = inner.verdict
@@ -91,19 +96,29 @@ public struct PacketPath: ~Copyable {
     case .held, .rejected: break
     case .reassembled:
       counters.reassembledDatagrams &+= 1
-      let datagram = defragmenter.reassembled.copied()
-      var whole = decoder.decode(datagram.rawSpan, link: .raw, time: packet.time)
-      whole.isReassembled = true
-      whole.vlan0 = packet.vlan0
-      whole.vlan1 = packet.vlan1
-      whole.vlan2 = packet.vlan2
-      whole.vlanCount = packet.vlanCount
-      whole.tunnelDepth = packet.tunnelDepth
-      whole.isFragment = false
+      let (whole, datagram) = reassembled(from: packet, bytes)
       let inner = process(whole, datagram.rawSpan, length: datagram.count)
       if inner.isStopped { verdict = inner }
     }
     return verdict
+  }
+
+  /// The datagram behind the link header of its last fragment, as it would have come in one packet.
+  private func reassembled(from fragment: DecodedPacket, _ bytes: RawSpan) -> (DecodedPacket, [UInt8]) {
+    let header = Int(fragment.networkOffset)
+    let hasLink = fragment.tunnelDepth == 0 && header > 0 && header <= bytes.byteCount
+    var datagram = hasLink ? bytes.extracting(0..<header).copied() : []
+    datagram.append(defragmenter.reassembled)
+    var whole = decoder.decode(
+      datagram.rawSpan, link: hasLink ? fragment.linkType : .raw, time: fragment.time)
+    whole.isReassembled = true
+    whole.vlan0 = fragment.vlan0
+    whole.vlan1 = fragment.vlan1
+    whole.vlan2 = fragment.vlan2
+    whole.vlanCount = fragment.vlanCount
+    whole.tunnelDepth = fragment.tunnelDepth
+    whole.isFragment = false
+    return (whole, datagram)
   }
 
   func hostPolicy(_ address: IPAddress) -> HostPolicy? {
@@ -149,7 +164,7 @@ public struct PacketPath: ~Copyable {
     guard stream.hasMatches else { return verdict }
     let context = context(packet, length: bytes.byteCount)
     let decision = stream.decide(nil, facts: nil, context: context, bytes: bytes)
-    apply(decision, nil, &verdict)
+    apply(decision, nil, packet, &verdict)
     if verdict.isStopped { logDrop(verdict, nil, context, bytes) }
     return verdict
   }

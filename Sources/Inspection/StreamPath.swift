@@ -21,6 +21,7 @@ struct StreamPath: ~Copyable {
     self.detector.isInline = settings.isInline
     self.settings = settings
     self.sink = sink
+    self.detector.alertsMax = settings.alertsPerPacketMax
   }
 
   /// Rules have matched since the last decision.
@@ -36,19 +37,44 @@ struct StreamPath: ~Copyable {
       payloadIsInStream: payloadIsInStream, streamEvents: streamEvents, into: &matches)
   }
 
-  /// Tries the rules on what is new in one direction of a flow: raw stream, then transactions.
+  /// Tries the rules on a packet of a flow and on what is new in its direction: packet and raw stream
+  /// together, then transactions.
+  mutating func inspect(
+    _ flow: FlowInspection, packet: borrowing DecodedPacket, bytes: RawSpan, facts: FlowFacts,
+    payloadIsInStream: Bool, streamEvents: StreamEventSet
+  ) {
+    let direction = facts.packetDirection
+    let window = flow[direction]
+    let piece = StreamPiece(
+      window: window.bytes.rawSpan, newFrom: window.hasNews ? window.newFrom : window.bytes.count,
+      offset: window.offset, isEnd: window.isEnd)
+    noteGuess(flow)
+    detector.inspect(
+      packet, bytes: bytes, stream: piece, flow: facts, state: flow.detection,
+      payloadIsInStream: payloadIsInStream, streamEvents: streamEvents, into: &matches)
+    guard window.hasNews else { return }
+    inspectTransactions(flow, direction, packet, bytes, facts, window)
+  }
+
+  /// Tries the rules on what is new in one direction of a flow, where no packet is at hand.
   mutating func inspect(
     _ flow: FlowInspection, direction: Direction, packet: borrowing DecodedPacket, bytes: RawSpan,
     facts: FlowFacts
   ) {
     let window = flow[direction]
     guard window.hasNews else { return }
-    if isStreamDue(flow, window, direction) {
+    if window.newFrom < window.bytes.count || window.isEnd {
       detector.inspectStream(
         window.bytes.rawSpan, newFrom: window.newFrom, offset: window.offset, isEnd: window.isEnd,
         direction: direction, packet: packet, flow: facts, state: flow.detection, into: &matches)
-      flow[direction].markInspected()
     }
+    inspectTransactions(flow, direction, packet, bytes, facts, window)
+  }
+
+  private mutating func inspectTransactions(
+    _ flow: FlowInspection, _ direction: Direction, _ packet: borrowing DecodedPacket, _ bytes: RawSpan,
+    _ facts: FlowFacts, _ window: StreamWindow
+  ) {
     let transactions = flow.appLayer?.transactions ?? []
     if !transactions.isEmpty {
       let payload = packet.isUDP ? packet.payload(of: bytes) : window.bytes.rawSpan
@@ -56,34 +82,34 @@ struct StreamPath: ~Copyable {
         transactions, direction: direction, payload: payload, packet: packet, bytes: bytes,
         flow: facts, state: flow.detection, into: &matches)
     }
-    flow[direction].hasNews = false
+    flow[direction].markInspected()
   }
 
-  /// Whether the raw stream is to be inspected now.
-  ///
-  /// Inline every octet is, before it passes. Otherwise a chunk is waited for, so that what is said
-  /// twice within one is told once: until there are enough octets, the stream ends, or an exchange of
-  /// the application layer is complete (Suricata `toserver-chunk-size`).
-  private func isStreamDue(_ flow: FlowInspection, _ window: StreamWindow, _ direction: Direction) -> Bool {
-    let newBytes = window.bytes.count - window.newFrom
-    if window.isEnd { return true }
-    guard newBytes > 0 else { return false }
-    if settings.reassembly.delivery == .inline { return true }
-    let wanted = direction == .toServer ? settings.chunkBytes.toServer : settings.chunkBytes.toClient
-    if newBytes >= wanted { return true }
-    let bit = direction == .toServer ? Self.requestEnded : Self.responseEnded
-    var isEnded = false
-    for transaction in flow.appLayer?.transactions ?? []
-    where transaction.isComplete(direction) && transaction.loggedBits & bit == 0 {
-      transaction.loggedBits |= bit
-      isEnded = true
-    }
-    return isEnded
+  /// Tries the rules on the stream on a piece of it that is let through ahead of a hole, or once more.
+  mutating func inspectAlone(
+    _ piece: RawSpan, _ flow: FlowInspection, _ packet: borrowing DecodedPacket, facts: FlowFacts
+  ) {
+    let direction = facts.packetDirection
+    detector.inspectStream(
+      piece, newFrom: 0, offset: flow[direction].offset, isEnd: false, direction: direction,
+      packet: packet, flow: facts, state: flow.detection, into: &matches)
   }
 
-  /// The end of a transaction in a direction has let the stream be inspected.
-  private static let requestEnded: UInt32 = 2
-  private static let responseEnded: UInt32 = 4
+  /// The transaction that a match on packet or stream is told with, where there is but one
+  /// (`detect.guess-applayer-tx`); once for each transaction.
+  private func noteGuess(_ flow: FlowInspection) {
+    guard settings.guessesTransaction else { return }
+    let transactions = flow.appLayer?.transactions ?? []
+    flow.guessed = transactions.count == 1 ? transactions[0] : nil
+    if flow.guessed.map({ $0.loggedBits & Self.guessMade != 0 }) == true { flow.guessed = nil }
+  }
+
+  private func takeGuess(_ flow: FlowInspection?) -> Transaction? {
+    guard let guessed = flow?.guessed else { return nil }
+    guessed.loggedBits |= Self.guessMade
+    flow?.guessed = nil
+    return guessed
+  }
 
   /// Turns what matched into alerts and a decision, and writes the alerts.
   mutating func decide(
@@ -104,9 +130,9 @@ struct StreamPath: ~Copyable {
     guard let rule = detector.ruleSet.info(alert.rule) else { return }
     counters.alerts &+= 1
     flow?.hasAlerted = true
-    let transaction = alert.transactionID.flatMap { id in
-      flow?.appLayer?.transactions.first { $0.id == id }
-    }
+    let transaction =
+      alert.transactionID.flatMap { id in flow?.appLayer?.transactions.first { $0.id == id } }
+      ?? takeGuess(flow)
     var event = AlertEvent(
       alert: alert, rule: rule, transaction: transaction,
       verdict: VerdictRecord(decision, isInline: settings.isInline, packet: context.packet))
@@ -149,12 +175,15 @@ struct StreamPath: ~Copyable {
         }
       }
     }
+    let isUninspected = flow.detection.isPassed || flow.isExempt
     appLayer.removeTransactions {
-      $0.loggedBits & Self.recordWritten != 0 && $0.isComplete && Detector.isInspected($0)
+      $0.loggedBits & Self.recordWritten != 0 && $0.isComplete
+        && (isUninspected || Detector.isInspected($0))
     }
   }
 
   private static let recordWritten: UInt32 = 1
+  private static let guessMade: UInt32 = 2
   /// The number of events told already, in the upper bits.
   private static let eventCountShift: UInt32 = 8
 
@@ -200,11 +229,15 @@ extension Transaction {
   fileprivate var isReadyForRecord: Bool {
     switch appProtocol {
     case .tls:
-      // Both handshakes are done; application data adds nothing to the record.
-      progress(.toServer) >= 3 && progress(.toClient) >= 4 || isComplete
+      // The server has said what it has to say before keys change; nothing that the client still sends
+      // but a certificate of its own, which the server has asked for by then, stands in the record.
+      progress(.toServer) >= 3 && progress(.toClient) >= 4
+        || progress(.toServer) >= 1 && progress(.toClient) == 3 && !awaitsClientCertificate || isComplete
     default: isComplete
     }
   }
+
+  private var awaitsClientCertificate: Bool { (self as? TLSTransaction)?.asksForClientCertificate ?? false }
 }
 
 extension VerdictRecord {
@@ -214,23 +247,27 @@ extension VerdictRecord {
       self.init(action: decision.passScope == .none ? "alert" : "pass")
       return
     }
-    var rejects: [String] = []
-    var target: String?
-    if decision.verdict == .reject {
-      rejects = [packet.isTCP ? "tcp-reset" : "icmp-prohib"]
-      target = decision.rejectTarget
-    }
-    self.init(action: isStopped ? "drop" : "alert", rejectTarget: target, rejects: rejects)
+    let action = decision.verdict == .reject ? decision.rejectAction : nil
+    self.init(action: isStopped ? "drop" : "alert", rejecting: action, packet)
   }
-}
 
-extension DetectionDecision {
-  /// EVE's word for whom a reject tells.
-  fileprivate var rejectTarget: String {
-    switch rejectAction {
-    case .rejectdst: "to_client"
-    case .rejectboth: "both"
-    default: "to_client"
+  /// - Parameter action: whom a reject tells; nil where nobody is told.
+  init(action: String, rejecting reject: RuleAction?, _ packet: borrowing DecodedPacket) {
+    guard let reject else {
+      self.init(action: action)
+      return
     }
+    // The sender of the packet stands for the client, whichever way it goes.
+    let target =
+      switch reject {
+      case .rejectdst: "to_server"
+      case .rejectboth: "both"
+      default: "to_client"
+      }
+    var means: [String] = []
+    if packet.isTCP { means = ["tcp-reset"] }
+    if packet.isUDP { means = ["icmp-prohib"] }
+    if packet.isICMP { means = ["icmp-prohib"] }
+    self.init(action: action, rejectTarget: target, rejects: means)
   }
 }

@@ -94,9 +94,17 @@ public enum RuleLoader {
     result.actionOrder = settings.rules.actionOrder
     result.cacheDirectory = settings.rules.cacheDirectory
     if let file = settings.rules.classificationFile ?? beside(files, "classification.config") {
-      let classification = ClassificationFile.parse(try read(file), fileName: file)
-      diagnostics += classification.diagnostics
-      result.classification = classification
+      if let bytes = TextFile.read(file) {
+        let classification = ClassificationFile.parse(bytes, fileName: file)
+        diagnostics += classification.diagnostics
+        result.classification = classification
+      } else {
+        // Without it rules lose the names and priorities of their classes, nothing else.
+        diagnostics.append(
+          RuleDiagnostic(
+            severity: .warning, location: RuleLocation(file: file, line: 0, column: 0),
+            message: "the classification file cannot be read: \(TextFile.lastError())"))
+      }
     }
     if let file = settings.rules.thresholdFile {
       let thresholds = ThresholdFile.parse(try read(file), fileName: file)

@@ -124,6 +124,9 @@ extension Settings {
   private mutating func readFlow(_ reader: inout SettingsReader) throws(SettingsError) {
     reader.note("flow")
     if let uses = try reader.flag("vlan.use-for-tracking") { inspection.flows.usesVLAN = uses }
+    if let uses = try reader.flag("decoder.recursion-level.use-for-tracking") {
+      inspection.flows.usesTunnelDepth = uses
+    }
     if let count = try reader.number("flow.count-max", in: 1...64_000_000) {
       inspection.flows.flowCountMax = count
     }
@@ -158,6 +161,10 @@ extension Settings {
     case "yes"?: inspection.decoder.verifiesChecksums = true
     default: break
     }
+    if let guesses = try reader.flag("detect.guess-applayer-tx") { inspection.guessesTransaction = guesses }
+    if let count = try reader.number("packet-alert-max", in: 1...65_535) {
+      inspection.alertsPerPacketMax = count
+    }
     if let midstream = try reader.flag("stream.midstream") { inspection.flows.tcp.midstream = midstream }
     if let oneside = try reader.flag("stream.async-oneside") {
       inspection.flows.tcp.asyncOneside = oneside
@@ -169,17 +176,12 @@ extension Settings {
     if let depth = try reader.size("stream.reassembly.depth") {
       inspection.reassembly.depthBytes = UInt64(depth)
     }
-    if let size = try reader.size("stream.reassembly.toserver-chunk-size") {
-      inspection.chunkBytes.toServer = size
-    }
-    if let size = try reader.size("stream.reassembly.toclient-chunk-size") {
-      inspection.chunkBytes.toClient = size
-    }
     if let memcap = try reader.size("stream.reassembly.memcap"), memcap > 0 {
       inspection.reassembly.memcapBytes = memcap
     }
     for name in [
-      "memcap", "prealloc-sessions", "bypass", "reassembly.randomize-chunk-size",
+      "memcap", "prealloc-sessions", "bypass", "reassembly.toserver-chunk-size",
+      "reassembly.toclient-chunk-size", "reassembly.randomize-chunk-size",
       "reassembly.randomize-chunk-range", "reassembly.raw", "reassembly.segment-prealloc",
       "reassembly.check-overlap-different-data",
     ] { reader.note("stream." + name) }
