@@ -22,7 +22,7 @@ readonly record=$state/install
 # Libraries to build with and to run with, the kernel's tools, and what the lab and the tests start.
 readonly packages=(
   libvectorscan-dev libpcre2-dev libssl-dev zlib1g-dev libzstd-dev libbrotli-dev
-  g++ libc6-dev binutils git libcurl4 libxml2 libsqlite3-0
+  g++ libc6-dev binutils git libcurl4 libxml2 libsqlite3-0 libncurses6 libedit2 zlib1g tzdata ca-certificates
   iptables iproute2 procps nginx-light curl openssl python3
 )
 readonly swift_oldest=6.2
@@ -61,12 +61,24 @@ swift_candidates() {
     /usr/share/swift/usr/bin/swift /usr/libexec/swift/bin/swift /usr/local/bin/swift
 }
 
+# Swift's own libraries are among the packages: before they are there, that there is a Swift has to do.
+look_for_swift() {
+  local candidate
+  while read -r candidate; do
+    [[ -x $candidate ]] && return
+  done < <(swift_candidates)
+  swift_is_missing
+}
+
 find_swift() {
   local candidate version seen=
   while read -r candidate; do
     [[ -x $candidate ]] || continue
     version=$("$candidate" --version 2>/dev/null | sed -n 's/.*Swift version \([0-9.]*\).*/\1/p' | head -1) || true
-    [[ -n $version ]] || continue
+    if [[ -z $version ]]; then
+      seen+=" $candidate (does not run: $("$candidate" --version 2>&1 | head -1))"
+      continue
+    fi
     if [[ $(printf '%s\n' "$swift_oldest" "$version" | sort -V | head -1) == "$swift_oldest" ]]; then
       swift=$candidate
       say "Swift $version: $swift"
@@ -74,7 +86,11 @@ find_swift() {
     fi
     seen+=" $candidate ($version)"
   done < <(swift_candidates)
-  die "Swift $swift_oldest or later is missing${seen:+; too old:$seen}.
+  swift_is_missing "$seen"
+}
+
+swift_is_missing() {
+  die "Swift $swift_oldest or later is missing${1:+; unfit:$1}.
   It is not among Debian's packages: take it from https://www.swift.org/install/linux/ (for Debian or Ubuntu, or with
   swiftly), unpack it to /opt/swift, or say where it is: SWIFT=/path/to/usr/bin/swift sudo -E ./install.sh"
 }
@@ -317,6 +333,7 @@ install_files() {
 
 install_all() {
   install_packages
+  find_swift
   build
   install_files
 }
@@ -442,8 +459,9 @@ end_to_end_tests() {
 }
 
 run_tests() {
-  find_swift
+  look_for_swift
   install_packages
+  find_swift
   build
   swift_tests
   rule_tests
@@ -468,12 +486,12 @@ main() {
   as_root "$@"
   case ${1:-install} in
   install)
-    find_swift
+    look_for_swift
     install_all
     next_steps
     ;;
   lab)
-    find_swift
+    look_for_swift
     install_all
     step "Lab"
     exec "$binary" lab "${@:2}"
