@@ -79,7 +79,6 @@ struct StreamWindow {
   }
 
   mutating func markInspected() {
-    hasNews = false
     if bytes.count > 2 * Self.tailBytes {
       let surplus = bytes.count - Self.tailBytes
       bytes.removeFirst(surplus)

@@ -17,6 +17,9 @@ public struct InspectionSettings: Sendable {
   var isInspectedOnArrival: Bool { inspectsOnArrival ?? isInline }
   /// Alerts of one packet that are told (`packet-alert-max`); the rules beyond still act.
   public var alertsPerPacketMax = 15
+  /// Octets of raw stream that are waited for where nothing can be stopped
+  /// (`stream.reassembly.toserver-chunk-size`, `toclient-chunk-size`).
+  public var chunkBytes: (toServer: Int, toClient: Int) = (2560, 2560)
   public var decoder = DecoderSettings()
   public var flows: FlowTableSettings
   public var reassembly = ReassemblySettings()

@@ -45,13 +45,15 @@ struct StreamPath: ~Copyable {
   ) {
     let direction = facts.packetDirection
     let window = flow[direction]
+    let isDue = window.hasNews && isStreamDue(flow, window, direction)
     let piece = StreamPiece(
-      window: window.bytes.rawSpan, newFrom: window.hasNews ? window.newFrom : window.bytes.count,
-      offset: window.offset, isEnd: window.isEnd)
+      window: window.bytes.rawSpan, newFrom: isDue ? window.newFrom : window.bytes.count,
+      offset: window.offset, isEnd: isDue && window.isEnd)
     noteGuess(flow)
     detector.inspect(
       packet, bytes: bytes, stream: piece, flow: facts, state: flow.detection,
       payloadIsInStream: payloadIsInStream, streamEvents: streamEvents, into: &matches)
+    if isDue { flow[direction].markInspected() }
     guard window.hasNews else { return }
     inspectTransactions(flow, direction, packet, bytes, facts, window)
   }
@@ -63,10 +65,11 @@ struct StreamPath: ~Copyable {
   ) {
     let window = flow[direction]
     guard window.hasNews else { return }
-    if window.newFrom < window.bytes.count || window.isEnd {
+    if isStreamDue(flow, window, direction) {
       detector.inspectStream(
         window.bytes.rawSpan, newFrom: window.newFrom, offset: window.offset, isEnd: window.isEnd,
         direction: direction, packet: packet, flow: facts, state: flow.detection, into: &matches)
+      flow[direction].markInspected()
     }
     inspectTransactions(flow, direction, packet, bytes, facts, window)
   }
@@ -82,7 +85,7 @@ struct StreamPath: ~Copyable {
         transactions, direction: direction, payload: payload, packet: packet, bytes: bytes,
         flow: facts, state: flow.detection, into: &matches)
     }
-    flow[direction].markInspected()
+    flow[direction].hasNews = false
   }
 
   /// Tries the rules on the stream on a piece of it that is let through ahead of a hole, or once more.
@@ -110,6 +113,32 @@ struct StreamPath: ~Copyable {
     flow?.guessed = nil
     return guessed
   }
+
+  /// Whether the raw stream is to be inspected now.
+  ///
+  /// Inline every octet is, before it passes. Otherwise a chunk is waited for, so that what is said
+  /// twice within one is told once: until there are enough octets, the stream ends, or an exchange of
+  /// the application layer is complete (Suricata `toserver-chunk-size`).
+  private func isStreamDue(_ flow: FlowInspection, _ window: StreamWindow, _ direction: Direction) -> Bool {
+    let newBytes = window.bytes.count - window.newFrom
+    if window.isEnd { return true }
+    guard newBytes > 0 else { return false }
+    if settings.reassembly.delivery == .inline { return true }
+    let wanted = direction == .toServer ? settings.chunkBytes.toServer : settings.chunkBytes.toClient
+    if newBytes >= wanted { return true }
+    let bit = direction == .toServer ? Self.requestEnded : Self.responseEnded
+    var isEnded = false
+    for transaction in flow.appLayer?.transactions ?? []
+    where transaction.isComplete(direction) && transaction.loggedBits & bit == 0 {
+      transaction.loggedBits |= bit
+      isEnded = true
+    }
+    return isEnded
+  }
+
+  /// The end of a transaction in a direction has let the stream be inspected.
+  private static let requestEnded: UInt32 = 2
+  private static let responseEnded: UInt32 = 4
 
   /// Turns what matched into alerts and a decision, and writes the alerts.
   mutating func decide(
@@ -183,7 +212,7 @@ struct StreamPath: ~Copyable {
   }
 
   private static let recordWritten: UInt32 = 1
-  private static let guessMade: UInt32 = 2
+  private static let guessMade: UInt32 = 8
   /// The number of events told already, in the upper bits.
   private static let eventCountShift: UInt32 = 8
 

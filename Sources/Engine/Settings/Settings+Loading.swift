@@ -176,12 +176,17 @@ extension Settings {
     if let depth = try reader.size("stream.reassembly.depth") {
       inspection.reassembly.depthBytes = UInt64(depth)
     }
+    if let size = try reader.size("stream.reassembly.toserver-chunk-size") {
+      inspection.chunkBytes.toServer = size
+    }
+    if let size = try reader.size("stream.reassembly.toclient-chunk-size") {
+      inspection.chunkBytes.toClient = size
+    }
     if let memcap = try reader.size("stream.reassembly.memcap"), memcap > 0 {
       inspection.reassembly.memcapBytes = memcap
     }
     for name in [
-      "memcap", "prealloc-sessions", "bypass", "reassembly.toserver-chunk-size",
-      "reassembly.toclient-chunk-size", "reassembly.randomize-chunk-size",
+      "memcap", "prealloc-sessions", "bypass", "reassembly.randomize-chunk-size",
       "reassembly.randomize-chunk-range", "reassembly.raw", "reassembly.segment-prealloc",
       "reassembly.check-overlap-different-data",
     ] { reader.note("stream." + name) }
