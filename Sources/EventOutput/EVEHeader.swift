@@ -20,6 +20,8 @@ struct EVEHeader {
   let communityID: UInt16?
   let logsEthernet: Bool
   let versionName: String?
+  /// Stands in the next record in place of the client's address.
+  var forwardedFor: IPAddress?
 
   init(_ settings: EVESettings) {
     communityID = settings.communityID
@@ -93,7 +95,10 @@ struct EVEHeader {
     into json: inout JSONWriter
   ) {
     let packet = context.packet
-    guard let tuple = Self.tuple(context, sense) else { return }
+    guard var tuple = Self.tuple(context, sense) else { return }
+    if let forwardedFor {
+      if context.direction == .toServer { tuple.source = forwardedFor } else { tuple.destination = forwardedFor }
+    }
     let number = tuple.ipProtocol
     Self.member("src_ip", tuple.source, into: &json)
     let hasPorts =

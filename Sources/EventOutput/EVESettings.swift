@@ -21,6 +21,8 @@ public struct EVESettings: Sendable {
   public var logsMetadata = true
   /// `ethernet`: the addresses of the frame.
   public var logsEthernet = false
+  /// `xff`, for record types that have none of their own.
+  public var forwardedFor: ForwardedForSettings?
   /// `suricata-version`: what all records name as their writer; nil for nothing.
   public var versionName: String?
 
@@ -56,6 +58,8 @@ public struct EVESettings: Sendable {
     public var logsRuleText = false
     public var logsReferences = false
     public var logsVerdict = false
+    /// `xff`; nil writes nothing of it.
+    public var forwardedFor: ForwardedForSettings?
     public init() {}
   }
 

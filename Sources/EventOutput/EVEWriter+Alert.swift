@@ -10,11 +10,14 @@ extension EVEWriter {
     _ event: AlertEvent, _ settings: EVESettings.Alert, _ context: borrowing EventContext,
     _ bytes: RawSpan
   ) {
+    let forwarded = settings.forwardedFor?.address(event.transaction, context.appLayer)
+    header.forwardedFor = settings.forwardedFor?.mode == .overwrite ? forwarded : nil
     begin("alert", context, .packet, bytes)
+    header.forwardedFor = nil
     if let id = event.alert.transactionID { json.member("tx_id", id) }
     if let tunnel = context.tunnel { write(tunnel, depth: context.packet.tunnelDepth) }
     json.key("alert")
-    writeAlert(event, settings, context)
+    writeAlert(event, settings, context, forwarded)
     if settings.logsAppLayer, let transaction = event.transaction { writeInside(transaction) }
     writeFiles(event)
     writeAppProtocol(context)
@@ -22,7 +25,7 @@ extension EVEWriter {
     if settings.logsFlow, let flow = EVEHeader.oriented(context) { writeFlowSummary(flow) }
     writePayload(event, settings, context, bytes)
     if settings.logsVerdict { writeVerdict(event.verdict) }
-    writeMetadata(event)
+    writeMetadata(context.flow, event.alert.captures)
     end(context.decryption)
   }
 
@@ -41,14 +44,19 @@ extension EVEWriter {
   }
 
   private func writeAlert(
-    _ event: AlertEvent, _ settings: EVESettings.Alert, _ context: borrowing EventContext
+    _ event: AlertEvent, _ settings: EVESettings.Alert, _ context: borrowing EventContext,
+    _ forwarded: IPAddress?
   ) {
     json.beginObject()
+    if let forwarded, settings.forwardedFor?.mode == .extraData {
+      EVEHeader.member("xff", forwarded, into: &json)
+    }
     json.member("action", event.alert.isBlocked ? "blocked" : "allowed")
     json.prepared(ruleText(event.rule, settings))
     if let target = event.rule.target, let tuple = EVEHeader.tuple(context, .packet) {
       writeTarget(target, tuple)
     }
+    writeContext(event.alert.captures)
     json.endObject()
   }
 
@@ -149,40 +157,22 @@ extension EVEWriter {
     json.endObject()
   }
 
-  /// Bits and variables of the flow, and what the rule captured.
-  private func writeMetadata(_ event: AlertEvent) {
-    guard settings.logsMetadata else { return }
-    let captures = event.alert.captures
-    if event.flowBits.isEmpty, event.flowIntegers.isEmpty, captures.isEmpty { return }
-    json.beginObject("metadata")
-    if !event.flowBits.isEmpty {
-      json.beginArray("flowbits")
-      for bit in event.flowBits { json.string(text: bit) }
-      json.endArray()
-    }
-    if !event.flowIntegers.isEmpty {
-      json.beginObject("flowints")
-      for (name, value) in event.flowIntegers {
-        json.key(text: Array(name.utf8))
-        json.number(value)
-      }
-      json.endObject()
-    }
-    writeCaptures(captures.filter { $0.scope == .flow }, "flowvars")
-    writeCaptures(captures.filter { $0.scope == .packet }, "pktvars")
-    json.endObject()
-  }
-
-  private func writeCaptures(_ captures: [PayloadCapture], _ key: StaticString) {
-    guard !captures.isEmpty else { return }
-    json.beginArray(key)
+  /// What the rule captured for the alert alone, and what datasets know of the values found.
+  private func writeContext(_ captures: [PayloadCapture]) {
+    guard captures.contains(where: { $0.scope == .alert || $0.scope == .context }) else { return }
+    json.beginObject("context")
     for capture in captures {
-      json.beginObject()
-      json.key(text: Array(capture.name.utf8))
-      json.string(capture.bytes)
-      json.endObject()
+      switch capture.scope {
+      case .alert:
+        json.key(text: Array(capture.name.utf8))
+        json.string(capture.bytes)
+      case .context:
+        json.key(text: Array(capture.name.utf8))
+        json.prepared(capture.bytes)
+      case .flow, .packet, .entropy: continue
+      }
     }
-    json.endArray()
+    json.endObject()
   }
 
   func writeVerdict(_ verdict: VerdictRecord) {

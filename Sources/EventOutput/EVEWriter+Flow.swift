@@ -32,6 +32,7 @@ extension EVEWriter {
     if !flow.action.isEmpty { json.member("action", text: flow.action) }
     writePolicies(flow.exceptionPolicies)
     json.endObject()
+    writeMetadata(flow, [])
     if flow.tuple.ipProtocol == IPProtocol.tcp { writeTCP(flow) }
     end(context.decryption)
   }
@@ -53,7 +54,10 @@ extension EVEWriter {
       json.key("end")
       json.string { header.timestamps.append(flow.last, to: &$0) }
       json.member("age", max(0, flow.last.seconds - flow.start.seconds))
+      json.member("min_ttl", side.timeToLiveMin)
+      json.member("max_ttl", side.timeToLiveMax)
       json.endObject()
+      writeMetadata(flow, [])
       if flow.tuple.ipProtocol == IPProtocol.tcp {
         json.beginObject("tcp")
         json.key("tcp_flags")

@@ -62,6 +62,9 @@ public struct FlowRecord: Sendable {
     public var packets: UInt64 = 0
     public var bytes: UInt64 = 0
     public var tcpFlags: UInt8 = 0
+    /// Least and greatest time to live; 0 before the first packet.
+    public var timeToLiveMin: UInt8 = 0
+    public var timeToLiveMax: UInt8 = 0
     public init() {}
   }
 
@@ -93,6 +96,10 @@ public struct FlowRecord: Sendable {
   public var icmpResponse: (type: UInt8, code: UInt8)?
   public var vlan: [UInt16] = []
   public var hasGap: (toServer: Bool, toClient: Bool) = (false, false)
+  /// What rules have noted of the flow, for `metadata`.
+  public var flowBits: [String] = []
+  public var flowIntegers: [(name: String, value: UInt32)] = []
+  public var variables: [PayloadCapture] = []
 
   public init(id: UInt64, tuple: FlowTuple, start: Timestamp, last: Timestamp) {
     self.id = id
@@ -124,20 +131,16 @@ public struct AlertEvent {
   public var verdict: VerdictRecord
   /// The raw stream or payload that was inspected, for outputs that want it.
   public var payload: [UInt8]
-  /// What the flow has set and captured, for `metadata`.
-  public var flowBits: [String]
-  public var flowIntegers: [(name: String, value: UInt32)] = []
 
   public init(
     alert: Alert, rule: RuleInfo, transaction: Transaction?, verdict: VerdictRecord,
-    payload: [UInt8] = [], flowBits: [String] = []
+    payload: [UInt8] = []
   ) {
     self.alert = alert
     self.rule = rule
     self.transaction = transaction
     self.verdict = verdict
     self.payload = payload
-    self.flowBits = flowBits
   }
 }
 

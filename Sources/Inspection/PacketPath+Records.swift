@@ -51,9 +51,13 @@ extension PacketPath {
     record.toServer.packets = flow.toServer.packetCount
     record.toServer.bytes = flow.toServer.byteCount
     record.toServer.tcpFlags = flow.toServer.tcpFlags
+    record.toServer.timeToLiveMin = flow.toServer.timeToLiveMin
+    record.toServer.timeToLiveMax = flow.toServer.timeToLiveMax
     record.toClient.packets = flow.toClient.packetCount
     record.toClient.bytes = flow.toClient.byteCount
     record.toClient.tcpFlags = flow.toClient.tcpFlags
+    record.toClient.timeToLiveMin = flow.toClient.timeToLiveMin
+    record.toClient.timeToLiveMax = flow.toClient.timeToLiveMax
     record.state = flow.state.eveName
     switch flow.disposition {
     case .inspect: break
@@ -70,6 +74,7 @@ extension PacketPath {
     record.vlan = Array([flow.vlan0, flow.vlan1].prefix(Int(flow.vlanCount)))
     guard let inspection else { return record }
     record.hasAlerted = inspection.hasAlerted
+    stream.noteVariables(inspection.detection, in: &record)
     record.exceptionPolicies = inspection.exceptionPolicies
     record.hasGap = inspection.hasGap
     if let appLayer = inspection.appLayer {

@@ -173,6 +173,14 @@ struct StreamPath: ~Copyable {
     sink.emit(.alert(event), context, bytes: bytes)
   }
 
+  /// What rules have noted of a flow, for its records.
+  func noteVariables(_ state: FlowDetection, in record: inout FlowRecord) {
+    guard state.hasVariables else { return }
+    record.flowBits = state.bitNames(detector.names)
+    record.flowIntegers = state.integerValues(detector.names)
+    record.variables = state.variables
+  }
+
   // MARK: Records
 
   /// Whether ``logTransactions(_:isEnd:context:bytes:)`` would find something to do.

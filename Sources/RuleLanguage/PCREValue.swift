@@ -35,7 +35,10 @@ public struct PCREValue: Sendable, Hashable {
       start &+= 1
       while start < value.count, ASCII.isSpace(value[start]) { start &+= 1 }
     }
-    let range = value.trimmed(try QuotedString.inside(value, from: start))
+    // Quotes may be left out.
+    let isQuoted = start >= value.count || value[start] == ASCII.quote
+    let inside = isQuoted ? try QuotedString.inside(value, from: start) : start..<value.count
+    let range = value.trimmed(inside)
     guard !range.isEmpty, value[range.lowerBound] == ASCII.slash else {
       throw RuleValueError("the expression must start with '/'", columnOffset: range.lowerBound)
     }

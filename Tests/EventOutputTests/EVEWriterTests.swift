@@ -145,11 +145,20 @@ private let ruleText = """
   settings.alert?.payloadOctetsMax = 4
   var event = alert(try rule(ruleText), blocked: true)
   event.payload = Array("EVIL things".utf8)
-  event.flowBits = ["seen"]
-  event.flowIntegers = [("count", 2)]
-  event.alert.captures = [PayloadCapture(scope: .flow, name: "agent", bytes: Array("x".utf8))]
+  var context = context()
+  context.flow?.flowBits = ["seen", "traffic/id/browser", "traffic/label/lab"]
+  context.flow?.flowIntegers = [("count", 2)]
+  context.flow?.variables = [
+    PayloadCapture(scope: .flow, name: "agent", bytes: Array("x".utf8)),
+    PayloadCapture(scope: .entropy, name: "file_data", bytes: Array("4.5".utf8)),
+  ]
+  event.alert.captures = [
+    PayloadCapture(scope: .packet, name: "version", bytes: Array("3".utf8)),
+    PayloadCapture(scope: .alert, name: "ua", bytes: Array("a\"b".utf8)),
+    PayloadCapture(scope: .context, name: "ioc", bytes: Array("{\"year\":5}".utf8)),
+  ]
   let record = try #require(
-    try records(.alert(event), context(), settings: settings, bytes: [1, 2, 3]).first)
+    try records(.alert(event), context, settings: settings, bytes: [1, 2, 3]).first)
   #expect(text(record, "alert.action") == "blocked")
   #expect(text(record, "payload") == "RVZJTA==")
   #expect(text(record, "payload_printable") == "EVIL")
@@ -164,6 +173,13 @@ private let ruleText = """
   #expect(text(record, "metadata.flowbits.0") == "seen")
   #expect(number(record, "metadata.flowints.count") == 2)
   #expect(text(record, "metadata.flowvars.0.agent") == "x")
+  #expect(text(record, "metadata.pktvars.0.version") == "3")
+  #expect((value(record, "metadata.entropy.file_data") as? NSNumber)?.doubleValue == 4.5)
+  #expect(value(record, "metadata.flowbits.1") == nil)
+  #expect(text(record, "traffic.id.0") == "browser")
+  #expect(text(record, "traffic.label.0") == "lab")
+  #expect(text(record, "alert.context.ua") == "a\"b")
+  #expect(number(record, "alert.context.ioc.year") == 5)
 }
 
 @Test func `a drop shows the headers that were read`() throws {

@@ -66,6 +66,13 @@ struct PCREValueTests {
     #expect(value.captures == [.init(scope: .flow, name: bytes("name")), .init(scope: .pkt, name: bytes("other"))])
   }
 
+  @Test func `quotes around an expression may be left out`() throws {
+    let value = try PCREValue.parse(bytes(#"!/one\/(two)?/U"#))
+    #expect(value.isNegated)
+    #expect(value.pattern == bytes(#"one\/(two)?"#))
+    #expect(value.flags == bytes("U"))
+  }
+
   @Test func `commas and escaped slashes belong to the expression`() throws {
     let value = try PCREValue.parse(bytes(#""/a{1,2}\\/U""#))
     #expect(value.pattern == bytes(#"a{1,2}\\"#))
@@ -74,7 +81,7 @@ struct PCREValueTests {
   }
 
   @Test(arguments: [
-    ("/a/", 0, "the value must be in double quotes"),
+    ("a/", 0, "the expression must start with '/'"),
     (#""a/""#, 1, "the expression must start with '/'"),
     (#""/a""#, 3, "the closing '/' is missing"),
     (#""/a\/""#, 5, "the closing '/' is missing"),

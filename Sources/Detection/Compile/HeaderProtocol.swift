@@ -6,9 +6,6 @@ import RuleLanguage
 /// - Source: Suricata "Rules Format", protocol.
 enum HeaderProtocol {
   static func read(_ rule: RuleSyntax, _ reader: inout RuleReader) throws(RuleValueError) {
-    guard rule.protocolHook == nil else {
-      throw RuleValueError("hooks after the protocol are not supported")
-    }
     switch rule.protocolName {
     case "ip": reader.draft.head.protocols = .anyIP
     case "ip4", "ipv4":
@@ -44,6 +41,7 @@ enum HeaderProtocol {
       }
       application([appProtocol], &reader)
     }
+    if let hook = rule.protocolHook { try RuleHook.read(hook, rule.protocolName, &reader) }
   }
 
   private static func application(_ protocols: [AppProtocol], _ reader: inout RuleReader) {

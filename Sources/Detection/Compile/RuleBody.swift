@@ -18,6 +18,8 @@ final class RuleBody: Sendable {
   let isTransactional: Bool
   /// Once for a transaction, not once for each direction of it.
   let firesOnce: Bool
+  /// Matches anew with each inspection until the transaction has passed this progress.
+  let repeatsThrough: Int?
   /// A buffer's steps use numbers that another's have read: all run together.
   let sharesVariables: Bool
   /// A drop or pass reaches the whole flow even when only a packet matched.
@@ -35,7 +37,9 @@ final class RuleBody: Sendable {
     threshold = draft.threshold
     isSilent = draft.isSilent
     isTransactional = draft.isTransactional
-    firesOnce = draft.isTransactional || draft.buffers.isEmpty
+    let isRepeated = draft.hook?.isRepeated == true && draft.buffers.isEmpty
+    repeatsThrough = isRepeated ? draft.hook?.progress : nil
+    firesOnce = (draft.isTransactional || draft.buffers.isEmpty) && !isRepeated
     sharesVariables = draft.sharesVariables
     actsOnFlow = draft.actsOnFlow
     bypasses = draft.actions.contains { if case .bypass = $0 { true } else { false } }
@@ -88,9 +92,11 @@ struct BufferStep: Sendable {
 
 /// A header of the packet as a buffer (`tcp.hdr`).
 ///
-/// - Source: Suricata "Header Keywords".
+/// - Source: Suricata "Header Keywords", "IP Addresses Match".
 enum PacketHeader: UInt8, Sendable, Hashable {
   case ipv4, ipv6, tcp, udp, icmpv4, icmpv6
+  /// Four octets or sixteen.
+  case sourceAddress, destinationAddress
 }
 
 /// A condition on a transaction that is no buffer.

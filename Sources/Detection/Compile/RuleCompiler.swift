@@ -50,6 +50,7 @@ public struct RuleCompiler {
     self.settings = settings
     self.shared = shared
     resolver = RuleVariableResolver(settings.variables)
+    shared.names.datasets.beginRuleSet()
   }
 
   /// Compiles one rule; keeps none of its syntax. A rule that cannot be compiled yields a diagnostic.
@@ -131,6 +132,7 @@ public struct RuleCompiler {
       className: nil, classDescription: "", priority: Self.defaultPriority, target: nil,
       text: rule.textReference)
     var reader = RuleReader(draft: RuleDraft(info: info), settings: settings, names: shared.names)
+    reader.directory = rule.location.file.lastIndex(of: "/").map { String(rule.location.file[..<$0]) }
     // `alert` among the options makes a pass be told all the same.
     reader.draft.isSilent = rule.action == .pass
     try readHeader(rule, &reader)

@@ -171,6 +171,8 @@ enum StateCondition: Sendable {
   case flowPackets(NumericCondition, Direction?)
   case flowBytes(NumericCondition, Direction?)
   case appProtocol(AppProtocol, isNegated: Bool)
+  /// The packet is the first of its direction.
+  case flowStart
 }
 
 enum IntegerComparison: Sendable {

@@ -18,6 +18,8 @@ struct RuleDraft {
   var actsOnFlow = false
   var sharesVariables = false
   var kind = RuleKind.packet
+  /// The state of transactions that it waits for, where it names one.
+  var hook: TransactionHook?
   /// The transactions that it is tried on.
   var transactionPlaces: [TransactionPlace] = []
   /// Order of loading, the last word in the order of trying.

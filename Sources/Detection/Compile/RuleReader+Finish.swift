@@ -37,6 +37,7 @@ extension RuleReader {
   private mutating func finishBuffers() throws(RuleValueError) {
     for block in blocks.dropFirst() where !block.builder.isEmpty {
       var step = BufferStep(subject: block.subject, program: try block.builder.finish())
+      step.program.bufferName = (block.declaration?.names.first ?? "").map { $0 == "." ? "_" : String($0) }.joined()
       if let declaration = block.declaration {
         step.sources = declaration.sources
         step.isMultiple = declaration.isMultiple

@@ -30,6 +30,8 @@ struct RuleReader {
   /// `app-layer-protocol` stands in the rule.
   var asksForProtocol = false
   var warnings: [String] = []
+  /// The folder of the rule's file, where files that it names are looked for.
+  var directory: String?
 
   init(draft: RuleDraft, settings: RuleCompiler.Settings, names: VariableNames) {
     self.draft = draft

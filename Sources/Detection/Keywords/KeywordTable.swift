@@ -8,7 +8,7 @@ typealias KeywordHandler = @Sendable (inout RuleReader, RuleOption) throws(RuleV
 public enum KeywordTable {
   static let handlers: [String: KeywordHandler] = [
     MetaKeywords.table, FlowKeywords.table, VariableKeywords.table, PacketKeywords.table,
-    EventKeywords.table, TransactionKeywords.table,
+    EventKeywords.table, TransactionKeywords.table, DatasetKeywords.table,
   ].reduce(into: [:]) { table, part in table.merge(part) { first, _ in first } }
 
   static let buffers: [String: BufferDeclaration] = BufferTable.all.reduce(into: [:]) { table, buffer in
@@ -22,7 +22,7 @@ public enum KeywordTable {
 
   static let headers: [String: PacketHeader] = [
     "ipv4.hdr": .ipv4, "ipv6.hdr": .ipv6, "tcp.hdr": .tcp, "udp.hdr": .udp,
-    "icmpv4.hdr": .icmpv4, "icmpv6.hdr": .icmpv6,
+    "icmpv4.hdr": .icmpv4, "icmpv6.hdr": .icmpv6, "ip.src": .sourceAddress, "ip.dst": .destinationAddress,
   ]
 
   private static let declarations: [BufferID: BufferDeclaration] = BufferTable.all.reduce(into: [:]) {

@@ -140,6 +140,18 @@ extension Detector {
         replacements: source == .packet ? scratch.replacements : []))
   }
 
+  @_lifetime(copy bytes)
+  private static func address(
+    _ header: PacketHeader, of packet: DecodedPacket, in bytes: RawSpan
+  ) -> RawSpan? {
+    guard packet.ipVersion == 4 || packet.ipVersion == 6 else { return nil }
+    let count = packet.ipVersion == 4 ? 4 : 16
+    let first = packet.ipVersion == 4 ? 12 : 8
+    let start = Int(packet.networkOffset) &+ first &+ (header == .destinationAddress ? count : 0)
+    guard start >= first, start &+ count <= bytes.byteCount else { return nil }
+    return bytes.extracting(start..<start &+ count)
+  }
+
   /// The header as a buffer, or nil when the packet has none such.
   @_lifetime(copy bytes)
   static func header(
@@ -147,6 +159,7 @@ extension Detector {
   ) -> RawSpan? {
     let isNetwork: Bool
     switch header {
+    case .sourceAddress, .destinationAddress: return address(header, of: packet, in: bytes)
     case .ipv4:
       guard packet.ipVersion == 4 else { return nil }
       isNetwork = true

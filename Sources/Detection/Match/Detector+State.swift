@@ -49,6 +49,9 @@ extension Detector {
     case .flowBytes(let condition, let direction):
       guard let flow else { return false }
       return condition.holds(for: flow.bytes.sum(direction))
+    case .flowStart:
+      guard let flow else { return false }
+      return flow.packets[flow.packetDirection] == 1
     case .appProtocol(let appProtocol, let isNegated):
       guard let flow, flow.appProtocol != .unknown else { return false }
       return (flow.appProtocol == appProtocol) != isNegated

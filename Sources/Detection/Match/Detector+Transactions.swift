@@ -213,7 +213,8 @@ extension Detector {
       case .undecided: continue
       case .ruledOut: state.candidates[index].isDone = true
       case .matched:
-        state.candidates[index].isDone = true
+        state.candidates[index].isDone =
+          body.repeatsThrough.map { transaction.progress(direction) > $0 } ?? true
         if body.firesOnce { inspection.fired.append(rule) }
         noteMatch(
           rule, body, source: .transaction, transaction: transaction.id, context, into: &matches)

@@ -35,6 +35,9 @@ public struct Detector: ~Copyable {
     scanner.prepare(ruleSet.groups.tables)
   }
 
+  /// The names of what rules have noted of flows.
+  public var names: VariableNames { shared.names }
+
   /// Takes another rule set from the next call on.
   public mutating func replace(ruleSet: RuleSet) {
     self.ruleSet = ruleSet

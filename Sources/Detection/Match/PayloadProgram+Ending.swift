@@ -7,8 +7,8 @@ extension PayloadProgram {
       case .content(let content): content.isNegated || content.endsWith
       case .pcre(let expression): expression.isNegated
       case .isDataAt(let position): position.isNegated
-      case .size: true
-      case .byteTest, .byteJump, .byteExtract, .byteMath, .base64, .entropy: false
+      case .size, .entropy, .dataset: true
+      case .byteTest, .byteJump, .byteExtract, .byteMath, .base64: false
       }
     }
   }

@@ -26,6 +26,22 @@ enum Base64 {
     if digits == 3 { output.append(UInt8(truncatingIfNeeded: (word << 6) >> 8)) }
   }
 
+  static func encoded(_ bytes: [UInt8]) -> [UInt8] {
+    let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+    var result: [UInt8] = []
+    for start in stride(from: 0, to: bytes.count, by: 3) {
+      let group = bytes[start..<min(start + 3, bytes.count)]
+      var word: UInt32 = 0
+      for byte in group { word = word << 8 | UInt32(byte) }
+      word <<= UInt32(8 * (3 - group.count))
+      for place in 0...3 {
+        let digit = Int(word >> UInt32(18 - 6 * place) & 63)
+        result.append(place <= group.count ? alphabet[digit] : UInt8(ascii: "="))
+      }
+    }
+    return result
+  }
+
   private static func value(_ byte: UInt8) -> UInt8? {
     switch byte {
     case 0x41...0x5a: byte - 0x41

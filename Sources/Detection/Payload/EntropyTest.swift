@@ -2,13 +2,16 @@ import Glibc
 import Traffic
 
 extension EntropyTest {
-  /// Shannon entropy of the octets, in bits per octet.
-  func holds(_ bytes: RawSpan) -> Bool {
+  /// Shannon entropy of the octets asked for, in bits per octet; nil where there are none.
+  func entropy(of bytes: RawSpan) -> Double? {
     let start = Int(clamping: offset)
-    guard start >= 0, start < bytes.byteCount else { return false }
+    guard start >= 0, start < bytes.byteCount else { return nil }
     let available = bytes.byteCount - start
     let count = byteCount > 0 ? min(Int(byteCount), available) : available
-    let entropy = Self.entropy(bytes.extracting(start..<start + count))
+    return Self.entropy(bytes.extracting(start..<start + count))
+  }
+
+  func holds(for entropy: Double) -> Bool {
     switch comparison {
     case .less: return entropy < value
     case .greater: return entropy > value

@@ -15,7 +15,7 @@ struct ExpressionValue {
     var result = ExpressionValue(
       pattern: parsed.pattern, isNegated: parsed.isNegated,
       captures: parsed.captures.map {
-        ($0.scope == .flow ? .flow : .packet, String(decoding: $0.name, as: UTF8.self))
+        (PayloadCapture.Scope($0.scope), String(decoding: $0.name, as: UTF8.self))
       })
     for (index, flag) in parsed.flags.enumerated() {
       guard result.take(flag) || buffer(of: flag) != nil else {
@@ -62,6 +62,16 @@ struct ExpressionValue {
     case "W": .httpHost
     case "Z": .httpHostRaw
     default: nil
+    }
+  }
+}
+
+extension PayloadCapture.Scope {
+  init(_ scope: PCREValue.Capture.Scope) {
+    switch scope {
+    case .flow: self = .flow
+    case .pkt: self = .packet
+    case .alert: self = .alert
     }
   }
 }

@@ -46,7 +46,17 @@ extension PayloadProgram {
     case .base64(let step):
       guard runBase64(step, bytes, &scratch) else { return false }
     case .entropy(let step):
-      guard step.holds(bytes) else { return false }
+      guard let entropy = step.entropy(of: bytes) else { return false }
+      scratch.captures.append(
+        PayloadCapture(scope: .entropy, name: bufferName, bytes: Array(entropy.description.utf8)))
+      guard step.holds(for: entropy) else { return false }
+    case .dataset(let test):
+      var found: PayloadCapture?
+      let holds = datasets[Int(test)].holds(bytes) {
+        found = PayloadCapture(scope: .context, name: $0, bytes: $1)
+      }
+      guard holds else { return false }
+      if let found { scratch.captures.append(found) }
     }
     return run(index + 1, bytes, facts, &scratch)
   }

@@ -24,6 +24,9 @@ public struct PayloadProgram: Sendable {
   /// A later occurrence of one step never lets the next begin earlier: contents only, at fixed distances.
   var isMonotone = false
   var expressions: [RegularExpression] = []
+  var datasets: [DatasetTest] = []
+  /// The buffer's name in records of what was found in it.
+  var bufferName = ""
   /// The `base64_data` programs, run over what a `base64_decode` step yields.
   var nested: [PayloadProgram] = []
   /// Transforms that make the buffer before the steps see it, in order.

@@ -18,6 +18,7 @@ public struct PayloadProgramBuilder {
 
   private var drafts: [Draft] = []
   private var expressions: [RegularExpression] = []
+  private var datasets: [DatasetTest] = []
   private var transforms: [BufferTransform] = []
   private var absence = PayloadProgram.Absence.mustExist
   /// Steps after `base64_data`, which see what the `base64_decode` before it yields.
@@ -82,6 +83,11 @@ public struct PayloadProgramBuilder {
 
   public mutating func append(content: ContentStep) { append(.content(content)) }
 
+  mutating func append(dataset: DatasetTest) {
+    datasets.append(dataset)
+    append(.step(.dataset(Int32(datasets.count - 1))))
+  }
+
   /// Takes away the last content, for a legacy modifier that moves it to another buffer.
   public mutating func takeLastContent() -> ContentStep? {
     guard let index = lastContentIndex, case .content(let content) = drafts[index], !isNested else { return nil }
@@ -144,10 +150,12 @@ public struct PayloadProgramBuilder {
       throw RuleValueError("absent: or_else needs something to match when the buffer is there")
     }
     var program = Self.assemble(drafts, expressions)
+    program.datasets = datasets
     program.transforms = transforms
     program.absence = absence
     if let base64Index, !nestedDrafts.isEmpty {
       program.nested = [Self.assemble(nestedDrafts, expressions)]
+      program.nested[0].datasets = datasets
       if case .base64(var step) = program.steps[base64Index] {
         step.nested = 0
         program.steps[base64Index] = .base64(step)
@@ -168,7 +176,7 @@ public struct PayloadProgramBuilder {
         program.steps.append(step)
         switch step {
         case .byteExtract, .byteMath: program.hasVariables = true
-        case .content, .pcre, .byteTest, .byteJump, .isDataAt, .size, .base64, .entropy: break
+        case .content, .pcre, .byteTest, .byteJump, .isDataAt, .size, .base64, .entropy, .dataset: break
         }
       }
       if program.steps.last?.isRelative == true { program.anchorLastMatch() }
@@ -206,7 +214,7 @@ extension PayloadProgram {
         step.anchorsNext = true
         steps[index] = .pcre(step)
         return
-      case .byteTest, .byteJump, .byteExtract, .byteMath, .isDataAt, .size, .base64, .entropy: continue
+      case .byteTest, .byteJump, .byteExtract, .byteMath, .isDataAt, .size, .base64, .entropy, .dataset: continue
       }
     }
   }
@@ -216,7 +224,7 @@ extension PayloadStep {
   fileprivate var keepsOrder: Bool {
     switch self {
     case .content(let step): step.distance?.isVariable != true && step.offset?.isVariable != true
-    case .byteTest, .isDataAt, .size, .entropy: true
+    case .byteTest, .isDataAt, .size, .entropy, .dataset: true
     case .pcre, .byteJump, .byteExtract, .byteMath, .base64: false
     }
   }
@@ -231,7 +239,7 @@ extension PayloadStep {
     case .byteMath(let step): step.shape.isRelative
     case .isDataAt(let step): step.isRelative
     case .base64(let step): step.isRelative
-    case .size, .entropy: false
+    case .size, .entropy, .dataset: false
     }
   }
 }

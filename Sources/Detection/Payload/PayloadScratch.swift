@@ -53,7 +53,15 @@ public struct PayloadScratch: ~Copyable {
 }
 
 public struct PayloadCapture: Sendable {
-  public enum Scope: Sendable { case flow, packet }
+  public enum Scope: Sendable {
+    case flow, packet
+    /// Told in the alert alone.
+    case alert
+    /// As `alert`; the bytes are JSON.
+    case context
+    /// The entropy of a buffer, as a number in decimal digits.
+    case entropy
+  }
   public var scope: Scope
   public var name: String
   public var bytes: [UInt8]

@@ -13,6 +13,8 @@ enum PayloadStep: Sendable {
   case size(NumericCondition)
   case base64(Base64Instruction)
   case entropy(EntropyTest)
+  /// Index of the look-up in the program's datasets.
+  case dataset(Int32)
 }
 
 struct ContentInstruction: Sendable, BitwiseCopyable {

@@ -49,6 +49,7 @@ import Traffic
   ) throws(RuleValueError) -> [Capture] {
     let ofGroups = unsafe groupNames(code).compactMap { group, text -> Capture? in
       if text.hasPrefix("flow_") { return Capture(group: group, scope: .flow, name: String(text.dropFirst(5))) }
+      if text.hasPrefix("alert_") { return Capture(group: group, scope: .alert, name: String(text.dropFirst(6))) }
       if text.hasPrefix("pkt_") { return Capture(group: group, scope: .packet, name: String(text.dropFirst(4))) }
       return nil
     }

@@ -35,13 +35,19 @@ extension FlowDetection {
   }
 
   func store(_ captures: [PayloadCapture]) {
-    for capture in captures where capture.scope == .flow {
-      if let index = variables.firstIndex(where: { $0.name == capture.name }) {
-        variables[index] = capture
+    for capture in captures where capture.scope == .flow || capture.scope == .entropy {
+      if let index = variables.firstIndex(where: { $0.name == capture.name && $0.scope == capture.scope }) {
+        // Of several that rules ask for the first stays.
+        if capture.scope == .flow { variables[index] = capture }
       } else if variables.count < Self.variablesMax {
         variables.append(capture)
       }
     }
+  }
+
+  /// Rules have set or captured something.
+  public var hasVariables: Bool {
+    !integers.isEmpty || !variables.isEmpty || bits.contains { $0 != 0 }
   }
 
   /// Names of the flow's bits and values of its integers, for the log.

@@ -14,6 +14,8 @@ public final class VariableNames: Sendable {
     var name: String
   }
 
+  /// Sets of values that rules name, which live as long.
+  public let datasets = DatasetStore()
   private let numbers = Mutex<[Key: UInt16]>([:])
   private static let countMax = Int(UInt16.max)
 

@@ -20,6 +20,8 @@ extension Settings {
       outputs.statsIntervalSeconds = seconds
     }
     reader.note("stats")
+    outputs.eve.forwardedFor = forwardedFor(reader.value("outputs.eve-log.xff"))
+    outputs.eve.alert?.forwardedFor = outputs.eve.forwardedFor
     if let types = reader.value("outputs.eve-log.types") {
       try readTypes(types, reader.file)
     }
@@ -58,6 +60,7 @@ extension Settings {
       alert.logsPacket = flag("packet", false)
       alert.logsVerdict = flag("verdict", false)
       alert.logsReferences = flag("reference", false)
+      alert.forwardedFor = forwardedFor(value.at("xff")) ?? outputs.eve.forwardedFor
       if value.at("metadata") != nil {
         alert.logsAppLayer = flag("metadata.app-layer", flag("metadata", true))
         alert.logsFlow = flag("metadata.flow", flag("metadata", true))
@@ -116,6 +119,17 @@ extension Settings {
     }
   }
 
+  /// Off unless it is switched on.
+  private func forwardedFor(_ value: ConfigurationValue?) -> ForwardedForSettings? {
+    guard let value, case .scalar(let enabled)? = value.at("enabled"), SettingsReader.flag(enabled) == true
+    else { return nil }
+    var result = ForwardedForSettings()
+    if case .scalar("overwrite")? = value.at("mode") { result.mode = .overwrite }
+    if case .scalar("forward")? = value.at("deployment") { result.isReverse = false }
+    if case .scalar(let name)? = value.at("header") { result.header = name }
+    return result
+  }
+
   private func texts(_ value: ConfigurationValue?) -> [String]? {
     guard case .list(let items)? = value else { return nil }
     return items.compactMap { if case .scalar(let text) = $0 { text } else { nil } }
@@ -144,6 +158,7 @@ extension EVESettings {
     result.communityID = other.communityID
     result.logsEthernet = other.logsEthernet
     result.versionName = other.versionName
+    result.forwardedFor = other.forwardedFor
     return result
   }
 }
