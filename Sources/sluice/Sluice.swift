@@ -9,7 +9,7 @@ struct Sluice: ParsableCommand {
     abstract: "Inline intrusion prevention that also looks inside TLS.",
     version: "0.1.0",
     subcommands: [
-      RunCommand.self, EvalCommand.self, CheckCommand.self, SetupCommand.self, CACommand.self,
+      RunCommand.self, EvalCommand.self, CheckCommand.self, RulesCommand.self, SetupCommand.self, CACommand.self,
       CtlCommand.self, LabCommand.self,
     ])
 

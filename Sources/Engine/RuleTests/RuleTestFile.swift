@@ -2,8 +2,8 @@
 struct RuleTestBlock: Sendable {
   var tests: [RuleTest] = []
   var problems: [(line: Int, message: String)] = []
-  /// Where the rule begins that they belong to, from 1; nil when none follows.
-  var ruleLine: Int?
+  /// The lines of the rule that they belong to, from 1; nil when none follows.
+  var ruleLines: ClosedRange<Int>?
 
   var isEmpty: Bool { tests.isEmpty && problems.isEmpty }
 }
@@ -19,16 +19,24 @@ enum RuleTestFile {
     var number = 0
     // A rule may go on in the next line behind a backslash; that line begins no other rule.
     var isContinued = false
+    var continuedBlock: Int?
     for line in bytes.split(separator: 10, omittingEmptySubsequences: false) {
       number += 1
       let line = line.last == 13 ? line.dropLast() : line
       let wasContinued = isContinued
       isContinued = line.first != UInt8(ascii: "#") && line.last == UInt8(ascii: "\\")
-      if wasContinued { continue }
+      if wasContinued {
+        if let index = continuedBlock, let first = blocks[index].ruleLines?.lowerBound {
+          blocks[index].ruleLines = first...number
+        }
+        continue
+      }
       if let first = line.first, first != UInt8(ascii: "#") {
         reader.end(into: &current)
+        continuedBlock = nil
         if !current.isEmpty {
-          current.ruleLine = number
+          current.ruleLines = number...number
+          continuedBlock = blocks.count
           blocks.append(current)
         }
         current = RuleTestBlock()
