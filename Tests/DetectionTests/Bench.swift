@@ -18,12 +18,13 @@ final class Bench {
 
   init(
     _ rules: String, thresholds: String = "", shared: SharedDetectionState = SharedDetectionState(),
-    isPrefilterOff: Bool = false
+    isPrefilterOff: Bool = false, isInline: Bool = false
   ) {
     self.shared = shared
     result = Bench.compile(rules, thresholds: thresholds, shared: shared)
     detector = Detector(ruleSet: result.ruleSet, shared: shared)
     detector.isPrefilterOff = isPrefilterOff
+    detector.isInline = isInline
     packet.time = Timestamp(seconds: 1000)
     packet.ipVersion = 4
     packet.ipProtocol = IPProtocol.tcp

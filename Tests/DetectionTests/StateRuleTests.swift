@@ -136,7 +136,7 @@ import Traffic
       alert tcp any any -> any any (content:"evil"; sid:1;)
       drop tcp any any -> any any (content:"evil"; sid:2;)
       reject tcp any any -> any any (content:"bad"; dsize:3; sid:3;)
-      """)
+      """, isInline: true)
     #expect(bench.stream("evil") == [2, 1])
     #expect(bench.lastDecision.dropScope == .flow)
     #expect(bench.lastAlerts.map(\.isBlocked) == [true, false])

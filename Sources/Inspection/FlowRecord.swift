@@ -1,0 +1,83 @@
+import AppLayer
+import Detection
+import Traffic
+
+/// A flow as records tell of it.
+public struct FlowRecord: Sendable {
+  public struct Side: Sendable {
+    public var packets: UInt64 = 0
+    public var bytes: UInt64 = 0
+    public var tcpFlags: UInt8 = 0
+    /// Least and greatest time to live; 0 before the first packet.
+    public var timeToLiveMin: UInt8 = 0
+    public var timeToLiveMax: UInt8 = 0
+    public init() {}
+  }
+
+  public var id: UInt64
+  /// From client to server.
+  public var tuple: FlowTuple
+  public var ipVersion: UInt8 = 4
+  public var start: Timestamp
+  public var last: Timestamp
+  public var toServer = Side()
+  public var toClient = Side()
+  public var appProtocol = AppProtocol.unknown
+  public var appProtocolToServer = AppProtocol.unknown
+  public var appProtocolToClient = AppProtocol.unknown
+  /// "new", "established", "closed", "bypassed".
+  public var state = "new"
+  /// "timeout", "shutdown", "forced", "unknown"; empty while the flow lasts.
+  public var reason = ""
+  /// "pass", "drop", "accept"; empty when nothing was decided (EVE `flow.action`).
+  public var action = ""
+  public var hasAlerted = false
+  /// TCP only: "syn_sent" … "closed"; empty otherwise.
+  public var tcpState = ""
+  public var isMidstream = false
+  /// Why exception policies were applied, for `exception_policy`.
+  public var exceptionPolicies: [ExceptionPolicyUse] = []
+  public var icmpType: UInt8 = 0
+  public var icmpCode: UInt8 = 0
+  public var icmpResponse: (type: UInt8, code: UInt8)?
+  public var vlan: [UInt16] = []
+  public var hasGap: (toServer: Bool, toClient: Bool) = (false, false)
+  /// What rules have noted of the flow, for `metadata`.
+  public var flowBits: [String] = []
+  public var flowIntegers: [(name: String, value: UInt32)] = []
+  public var variables: [PayloadCapture] = []
+
+  public init(id: UInt64, tuple: FlowTuple, start: Timestamp, last: Timestamp) {
+    self.id = id
+    self.tuple = tuple
+    self.start = start
+    self.last = last
+  }
+}
+
+/// A policy that was applied to a flow because something could not be done (EVE `flow.exception_policy`).
+public struct ExceptionPolicyUse: Sendable, Hashable {
+  /// "stream_midstream", "stream_memcap", "app_layer_error", …
+  public var target: String
+  /// "drop_flow", "pass_packet", …
+  public var policy: String
+
+  public init(target: String, policy: String) {
+    self.target = target
+    self.policy = policy
+  }
+}
+
+/// What records of a packet inside another one tell of the outermost (EVE `tunnel`).
+public struct TunnelRecord: Sendable {
+  public var ends: FlowTuple
+  public var hasPorts: Bool
+  /// How the packet was wrapped, as EVE `pkt_src` has it: "ipv4 tunnel", "gre tunnel", …
+  public var means: String
+
+  public init(ends: FlowTuple, hasPorts: Bool, means: String) {
+    self.ends = ends
+    self.hasPorts = hasPorts
+    self.means = means
+  }
+}
