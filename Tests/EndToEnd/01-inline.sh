@@ -33,6 +33,13 @@ same "IPv6: a rejected datagram is told of by ICMP" EACCES "$(ask udp $server6 9
 refuse "the server got no rejected datagram" grep -q ATTACK "$work/seen/udp"
 SECONDS_MAX=2 fetch http://$server4:8081/ >"$work/answer" 2>/dev/null
 refuse "nothing of a dropped answer's attack arrives" grep -q RESPONSE "$work/answer"
+head -c 300000 /dev/zero | tr '\0' a >"$work/long"
+same "a long body passes" taken "$(fetch http://$server4:8082/ -H Expect: --data-binary "@$work/long")"
+same "all of it arrived" 300000 "$(seen sink | wc -c)"
+echo ATTACK-IN-BODY >>"$work/long"
+SECONDS_MAX=3 fetch http://$server4:8082/ -H Expect: --data-binary "@$work/long" 2>/dev/null
+same "one with an attack behind 300 kB does not" 28 $?
+refuse "the server got nothing of that attack" grep -q ATTACK "$work/seen/sink"
 refuse "the server was not asked for what was stopped" grep -q attack <(seen_by_server)
 
 sluice_down

@@ -161,6 +161,9 @@ http {
   server {
     listen 443 ssl http2; listen [::]:443 ssl http2;
     ssl_certificate $work/origin/server.pem; ssl_certificate_key $work/origin/server.key;
+    location /sink {
+      client_max_body_size 0; proxy_request_buffering off; proxy_http_version 1.1; proxy_pass http://127.0.0.1:8082;
+    }
   }
   server {
     listen 9443 ssl; listen [::]:9443 ssl;
@@ -180,7 +183,7 @@ servers_up() {
   mkdir -p "$work/seen"
   in_server "$python" "$here/servers.py" "$work/seen" &
   started+=($!)
-  wait_for 10 listens "$server" 8081 || {
+  wait_for 10 listens "$server" 8082 || {
     echo "FAIL preparation: servers.py"
     exit 1
   }

@@ -5,6 +5,7 @@ UDP 9999  writes down what comes
 TCP 7000  writes down what comes and answers each piece with its length
 TCP 2222  speaks first, then echoes
 TCP 8081  answers a request in pieces, with words that rules look for
+TCP 8082  takes an HTTP request whole, writes down its body and answers "taken"
 """
 
 import socket
@@ -82,12 +83,31 @@ def pieces(connection):
     connection.sendall(b"RESPONSE" + b"b" * 22)
 
 
+def take(connection):
+    octets = b""
+    while b"\r\n\r\n" not in octets:
+        more = connection.recv(65536)
+        if not more:
+            return
+        octets += more
+    head, _, body = octets.partition(b"\r\n\r\n")
+    length = next(int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
+    note("sink", body)
+    count = len(body)
+    while count < length and (more := connection.recv(65536)):
+        note("sink", more)
+        count += len(more)
+    if count == length:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\ntaken")
+
+
 for work in (
     lambda: udp(53, dns),
     lambda: udp(9999, record_datagram),
     lambda: tcp(7000, record),
     lambda: tcp(2222, speak_first),
     lambda: tcp(8081, pieces),
+    lambda: tcp(8082, take),
 ):
     threading.Thread(target=work, daemon=True).start()
 threading.Event().wait()
