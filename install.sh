@@ -23,7 +23,7 @@ readonly record=$state/install
 readonly packages=(
   libvectorscan-dev libpcre2-dev libssl-dev zlib1g-dev libzstd-dev libbrotli-dev
   g++ libc6-dev binutils git libcurl4 libxml2 libsqlite3-0 libncurses6 libedit2 zlib1g tzdata ca-certificates
-  iptables iproute2 procps nginx-light curl openssl python3
+  iptables iproute2 procps nginx-light curl openssl python3 jq
 )
 readonly swift_oldest=6.2
 readonly build_options=(--static-swift-stdlib --explicit-target-dependency-import-check error)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Traffic that is not encrypted, through real queues: what passes, what is stopped, and what the ends see of it.
-# shellcheck source=Tests/EndToEnd/lib.sh
-source "$(dirname "$0")/lib.sh"
+# shellcheck source=Tests/EndToEnd/gateway.bash
+source "$(dirname "$0")/gateway.bash"
 
 TLS=no everything_up
 head -c 100000000 /dev/urandom >"$work/www/large"

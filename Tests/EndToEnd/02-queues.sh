@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Several queues: each flow stays with one worker, and all of them get some.
-# shellcheck source=Tests/EndToEnd/lib.sh
-source "$(dirname "$0")/lib.sh"
+# shellcheck source=Tests/EndToEnd/gateway.bash
+source "$(dirname "$0")/gateway.bash"
 
 QUEUE=7 QUEUES=3 TLS=no everything_up
 count=60

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What is inside TLS: inspected with a certificate that the client trusts, as the client and the server see it.
-# shellcheck source=Tests/EndToEnd/lib.sh
-source "$(dirname "$0")/lib.sh"
+# shellcheck source=Tests/EndToEnd/gateway.bash
+source "$(dirname "$0")/gateway.bash"
 
 everything_up 'policy:
   - {action: tunnel, sni: tunnel.origin.test}

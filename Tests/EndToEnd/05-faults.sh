@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What is wrong is told in one line, with the right exit status, and nothing stays half set up.
-# shellcheck source=Tests/EndToEnd/lib.sh
-source "$(dirname "$0")/lib.sh"
+# shellcheck source=Tests/EndToEnd/gateway.bash
+source "$(dirname "$0")/gateway.bash"
 
 network_up
 origin_certificates
@@ -40,7 +40,7 @@ run() { echo "$sluice" run --config "$work/sluice.yaml"; }
 edited() { sed "$1" "$work/sluice.yaml" >"$work/edited.yaml"; }
 run_edited() { echo "$sluice" run --config "$work/edited.yaml"; }
 
-for verb in run "ctl stats" "setup up" "ca show" check "eval $here/lib.sh"; do
+for verb in run "ctl stats" "setup up" "ca show" check "eval $here/gateway.bash"; do
   # shellcheck disable=SC2086
   fails "$verb, no such configuration" 1 "$work/nowhere.yaml" "$sluice" $verb --config "$work/nowhere.yaml"
 done
@@ -55,7 +55,7 @@ printf -- '- a\n- b\n' >"$work/edited.yaml"
 fails "a configuration that is a list" 1 mapping $(run_edited)
 edited 's/fail-open/fail-opne/'
 fails "an unknown key of ours" 1 "did you mean capture.fail-open" $(run_edited)
-contains "it names file and line" "edited.yaml:9: " "$(cat "$work/error")"
+contains "it names file and line" "edited.yaml:10: " "$(cat "$work/error")"
 edited 's/mode: router/mode: ruter/'
 fails "an unknown mode" 1 "capture.mode" $(run_edited)
 edited 's/queues: 1/queues: none/'
@@ -71,7 +71,7 @@ fails "a rule file that is not there" 1 "$work/no.rules" $(run_edited)
 echo 'alert tcp any any -> any any (msg:"x"; content:"y; sid:1;)' >"$work/broken.rules"
 edited "s|test.rules|broken.rules|"
 fails "no rule that can be used" 1 "broken.rules:1:" $(run_edited)
-edited "s|ca.key|none.key|"
+edited "s|/ca[.]key|/none.key|"
 fails "no authority" 3 "none.key" $(run_edited)
 edited "s|origin/root.pem|origin/none.pem|"
 fails "an issuer that is not there" 3 "origin/none.pem" $(run_edited)
@@ -86,7 +86,7 @@ fails "setup without root" 3 "root" "${nobody[@]}" "$sluice" setup up --config "
 fails "ctl without a daemon" 3 "control.sock" "$sluice" ctl stats --config "$work/sluice.yaml"
 
 # Something else has what we need.
-in_gateway "$python" -c 'import socket, time
+ip netns exec "$gateway" "$python" -c 'import socket, time
 s = socket.create_server(("0.0.0.0", 8443)); time.sleep(60)' &
 holder=$!
 started+=("$holder")

@@ -222,11 +222,18 @@ public final class Daemon: Sendable {
   private static func load(
     _ settings: Settings, _ sources: Sources, _ shared: SharedDetectionState
   ) throws(DaemonError) -> LoadedRules {
+    let rules: LoadedRules
     do throws(SettingsError) {
-      return try RuleLoader.load(settings, paths: sources.rules, shared: shared)
+      rules = try RuleLoader.load(settings, paths: sources.rules, shared: shared)
     } catch {
       throw .input(error.message)
     }
+    // Some rules are better than none; none at all where some were wanted is no protection.
+    if rules.total > 0, rules.loaded == 0 {
+      let first = rules.diagnostics.first { $0.severity == .error }
+      throw .input("none of \(rules.total) rules can be used, first \(first?.description ?? "")")
+    }
+    return rules
   }
 
   // MARK: Settings

@@ -36,7 +36,6 @@ public enum RuleLoader {
       }
       let syntax = RuleFile.parse(bytes, fileName: file)
       total += syntax.rules.count + syntax.diagnostics.count { $0.severity == .error }
-      diagnostics += syntax.diagnostics
       read.append(syntax)
     }
     let merged = RuleDuplicates.merge(read)

@@ -250,7 +250,7 @@ sluice_up() {
   # `ip netns exec` becomes the program, so that its number is the daemon's.
   ip netns exec "$gateway" "$sluice" run --config "$work/sluice.yaml" "$@" >>"$work/sluice.log" 2>&1 &
   daemon=$!
-  wait_for 60 is_running || {
+  wait_for 60 is_running && kill -0 "$daemon" 2>/dev/null || {
     echo "FAIL preparation: the daemon did not come up: $(tail -5 "$work/sluice.log")"
     exit 1
   }
