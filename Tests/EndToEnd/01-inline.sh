@@ -25,6 +25,10 @@ for host in $server4 $server6; do
   ask tcp "$host" 7000 "two ATTACK-" ON-TCP >"$work/said"
   same "$host: a DNS query is answered" 50 "$(ask dns "$host" www.evil.example)"
 done
+for host in $server4 $server6; do
+  same "$host: a packet with replaced octets is answered" "15 " "$(ask tcp "$host" 7000 "say a bad word!")"
+done
+same "the server got other octets" 2 "$(grep -o 'say a fine one!' "$work/seen/tcp" | wc -l)"
 contains "the server got what came before" "one" "$(seen tcp)"
 contains "the server got the first piece of a divided attack" "two ATTACK-" "$(seen tcp)"
 refuse "the server got nothing of the attack itself" grep -qE 'ATTACK-ON|ON-TCP' "$work/seen/tcp"
@@ -51,7 +55,7 @@ done
 expect "sid 3: an alert that says allowed" has_event '.event_type == "alert" and .alert.signature_id == 3 and .alert.action == "allowed"'
 expect "HTTP is logged" has_event '.event_type == "http" and .http.url == "/large" and .http.length == 100000000'
 expect "DNS is logged, IPv6 too" has_event '.event_type == "dns" and .src_ip == "fd00:0010:0001:0000:0000:0000:0000:0002"'
-expect "counters are logged" has_event '.event_type == "stats" and .stats.ips.blocked > 0 and .stats.detect.alert > 0 and .sluice.rules.loaded == 8'
+expect "counters are logged" has_event '.event_type == "stats" and .stats.ips.blocked > 0 and .stats.detect.alert > 0 and .sluice.rules.loaded == 9'
 
 # Nobody at the queue.
 same "fail-open: traffic passes without the daemon" "hello from the origin" "$(fetch http://$server4/)"

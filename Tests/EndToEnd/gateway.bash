@@ -204,6 +204,7 @@ alert dns any any -> any any (msg:"E2E DNS name"; dns.query; content:"evil.examp
 drop http any any -> any any (msg:"E2E dropped body"; flow:established,to_server; http.request_body; content:"ATTACK-IN-BODY"; sid:4; rev:1;)
 drop tcp any any -> any any (msg:"E2E dropped bytes"; flow:established,to_server; content:"ATTACK-ON-TCP"; sid:5; rev:1;)
 alert http any any -> any any (msg:"E2E noticed URI"; flow:established,to_server; http.uri; content:"/notice"; sid:6; rev:1;)
+alert tcp any any -> any 7000 (msg:"E2E replaced bytes"; flow:established,to_server; content:"bad word"; replace:"fine one"; sid:9; rev:1;)
 reject udp any any -> any 9999 (msg:"E2E rejected UDP"; content:"ATTACK-ON-UDP"; sid:7; rev:1;)
 drop http any any -> any any (msg:"E2E dropped response"; flow:established,to_client; file.data; content:"ATTACK-IN-RESPONSE"; sid:8; rev:1;)
 RULES
@@ -227,6 +228,7 @@ interception:
   enabled: ${TLS:-yes}
   ports: [443, 9443, 8080, 2222]
   listen-port: 8443
+  drain-timeout: 3
   ca-certificate: $work/ca.pem
   ca-key: $work/ca.key
   extra-trust: ["$work/origin/root.pem"]

@@ -98,6 +98,10 @@ final class QueueWorker: Sendable {
         counts.diverted &+= 1
         if let flow = result.flow { path.forget(flow) }
         verdicts.add(packet.id, .repeat, mark: packet.mark & ~plan.marks.mask | plan.marks.deliver)
+      } else if let changed = replaced(packet.bytes, result),
+        verdicts.add(packet.id, .accept, replacement: changed.rawSpan)
+      {
+        counts.replaced &+= 1
       } else {
         verdicts.add(packet.id, .accept)
       }
@@ -110,6 +114,11 @@ final class QueueWorker: Sendable {
       rejecter.reject(packet.bytes, action: result.rejectAction)
       verdicts.add(packet.id, .drop)
     }
+  }
+
+  private func replaced(_ bytes: RawSpan, _ result: Inspection.PacketVerdict) -> [UInt8]? {
+    guard !result.replacements.isEmpty else { return nil }
+    return PacketRewrite.apply(result.replacements, to: bytes)
   }
 
   /// A bare SYN to a port whose connections the TLS stage takes.
@@ -127,6 +136,8 @@ struct QueueWorkerStatistics: Sendable {
   var queue = NFQueue.Counters()
   /// Packets given back unseen (`capture.inspect: none`).
   var uninspected: UInt64 = 0
+  /// Packets passed with other octets (`replace`).
+  var replaced: UInt64 = 0
   /// Connections handed to the TLS stage.
   var diverted: UInt64 = 0
   /// Packets whose connections the kernel was told to pass from then on.
@@ -143,6 +154,7 @@ struct QueueWorkerStatistics: Sendable {
     left.queue.refusedVerdictCount &+= right.queue.refusedVerdictCount
     left.queue.sendErrorCount &+= right.queue.sendErrorCount
     left.uninspected &+= right.uninspected
+    left.replaced &+= right.replaced
     left.diverted &+= right.diverted
     left.released &+= right.released
     left.refusalFailures &+= right.refusalFailures
@@ -151,6 +163,7 @@ struct QueueWorkerStatistics: Sendable {
   /// By dotted names.
   var counters: [(name: String, value: UInt64)] {
     traffic.counters + [
+      ("ips.replaced", replaced),
       ("sluice.capture.packets", queue.packetCount), ("sluice.capture.cut", queue.cutPacketCount),
       ("sluice.capture.overruns", queue.overrunCount), ("sluice.capture.malformed", queue.malformedCount),
       ("sluice.capture.refused_verdicts", queue.refusedVerdictCount),

@@ -110,6 +110,7 @@ extension TLSStageSettings {
     settings.serverFirstWaitMilliseconds = Int64(serverFirstMilliseconds)
     settings.helloTimeoutMilliseconds = Int64(helloTimeoutSeconds) * 1000
     settings.dialTimeoutMilliseconds = Int64(connectTimeoutSeconds) * 1000
+    settings.drainTimeoutMilliseconds = Int64(drainTimeoutSeconds) * 1000
     settings.idleTimeoutMilliseconds = Int64(idleTimeoutSeconds) * 1000
     return settings
   }

@@ -125,6 +125,9 @@ extension Settings {
     if let seconds = try reader.number(path + "connect-timeout", in: 1...3600) {
       interception.connectTimeoutSeconds = seconds
     }
+    if let seconds = try reader.number(path + "drain-timeout", in: 0...3600) {
+      interception.drainTimeoutSeconds = seconds
+    }
     if let shows = try reader.flag(path + "block-page") { interception.showsBlockPage = shows }
   }
 

@@ -82,6 +82,8 @@ public struct TLSStageSettings: Sendable {
   public var helloTimeoutSeconds = 10
   public var idleTimeoutSeconds = 600
   public var connectTimeoutSeconds = 10
+  /// Connections that are still relayed when the daemon stops may go on for so long.
+  public var drainTimeoutSeconds = 5
   /// A silent client: the server may be the one that speaks first.
   public var serverFirstMilliseconds = 300
   /// A drop is told to the client with a page (HTTP), else both ends see a reset.
