@@ -158,6 +158,9 @@ struct StreamPath: ~Copyable {
   ) {
     guard let rule = detector.ruleSet.info(alert.rule) else { return }
     counters.alerts &+= 1
+    var alert = alert
+    // Source: Suricata: a drop that cannot take effect blocks nothing; a reject is sent all the same.
+    if alert.action == .drop, !settings.isInline { alert.isBlocked = false }
     flow?.hasAlerted = true
     let transaction =
       alert.transactionID.flatMap { id in flow?.appLayer?.transactions.first { $0.id == id } }

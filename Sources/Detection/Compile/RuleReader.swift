@@ -70,7 +70,12 @@ struct RuleReader {
       try blocks[current].builder.add(option, variables: &variables)
       lastContentBlock = current
     case "nocase", "offset", "depth", "distance", "within", "startswith", "endswith", "fast_pattern",
-      "rawbytes", "replace":
+      "rawbytes":
+      try blocks[lastContentBlock].builder.add(option, variables: &variables)
+    case "replace":
+      // Source: Suricata: only octets of a packet can be replaced, not those of a buffer.
+      guard lastContentBlock == 0 else { throw RuleValueError("replace needs a content of the packet itself") }
+      needsPacket = true
       try blocks[lastContentBlock].builder.add(option, variables: &variables)
     case "pcre":
       let index: Int
