@@ -95,8 +95,13 @@ let package = Package(
     tests("Interception", ["Traffic", "CSluiceLinux", "CSluiceOpenSSL"]),
     tests("Diversion", ["Traffic", "CSluiceLinux"]),
     tests("EventOutput", ["Traffic", "PacketDecoding", "AppLayer", "RuleLanguage", "Detection", "Inspection", "TestSupport"]),
-    tests("Engine", ["Traffic", "Inspection", "Detection", "TestSupport"]),
-    tests("Control", ["Engine"]),
+    tests(
+      "Engine",
+      [
+        "Traffic", "PacketDecoding", "FlowTracking", "AppLayer", "RuleLanguage", "Detection", "Inspection",
+        "Interception", "Diversion", "EventOutput", "TestSupport",
+      ]),
+    tests("Control", ["Engine", "Interception", "CSluiceLinux"]),
   ],
   cLanguageStandard: .gnu11
 )

@@ -17,11 +17,15 @@ enum PacketRewrite {
     guard packet.isTCP || packet.isUDP, !packet.isFragment, !replacements.isEmpty else { return nil }
     var result = bytes.copied()
     let start = Int(packet.payloadOffset)
-    let end = start &+ Int(packet.payloadLength)
-    guard end <= result.count else { return nil }
+    let length = Int(packet.payloadLength)
+    let end = start &+ length
+    guard start >= 0, length >= 0, end <= result.count else { return nil }
     for replacement in replacements {
+      // Room is left behind a position that lies inside, so that nothing overflows.
+      guard (0...length).contains(replacement.position),
+        replacement.bytes.count <= length &- replacement.position
+      else { return nil }
       let position = start &+ replacement.position
-      guard replacement.position >= 0, position &+ replacement.bytes.count <= end else { return nil }
       result.replaceSubrange(position..<position &+ replacement.bytes.count, with: replacement.bytes)
     }
     setChecksum(packet, end, &result)

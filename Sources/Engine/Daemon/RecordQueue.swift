@@ -18,12 +18,13 @@ final class RecordQueue: Sendable {
     var isClosed = false
   }
 
-  static let bytesMax = 64 << 20
+  private let bytesMax: Int
   private let waiting = Mutex(Waiting())
   private let wakeUp: Int32
 
   /// - Throws: where the kernel gives no event descriptor.
-  init() throws(SettingsError) {
+  init(bytesMax: Int = 64 << 20) throws(SettingsError) {
+    self.bytesMax = bytesMax
     wakeUp = sluice_eventfd()
     guard wakeUp >= 0 else { throw SettingsError("eventfd: \(TextFile.lastError())") }
   }
@@ -39,7 +40,7 @@ final class RecordQueue: Sendable {
   func put(_ lines: RawSpan) {
     let copy = lines.copied()
     let wasEmpty = waiting.withLock { waiting in
-      guard waiting.bytes + copy.count <= Self.bytesMax else {
+      guard waiting.bytes + copy.count <= bytesMax else {
         waiting.lostBytes &+= UInt64(copy.count)
         return false
       }
