@@ -59,6 +59,14 @@ extension PacketPath {
     sink.emit(.flow, context, bytes: RawSpan())
   }
 
+  /// A TCP session is over: what its flow still holds is inspected and written now, so that bodies do
+  /// not lie in memory until the flow's time is over.
+  mutating func finishSession(_ index: FlowIndex, _ inspection: FlowInspection) {
+    var flow = flows[index]
+    inspectRest(index, &flow, inspection)
+    if flow.disposition != .inspect { flows[index].disposition = flow.disposition }
+  }
+
   private mutating func inspectRest(
     _ index: FlowIndex, _ flow: inout Flow, _ inspection: FlowInspection
   ) {

@@ -64,6 +64,7 @@ extension PacketPath {
     if verdict.isStopped {
       logDrop(verdict, flow, context(packet, length: work.length, lookup, flow), bytes)
     }
+    if lookup.tcp.isSessionEnded { finishSession(lookup.index, flow) }
   }
 
   private mutating func inspectRules(
