@@ -13,7 +13,6 @@ extension PacketPath {
   ) -> PacketVerdict {
     var verdict = PacketVerdict()
     verdict.flow = lookup.index
-    verdict.isNewFlow = lookup.isNew
     if packet.isTCP, packet.tcp.flags & (TCPFields.syn | TCPFields.ack) == TCPFields.syn {
       verdict.synDestinationPort = packet.destinationPort
     }

@@ -16,8 +16,6 @@ public struct PacketVerdict: Sendable {
   public var replacements: [PayloadReplacement] = []
   /// The flow, where there is one.
   public var flow: FlowIndex?
-  /// The packet began its flow.
-  public var isNewFlow = false
   /// The packet is a bare SYN to this port.
   public var synDestinationPort: UInt16?
 

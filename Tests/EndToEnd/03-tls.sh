@@ -64,6 +64,16 @@ same "the same, IPv6" "220 speaks first echo" "$(ask first $server6 2222 echo)"
 fetch_tls https://www.origin.test:7443/ --resolve "www.origin.test:7443:$server4" 2>/dev/null
 same "a closed port is told of" 7 $?
 
+# The last packets of a connection may come late, and make a flow of their own; the port is used again.
+in_client "$python" "$here/stray.py" $client4 45000 $server4 443
+in_server "$python" "$here/stray.py" $server4 443 $client4 45001
+in_client "$python" "$here/stray.py" $client6 45002 $server6 443
+for port in 45000 45001; do
+  same "a port used again after a stray packet ($port)" "hello from the origin" \
+    "$(fetch_tls --local-port $port https://www.origin.test/)"
+done
+same "the same, IPv6" "hello from the origin" "$(fetch_tls6 --local-port 45002 https://www.origin.test/)"
+
 # Descriptors and memory over many connections.
 jobs=
 descriptors() { find "/proc/$daemon/fd" -mindepth 1 | wc -l; }

@@ -94,7 +94,7 @@ final class QueueWorker: Sendable {
     counts.traffic.note(result)
     switch result.verdict {
     case .accept, .divert:
-      if isDiverted(packet.bytes, result) {
+      if isDiverted(result) {
         counts.diverted &+= 1
         if let flow = result.flow { path.forget(flow) }
         verdicts.add(packet.id, .repeat, mark: packet.mark & ~plan.marks.mask | plan.marks.deliver)
@@ -121,12 +121,12 @@ final class QueueWorker: Sendable {
     return PacketRewrite.apply(result.replacements, to: bytes)
   }
 
-  /// A bare SYN to a port whose connections the TLS stage takes.
-  private func isDiverted(_ bytes: RawSpan, _ result: Inspection.PacketVerdict) -> Bool {
-    guard result.isNewFlow, !plan.divertedPorts.isEmpty, let syn = result.synDestinationPort else {
-      return false
-    }
-    return plan.divertedPorts.contains(syn)
+  /// A bare SYN to a port whose connections the TLS stage takes. That the 5-tuple is known already says
+  /// nothing: the last packets of a connection, late on their way, make a flow of their own, and the
+  /// client may use its port again.
+  private func isDiverted(_ result: Inspection.PacketVerdict) -> Bool {
+    guard let port = result.synDestinationPort else { return false }
+    return plan.divertedPorts.contains(port)
   }
 }
 
