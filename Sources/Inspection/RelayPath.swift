@@ -186,9 +186,12 @@ public final class RelayFlow {
 }
 
 extension DecodedPacket {
-  /// A packet that stands for a stretch or the end of a flow: only its addresses mean something.
+  /// A packet that stands for a stretch or the end of a flow. TCP flags are those of a segment amid a
+  /// connection, as Suricata's are then.
   init(endsOf record: FlowRecord, _ direction: Direction, time: Timestamp) {
     self.init()
+    isStandIn = true
+    tcp.flags = TCPFields.psh | TCPFields.ack
     let tuple = direction == .toServer ? record.tuple : record.tuple.reversed
     self.time = time
     ipVersion = record.ipVersion

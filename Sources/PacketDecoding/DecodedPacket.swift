@@ -71,6 +71,8 @@ public struct DecodedPacket: Sendable, BitwiseCopyable {
   public var innerEnd: Int32 = 0
   /// How many packets this one is wrapped in; 0 for one as captured.
   public var tunnelDepth: UInt8 = 0
+  /// Stands for a stretch or the end of a flow: its addresses mean something, other header fields do not.
+  public var isStandIn = false
   /// Headers decoded so far, those of the packets around this one included.
   var layerCount: UInt8 = 0
 

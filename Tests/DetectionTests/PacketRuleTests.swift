@@ -51,6 +51,16 @@ import Traffic
     #expect(alerts(fails) == [], "\(fails)")
   }
 
+  @Test(arguments: ["ttl:0;", "ttl:!64;", "dsize:0;", "dsize:!7;", "window:!7;", "seq:0;", "id:0;", "tos:!4;", "fragoffset:0;"])
+  func whatNeverWasOnAWireHasNoHeaderFields(_ options: String) {
+    #expect(
+      !matches(options, "tcp any any -> any any") {
+        $0.timeToLive = 0
+        $0.isStandIn = true
+      })
+    #expect(matches("flags:S;", "tcp any any -> any any") { $0.isStandIn = true })
+  }
+
   @Test func icmpKeywordsLookAtICMPOnly() {
     func icmp(_ packet: inout DecodedPacket) {
       packet.ipProtocol = IPProtocol.icmp

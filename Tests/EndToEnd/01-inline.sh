@@ -55,7 +55,7 @@ done
 expect "sid 3: an alert that says allowed" has_event '.event_type == "alert" and .alert.signature_id == 3 and .alert.action == "allowed"'
 expect "HTTP is logged" has_event '.event_type == "http" and .http.url == "/large" and .http.length == 100000000'
 expect "DNS is logged, IPv6 too" has_event '.event_type == "dns" and .src_ip == "fd00:0010:0001:0000:0000:0000:0000:0002"'
-expect "counters are logged" has_event '.event_type == "stats" and .stats.ips.blocked > 0 and .stats.detect.alert > 0 and .sluice.rules.loaded == 9'
+expect "counters are logged" has_event '.event_type == "stats" and .stats.ips.blocked > 0 and .stats.detect.alert > 0 and .sluice.rules.loaded == 10'
 
 # Nobody at the queue.
 same "fail-open: traffic passes without the daemon" "hello from the origin" "$(fetch http://$server4/)"

@@ -105,6 +105,7 @@ expect "the tunnel is told of, and whose decision it was" has_event \
   '.event_type == "sluice" and .sluice.step == "decided" and (.sluice.reason | startswith("tunnel")) and (.sluice.decision_reason | endswith("policy entry 1"))'
 expect "the block is told of" has_event '.event_type == "sluice" and (.sluice.reason | startswith("block")) and .sluice.sni == "block.origin.test"'
 refuse "nothing inside the tunnel is read" has_event '.event_type == "http" and .http.hostname == "tunnel.origin.test"'
+refuse "what is inside has no packet headers" has_event '.event_type == "alert" and .alert.signature_id == 10'
 expect "the plain attack is no decrypted one" has_event \
   '.event_type == "alert" and .dest_port == 8080 and .alert.signature_id == 1 and (.sluice.decrypted | not)'
 expect "alerts inside TLS are counted" has_event '.event_type == "stats" and .stats.detect.alert >= 6 and .sluice.interception.cuts >= 6'

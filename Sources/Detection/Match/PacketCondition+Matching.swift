@@ -7,6 +7,7 @@ extension PacketCondition {
   func holds(
     _ packet: DecodedPacket, streamEvents: StreamEventSet, flow: FlowFacts?
   ) -> Bool {
+    if packet.isStandIn, needsHeaders { return false }
     switch self {
     case .payloadSize(let condition):
       // What is said to be of another size is there at all; below a size counts without a payload too.
@@ -40,6 +41,18 @@ extension PacketCondition {
     case .timeToLive, .typeOfService, .fragmentID, .fragmentOffset, .fragmentBits, .ipOption,
       .anyIPOption, .ipProtocol, .sameAddress, .vlanID, .vlanLayers:
       return networkHolds(packet)
+    }
+  }
+
+  /// What a packet that was never on a wire does not tell.
+  private var needsHeaders: Bool {
+    switch self {
+    case .payloadSize, .tcpSequence, .tcpAcknowledgement, .tcpWindow, .tcpMSS, .tcpWindowScale,
+      .icmpType, .icmpCode, .icmpID, .icmpSequence, .icmpv6MTU, .decodeEvent, .timeToLive,
+      .typeOfService, .fragmentID, .fragmentOffset, .fragmentBits, .ipOption, .anyIPOption:
+      return true
+    case .tcpFlags, .streamEvent, .flowEvent, .ipProtocol, .sameAddress, .vlanID, .vlanLayers:
+      return false
     }
   }
 
