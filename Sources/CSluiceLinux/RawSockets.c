@@ -19,6 +19,8 @@ ssize_t sluice_send_raw(
 }
 
 #include <errno.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
 #include <stddef.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -85,6 +87,22 @@ int sluice_unix_connect(const char *path) {
   int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (descriptor < 0) return -1;
   if (connect(descriptor, (struct sockaddr *)&name, length) != 0) {
+    int code = errno;
+    close(descriptor);
+    errno = code;
+    return -1;
+  }
+  return descriptor;
+}
+
+int sluice_packet_sender(const char *interface) {
+  unsigned index = if_nametoindex(interface);
+  if (index == 0) return -1;
+  // Protocol 0: nothing is received.
+  int descriptor = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (descriptor < 0) return -1;
+  struct sockaddr_ll name = {.sll_family = AF_PACKET, .sll_ifindex = (int)index};
+  if (bind(descriptor, (struct sockaddr *)&name, sizeof name) != 0) {
     int code = errno;
     close(descriptor);
     errno = code;

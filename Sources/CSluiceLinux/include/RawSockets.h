@@ -14,3 +14,5 @@ ssize_t sluice_notify_socket(const char *path, const void *bytes, size_t count);
 int sluice_unix_listen(const char *path);
 /// Connects to a unix stream socket. A descriptor, or -1 with errno.
 int sluice_unix_connect(const char *path);
+/// A packet socket that only sends, out of the interface of this name. A descriptor, or -1 with errno.
+int sluice_packet_sender(const char *interface);

@@ -61,19 +61,24 @@ final class RecordQueue: Sendable {
   /// Writes until closed; the output thread's work.
   func run(_ output: FileLineOutput) {
     while true {
-      let (pieces, isClosed) = waiting.withLock { waiting in
-        defer {
-          waiting.pieces.removeAll(keepingCapacity: true)
-          waiting.bytes = 0
-          waiting.writeErrors = output.failureCount
-        }
-        return (waiting.pieces, waiting.isClosed)
-      }
+      let (pieces, isClosed) = take()
       for piece in pieces { output.write(piece.rawSpan) }
+      waiting.withLock { $0.writeErrors = output.failureCount }
       if pieces.isEmpty {
         if isClosed { return }
         sleep()
       }
+    }
+  }
+
+  /// Everything that waits, in order, and whether nothing more will come.
+  func take() -> (pieces: [[UInt8]], isClosed: Bool) {
+    waiting.withLock { waiting in
+      defer {
+        waiting.pieces.removeAll(keepingCapacity: true)
+        waiting.bytes = 0
+      }
+      return (waiting.pieces, waiting.isClosed)
     }
   }
 
@@ -83,9 +88,10 @@ final class RecordQueue: Sendable {
     _ = unsafe Glibc.write(wakeUp, &one, 8)
   }
 
-  private func sleep() {
-    var descriptor = pollfd(fd: wakeUp, events: Int16(POLLIN), revents: 0)
-    _ = unsafe poll(&descriptor, 1, 1000)
+  /// Waits until something comes, one of `others` is ready, or a second is over.
+  func sleep(also others: [pollfd] = []) {
+    var descriptors = [pollfd(fd: wakeUp, events: Int16(POLLIN), revents: 0)] + others
+    _ = unsafe poll(&descriptors, nfds_t(descriptors.count), 1000)
     var count: UInt64 = 0
     // SAFETY: reads eight octets into a local; the descriptor does not block.
     _ = unsafe Glibc.read(wakeUp, &count, 8)

@@ -71,18 +71,16 @@ enum RejectPacket {
     let synFin = UInt32(packet.tcp.has(TCPFields.syn) ? 1 : 0) &+ (packet.tcp.has(TCPFields.fin) ? 1 : 0)
     // RFC 9293 section 3.5.2: without an ACK the RST acknowledges what came, with sequence 0.
     let hasAck = packet.tcp.has(TCPFields.ack)
-    return tcp(
-      from: packet.destination, packet.destinationPort, to: packet.source, packet.sourcePort,
-      sequence: hasAck ? packet.tcp.acknowledgement : 0,
+    return PacketAssembly.tcp(
+      from: packet.receiver, to: packet.sender, sequence: hasAck ? packet.tcp.acknowledgement : 0,
       acknowledgement: packet.tcp.sequence &+ length &+ synFin,
       flags: hasAck ? TCPFields.rst : TCPFields.rst | TCPFields.ack)
   }
 
   /// To whom `packet` was meant for, as from its sender.
   static func reset(toReceiverOf packet: DecodedPacket) -> [UInt8] {
-    tcp(
-      from: packet.source, packet.sourcePort, to: packet.destination, packet.destinationPort,
-      sequence: packet.tcp.sequence, acknowledgement: packet.tcp.acknowledgement,
+    PacketAssembly.tcp(
+      from: packet.sender, to: packet.receiver, sequence: packet.tcp.sequence, acknowledgement: packet.tcp.acknowledgement,
       flags: TCPFields.rst | (packet.tcp.flags & TCPFields.ack))
   }
 
@@ -98,45 +96,12 @@ enum RejectPacket {
       ? 0
       : Checksum.pseudoHeader(
         packet.destination, packet.source, ipProtocol: ipProtocol, length: message.count)
-    store(~Checksum.fold(Checksum.sum(message.rawSpan, initial: pseudo)), in: &message, at: 2)
-    return header(packet.destination, packet.source, ipProtocol, message.count) + message
+    PacketAssembly.store(~Checksum.fold(Checksum.sum(message.rawSpan, initial: pseudo)), in: &message, at: 2)
+    return PacketAssembly.header(packet.destination, packet.source, ipProtocol, message.count) + message
   }
+}
 
-  private static func tcp(
-    from source: IPAddress, _ sourcePort: UInt16, to destination: IPAddress, _ destinationPort: UInt16,
-    sequence: UInt32, acknowledgement: UInt32, flags: UInt8
-  ) -> [UInt8] {
-    var segment = [UInt8](repeating: 0, count: 20)
-    store(sourcePort, in: &segment, at: 0)
-    store(destinationPort, in: &segment, at: 2)
-    store(UInt16(truncatingIfNeeded: sequence >> 16), in: &segment, at: 4)
-    store(UInt16(truncatingIfNeeded: sequence), in: &segment, at: 6)
-    store(UInt16(truncatingIfNeeded: acknowledgement >> 16), in: &segment, at: 8)
-    store(UInt16(truncatingIfNeeded: acknowledgement), in: &segment, at: 10)
-    segment[12] = 5 << 4
-    segment[13] = flags
-    let pseudo = Checksum.pseudoHeader(source, destination, ipProtocol: IPProtocol.tcp, length: 20)
-    store(~Checksum.fold(Checksum.sum(segment.rawSpan, initial: pseudo)), in: &segment, at: 16)
-    return header(source, destination, IPProtocol.tcp, 20) + segment
-  }
-
-  private static func header(
-    _ source: IPAddress, _ destination: IPAddress, _ ipProtocol: UInt8, _ length: Int
-  ) -> [UInt8] {
-    if source.isIPv4 {
-      var header: [UInt8] = [0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, ipProtocol, 0, 0]
-      header += source.networkBytes + destination.networkBytes
-      store(UInt16(truncatingIfNeeded: length + 20), in: &header, at: 2)
-      store(~Checksum.fold(Checksum.sum(header.rawSpan)), in: &header, at: 10)
-      return header
-    }
-    var header: [UInt8] = [0x60, 0, 0, 0, 0, 0, ipProtocol, 64]
-    store(UInt16(truncatingIfNeeded: length), in: &header, at: 4)
-    return header + source.networkBytes + destination.networkBytes
-  }
-
-  private static func store(_ value: UInt16, in bytes: inout [UInt8], at index: Int) {
-    bytes[index] = UInt8(truncatingIfNeeded: value >> 8)
-    bytes[index + 1] = UInt8(truncatingIfNeeded: value)
-  }
+extension DecodedPacket {
+  fileprivate var sender: PacketAssembly.Endpoint { .init(address: source, port: sourcePort) }
+  fileprivate var receiver: PacketAssembly.Endpoint { .init(address: destination, port: destinationPort) }
 }

@@ -20,12 +20,15 @@ final class StageObserver: InterceptionObserver {
   private var seen: UInt64 = 0
   private var linesFlushed: UInt64 = 0
   private let alerts: AlertCount
+  /// Where what is decrypted is written; nil for nowhere.
+  let decrypted: DecryptedOutput?
 
   init(
     _ settings: Settings, _ publication: RulePublication, _ shared: SharedDetectionState,
-    _ records: RecordQueue, _ alerts: AlertCount
+    _ records: RecordQueue, _ alerts: AlertCount, _ decrypted: DecryptedOutput?
   ) {
     self.alerts = alerts
+    self.decrypted = decrypted
     self.settings = settings
     self.publication = publication
     writer = EVEWriter(settings: settings.outputs.eve, output: QueuedLineOutput(records))
@@ -65,18 +68,24 @@ final class StageObserver: InterceptionObserver {
 final class RelayAdapter: RelayInspector {
   private let observer: StageObserver
   private var flow: RelayFlow?
+  private var written: DecryptedConnection?
 
   init(_ observer: StageObserver) { self.observer = observer }
 
   func opened(_ connection: borrowing RelayConnectionFacts) {
     observer.takeNewRules()
-    flow = observer.path.open(
-      connection.flow, decryption: DecryptionFacts(connection), at: connection.openedAt)
+    let decryption = DecryptionFacts(connection)
+    flow = observer.path.open(connection.flow, decryption: decryption, at: connection.openedAt)
+    if let decrypted = observer.decrypted, let decryption {
+      written = decrypted.connection(
+        connection.flow, "\(decryption.version), SNI \(decryption.sni ?? "none")")
+    }
   }
 
   func inspect(_ chunk: borrowing StreamChunk) -> RelayVerdict {
     observer.takeNewRules()
     defer { observer.flush() }
+    if let blocks = written?.blocks(chunk) { observer.decrypted?.put(blocks) }
     guard let flow else { return .forward }
     switch flow.inspect(chunk) {
     case .forward: return .forward
@@ -97,6 +106,7 @@ final class RelayAdapter: RelayInspector {
       case .finished, .reset, .failed, .cut, .blocked: "unknown"
       }
     flow?.close(at: summary.time, reason: reason)
+    if let blocks = written?.end(at: summary.time) { observer.decrypted?.put(blocks) }
     observer.flush()
   }
 }

@@ -11,6 +11,7 @@ final class TLSStage: Sendable {
   private let mailboxes: [InterceptionMailbox]
   private let threads: [WorkerThread]
   private let alerts: [AlertCount]
+  private let decrypted: DecryptedOutput?
 
   /// Binds the listeners and starts the workers.
   /// - Throws: what is missing or in use, before anything runs.
@@ -20,6 +21,8 @@ final class TLSStage: Sendable {
   ) throws(SettingsError) {
     let stage = settings.interception
     let services = try Self.services(stage, policy)
+    let decrypted = try DecryptedOutput(stage.decrypted)
+    self.decrypted = decrypted
     var mailboxes: [InterceptionMailbox] = []
     var threads: [WorkerThread] = []
     let alerts = (0..<stage.workerCount).map { _ in AlertCount() }
@@ -38,7 +41,7 @@ final class TLSStage: Sendable {
         let processor = settings.capture.pinsWorkers ? Int32(index % Processors.count) : nil
         threads.append(
           try WorkerThread.start(processor: processor) {
-            let observer = StageObserver(settings, publication, shared, records, alerts[index])
+            let observer = StageObserver(settings, publication, shared, records, alerts[index], decrypted)
             do throws(InterceptionError) {
               let worker = try InterceptionWorker(
                 index: index, settings: stage.workerSettings, services: services, listeners: own,
@@ -54,6 +57,7 @@ final class TLSStage: Sendable {
     } catch {
       for mailbox in mailboxes { mailbox.stop() }
       for thread in threads { thread.join() }
+      decrypted?.stop()
       throw SettingsError("the TLS stage cannot listen on port \(stage.listenPort): \(error.description)")
     }
     self.mailboxes = mailboxes
@@ -99,6 +103,7 @@ final class TLSStage: Sendable {
   func stop() {
     for mailbox in mailboxes { mailbox.stop() }
     for thread in threads { thread.join() }
+    decrypted?.stop()
   }
 }
 
@@ -142,6 +147,6 @@ extension TLSStage {
     ]
     return parts.map { part in
       ("sluice.interception." + part.0, all.reduce(0) { $0 &+ $1[keyPath: part.1] })
-    }
+    } + (decrypted?.statistics ?? [])
   }
 }

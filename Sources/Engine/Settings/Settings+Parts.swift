@@ -129,6 +129,23 @@ extension Settings {
       interception.drainTimeoutSeconds = seconds
     }
     if let shows = try reader.flag(path + "block-page") { interception.showsBlockPage = shows }
+    try readDecrypted(&reader, path + "decrypted.")
+  }
+
+  private mutating func readDecrypted(
+    _ reader: inout SettingsReader, _ path: String
+  ) throws(SettingsError) {
+    if let file = try reader.text(path + "file") { interception.decrypted.file = file }
+    if let size = try reader.size(path + "file-size") {
+      guard size >= 65_536 else { throw SettingsError("\(reader.file): \(path)file-size must be 64kb or more") }
+      interception.decrypted.fileBytesMax = size
+    }
+    if let count = try reader.number(path + "files", in: 1...1000) { interception.decrypted.fileCount = count }
+    if let socket = try reader.text(path + "socket") { interception.decrypted.socket = socket }
+    if let name = try reader.text(path + "interface") { interception.decrypted.interface = name }
+    if let port = try reader.number(path + "server-port", in: 1...65_535) {
+      interception.decrypted.serverPort = UInt16(port)
+    }
   }
 
   mutating func readPolicy(_ reader: inout SettingsReader) throws(SettingsError) {

@@ -88,6 +88,26 @@ public struct TLSStageSettings: Sendable {
   public var serverFirstMilliseconds = 300
   /// A drop is told to the client with a page (HTTP), else both ends see a reset.
   public var showsBlockPage = false
+  public var decrypted = DecryptedSettings()
+}
+
+/// Where decrypted traffic is written in the clear; nowhere unless asked for.
+public struct DecryptedSettings: Sendable {
+  /// A pcapng file of mode 0600.
+  public var file: String?
+  /// Octets at which the file is put aside, and how many files there are then with it.
+  public var fileBytesMax = 100 << 20
+  public var fileCount = 10
+  /// A path (mode 0600) or ADDRESS:PORT where readers get pcapng.
+  public var socket: String?
+  /// An interface that the packets are sent out of.
+  public var interface: String?
+  /// Shown instead of the server's port.
+  public var serverPort: UInt16?
+  /// Octets that may wait to be written; what comes beyond is lost and counted.
+  public var waitingBytesMax = 64 << 20
+
+  public var isWanted: Bool { file != nil || socket != nil || interface != nil }
 }
 
 /// One line of the TLS policy; the first that fits decides.
