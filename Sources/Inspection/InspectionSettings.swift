@@ -1,4 +1,5 @@
 import AppLayer
+import Detection
 import FlowTracking
 import PacketDecoding
 import RuleLanguage
@@ -33,6 +34,8 @@ public struct InspectionSettings: Sendable {
   /// Which hosts reassemble how, first match wins; the last resort is `bsd`.
   public var hostPolicies: [HostPolicy] = []
   public var logs = LogSelection()
+  /// Watches one rule, slowly; nil but for `sluice eval --explain`.
+  public var tracer: RuleTracer?
 
   public init(flowSeed: UInt64) { flows = FlowTableSettings(seed: flowSeed) }
 }

@@ -125,4 +125,6 @@ extension PacketPath {
   public var flowCount: UInt64 { flows.counters.flowsCreated }
   /// Alerts told of since the start.
   public var alertCount: UInt64 { stream.counters.alerts }
+  /// What the rules cost so far.
+  public var detectionCounters: DetectionCounters { stream.detector.counters }
 }

@@ -35,6 +35,9 @@ struct StreamPath: ~Copyable {
     detector.inspectPacket(
       packet, bytes: bytes, flow: facts, state: flow?.detection,
       payloadIsInStream: payloadIsInStream, streamEvents: streamEvents, into: &matches)
+    if let tracer = settings.tracer, facts == nil {
+      detector.trace(tracer, packet, bytes: bytes, streamEvents: streamEvents, matches: matches)
+    }
   }
 
   /// Tries the rules on a packet of a flow and on what is new in its direction: packet and raw stream
@@ -53,6 +56,11 @@ struct StreamPath: ~Copyable {
     detector.inspect(
       packet, bytes: bytes, stream: piece, flow: facts, state: flow.detection,
       payloadIsInStream: payloadIsInStream, streamEvents: streamEvents, into: &matches)
+    if let tracer = settings.tracer {
+      detector.trace(
+        tracer, packet, bytes: bytes, stream: piece, flow: facts, state: flow.detection,
+        payloadIsInStream: payloadIsInStream, streamEvents: streamEvents, matches: matches)
+    }
     if isDue { flow[direction].markInspected() }
     guard window.hasNews else { return }
     inspectTransactions(flow, direction, packet, bytes, facts, window)
@@ -69,6 +77,11 @@ struct StreamPath: ~Copyable {
       detector.inspectStream(
         window.bytes.rawSpan, newFrom: window.newFrom, offset: window.offset, isEnd: window.isEnd,
         direction: direction, packet: packet, flow: facts, state: flow.detection, into: &matches)
+      if let tracer = settings.tracer {
+        detector.traceStream(
+          tracer, window.bytes.rawSpan, offset: window.offset, direction: direction, packet: packet,
+          flow: facts, state: flow.detection, matches: matches)
+      }
       flow[direction].markInspected()
     }
     inspectTransactions(flow, direction, packet, bytes, facts, window)
@@ -84,6 +97,11 @@ struct StreamPath: ~Copyable {
       detector.inspectTransactions(
         transactions, direction: direction, payload: payload, packet: packet, bytes: bytes,
         flow: facts, state: flow.detection, into: &matches)
+      if let tracer = settings.tracer {
+        detector.traceTransactions(
+          tracer, transactions, direction: direction, payload: payload, packet: packet, bytes: bytes,
+          flow: facts, state: flow.detection, matches: matches)
+      }
     }
     flow[direction].hasNews = false
   }

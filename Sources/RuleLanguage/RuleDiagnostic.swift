@@ -63,6 +63,10 @@ public struct RuleValueError: Error, Sendable, Hashable {
   /// Bytes from the start of the value that was handed in to the fault.
   public var columnOffset: Int
   public var hint: String?
+  /// Not the value is to blame but the keyword, which is unknown or does not belong there.
+  public var blamesKeyword = false
+  /// Keywords of which the rule's first is to blame, where the rule as a whole does not fit together.
+  public var keywords: [String] = []
 
   public init(_ message: String, columnOffset: Int = 0, hint: String? = nil) {
     self.message = message
@@ -70,8 +74,24 @@ public struct RuleValueError: Error, Sendable, Hashable {
     self.hint = hint
   }
 
+  /// A fault of the keyword itself, whatever its value.
+  public static func misplaced(_ message: String, hint: String? = nil) -> RuleValueError {
+    var error = RuleValueError(message, hint: hint)
+    error.blamesKeyword = true
+    return error
+  }
+
+  /// The same fault, blamed on the first option that has one of the names.
+  public func blaming(_ keywords: [String]) -> RuleValueError {
+    var error = self
+    error.keywords = keywords
+    return error
+  }
+
   /// The same fault, seen from a value that starts `count` bytes earlier.
   public func shifted(by count: Int) -> RuleValueError {
-    RuleValueError(message, columnOffset: columnOffset &+ count, hint: hint)
+    var error = self
+    error.columnOffset = columnOffset &+ count
+    return error
   }
 }

@@ -45,7 +45,7 @@ public struct RuleOption: Sendable {
   /// The diagnostic for an error that a value parser threw on this option's value.
   public func diagnostic(_ error: RuleValueError, sid: UInt32? = nil) -> RuleDiagnostic {
     RuleDiagnostic(
-      location: location(valueOffset: error.columnOffset), sid: sid,
+      location: error.blamesKeyword ? location : location(valueOffset: error.columnOffset), sid: sid,
       message: "\(name): \(error.message)", hint: error.hint)
   }
 }

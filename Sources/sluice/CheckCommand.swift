@@ -4,6 +4,17 @@ import Engine
 import EventOutput
 import RuleLanguage
 
+extension [RuleDiagnostic] {
+  /// By file as they were given, then by line and column.
+  fileprivate func inFileOrder(_ files: [String]) -> [RuleDiagnostic] {
+    var ranks: [String: Int] = [:]
+    for (rank, file) in files.enumerated() where ranks[file] == nil { ranks[file] = rank }
+    return sorted { left, right in
+      (ranks[left.file] ?? -1, left.line, left.column) < (ranks[right.file] ?? -1, right.line, right.column)
+    }
+  }
+}
+
 struct CheckCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "check", abstract: "Check configuration and rules; says which rules are refused, and why.")
@@ -29,7 +40,10 @@ struct CheckCommand: ParsableCommand {
     if json {
       StandardOutput.write(Self.json(rules, refused) + "\n")
     } else {
-      for diagnostic in rules.diagnostics { StandardError.write(diagnostic.printed) }
+      var excerpt = RuleExcerpt()
+      for diagnostic in rules.diagnostics.inFileOrder(rules.files) {
+        StandardError.write(diagnostic.printed + excerpt.text(diagnostic))
+      }
       StandardOutput.write("\(rules.total) rules, \(rules.loaded) loaded, \(refused.count) refused\n")
     }
     let isClean = refused.isEmpty && settings.warnings.isEmpty && rules.diagnostics.isEmpty
@@ -61,6 +75,7 @@ struct CheckCommand: ParsableCommand {
       }
       writer.key("reason")
       writer.string(text: diagnostic.message)
+      if let hint = diagnostic.hint { writer.member("hint", text: hint) }
       writer.endObject()
     }
     writer.endArray()

@@ -3,6 +3,7 @@ import Capture
 import Detection
 import Engine
 import Glibc
+import RuleLanguage
 
 struct EvalCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -21,7 +22,12 @@ struct EvalCommand: ParsableCommand {
   @Option(name: .long, help: "Captures evaluated at the same time.")
   var jobs = 1
 
-  @Flag(name: .long, help: "Print the summary as one JSON object.")
+  @Option(
+    name: .long,
+    help: "SID or GID:SID: tell for each flow, transaction and packet how far this rule came. Slow.")
+  var explain: String?
+
+  @Flag(name: .long, help: "Print the summary as one JSON object, and what --explain tells as JSON lines.")
   var json = false
 
   @Argument(help: "pcap or pcapng files (also .gz, .zst), directories, or - for standard input.")
@@ -29,6 +35,7 @@ struct EvalCommand: ParsableCommand {
 
   func validate() throws {
     if !(1...256).contains(jobs) { throw ValidationError("--jobs takes 1 to 256") }
+    if explain != nil, jobs > 1 { throw ValidationError("--explain goes with one job") }
   }
 
   func run() throws {
@@ -38,6 +45,7 @@ struct EvalCommand: ParsableCommand {
     let started = MonotonicClock.seconds()
     let shared = SharedDetectionState()
     let rules = try loadRules(settings, shared)
+    settings.inspection.tracer = try tracer(settings, rules)
     var summary = EvaluationSummary()
     summary.loadSeconds = MonotonicClock.seconds() - started
     let directory = output ?? settings.outputs.directory
@@ -50,7 +58,29 @@ struct EvalCommand: ParsableCommand {
     }
     summary.runSeconds = MonotonicClock.seconds() - started - summary.loadSeconds
     for warning in summary.warnings { StandardError.write("warning: \(warning)\n") }
+    if let tracer = settings.inspection.tracer {
+      StandardOutput.write(json ? TraceReport.jsonLines(tracer) : TraceReport.text(tracer) + "\n")
+    }
     StandardOutput.write(json ? summary.json + "\n" : summary.text)
+  }
+
+  /// What watches the rule that `--explain` names.
+  private func tracer(_ settings: Settings, _ rules: LoadedRules) throws -> RuleTracer? {
+    guard let explain else { return nil }
+    var explainer: RuleExplainer
+    do throws(SettingsError) {
+      explainer = try RuleExplainer(settings, paths: options.rules)
+    } catch {
+      throw CommandFailure.input(error.message)
+    }
+    let found: [RuleExplanation]
+    do throws(RuleDiagnostic) { found = try explainer.explain(explain) } catch {
+      throw CommandFailure.input(error.message)
+    }
+    guard let explanation = found.first, let tracer = RuleTracer(explanation, in: rules.ruleSet) else {
+      throw CommandFailure.input("no rule \(explain) is loaded")
+    }
+    return tracer
   }
 
   private func loadRules(_ settings: Settings, _ shared: SharedDetectionState) throws -> LoadedRules {

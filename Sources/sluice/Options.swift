@@ -11,7 +11,9 @@ struct ConfigurationOptions: ParsableArguments {
   @Option(name: .customLong("set"), help: "A setting over the configuration: KEY=VALUE, with dotted keys.")
   var settings: [String] = []
 
-  @Option(name: .long, help: "Rule file, directory or pattern; may be given several times.")
+  @Option(
+    name: [.long, .customShort("r")],
+    help: "Rule file, directory or pattern, besides those of the configuration; may be given several times.")
   var rules: [String] = []
 
   func load(flowSeed: UInt64) throws -> Settings {

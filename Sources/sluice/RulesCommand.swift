@@ -4,7 +4,8 @@ import EventOutput
 
 struct RulesCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "rules", abstract: "Work with rules.", subcommands: [RulesTestCommand.self])
+    commandName: "rules", abstract: "Work with rules: test, explain, compare.",
+    subcommands: [RulesTestCommand.self, RulesExplainCommand.self, RulesDiffCommand.self])
 }
 
 struct RulesTestCommand: ParsableCommand {

@@ -9,8 +9,8 @@ struct Sluice: ParsableCommand {
     abstract: "Inline intrusion prevention that also looks inside TLS.",
     version: "0.1.0",
     subcommands: [
-      RunCommand.self, EvalCommand.self, CheckCommand.self, RulesCommand.self, SetupCommand.self, CACommand.self,
-      CtlCommand.self, LabCommand.self,
+      RunCommand.self, EvalCommand.self, CheckCommand.self, RulesCommand.self, KeywordsCommand.self,
+      SetupCommand.self, CACommand.self, CtlCommand.self, LabCommand.self,
     ])
 
   /// Exit status: 0 done, 1 something wrong with the input, 2 usage, 3 environment.

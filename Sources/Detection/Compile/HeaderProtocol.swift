@@ -37,12 +37,21 @@ enum HeaderProtocol {
     case let name:
       guard let appProtocol = AppProtocol(name: name), appProtocol != .unknown, appProtocol != .failed
       else {
-        throw RuleValueError("the protocol \(name) is not known or not supported")
+        throw RuleValueError(
+          "the protocol \(name) is not known or not supported",
+          hint: NearMatch.find(name, among: names).map { "did you mean \($0)?" })
       }
       application([appProtocol], &reader)
     }
     if let hook = rule.protocolHook { try RuleHook.read(hook, rule.protocolName, &reader) }
   }
+
+  /// For suggestions.
+  private static let names: [String] =
+    AppProtocol.allCases.filter { $0 != .unknown && $0 != .failed }.map(\.name) + [
+      "ip", "ipv4", "ipv6", "tcp", "tcp-pkt", "tcp-stream", "udp", "icmp", "icmpv4", "icmpv6", "sctp", "pkthdr",
+      "http1",
+    ]
 
   private static func application(_ protocols: [AppProtocol], _ reader: inout RuleReader) {
     reader.draft.head.protocols = [.tcp, .udp]

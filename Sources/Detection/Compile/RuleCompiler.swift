@@ -58,7 +58,8 @@ public struct RuleCompiler {
   /// Of two rules with one gid and sid the higher revision stays, of equal ones the first.
   public mutating func add(_ rule: RuleSyntax) {
     do throws(RuleDiagnostic) {
-      var draft = try compile(rule)
+      var ledger: RuleLedger?
+      var draft = try compile(rule, noting: &ledger)
       draft.number = drafts.count
       let key = SuppressionKey(gid: rule.gid, sid: rule.sid)
       guard let index = known[key] else {
@@ -125,7 +126,10 @@ public struct RuleCompiler {
 
   // MARK: One rule
 
-  private mutating func compile(_ rule: RuleSyntax) throws(RuleDiagnostic) -> RuleDraft {
+  /// - Parameter ledger: notes which option became what; nil where nobody asks.
+  mutating func compile(
+    _ rule: RuleSyntax, noting ledger: inout RuleLedger?
+  ) throws(RuleDiagnostic) -> RuleDraft {
     let info = RuleInfo(
       sid: rule.sid, gid: rule.gid, rev: rule.rev, action: rule.action,
       message: rule.message.map { String(decoding: $0, as: UTF8.self) } ?? "",
@@ -136,15 +140,20 @@ public struct RuleCompiler {
     // `alert` among the options makes a pass be told all the same.
     reader.draft.isSilent = rule.action == .pass
     try readHeader(rule, &reader)
+    ledger?.noteHook(rule.protocolHook.map { "\(rule.protocolName):\($0)" } ?? rule.protocolName, reader)
     for option in rule.options {
+      let marks = ledger == nil ? nil : RuleLedger.Marks(reader)
       do throws(RuleValueError) { try reader.read(option) } catch {
         throw option.diagnostic(error, sid: rule.sid)
       }
+      if let marks { ledger?.note(option, since: marks, reader) }
     }
     do throws(RuleValueError) { try reader.finish() } catch {
       throw RuleDiagnostic(
-        location: rule.location, sid: rule.sid, message: error.message, hint: error.hint)
+        location: rule.options.first { error.keywords.contains($0.name) }?.location ?? rule.location, sid: rule.sid,
+        message: error.message, hint: error.hint)
     }
+    ledger?.settle(reader)
     for warning in reader.warnings where warned.insert(warning).inserted {
       diagnostics.append(
         RuleDiagnostic(severity: .warning, location: rule.location, sid: rule.sid, message: warning))

@@ -111,19 +111,31 @@ extension RuleReader {
       let fitting = step.sources.filter { draft.head.appProtocols.allows($0.appProtocol) }
       if fitting.isEmpty {
         throw RuleValueError(
-          "a buffer of the rule does not exist in its protocol, or is not supported there")
+          "\(step.subject.words) does not exist in the rule's protocol, or is not supported there"
+        ).blaming(step.spellings)
       }
       if !draft.isTransactional, !fitting.contains(where: { draft.allows($0.direction) }) {
-        throw RuleValueError("a buffer of the rule does not exist in the direction that flow gives")
+        throw RuleValueError(
+          "\(step.subject.words) does not exist in the direction that flow gives",
+          hint: fitting.first.map { "flow:\($0.direction == .toServer ? "to_server" : "to_client")" }
+        ).blaming(step.spellings)
       }
     }
+    let last = draft.buffers.last { $0.isBuffer }
     throw RuleValueError(
-      "the rule's buffers are not all of one protocol and direction", hint: "=> spans both directions")
+      "the rule's buffers are not all of one protocol and direction", hint: "=> spans both directions"
+    ).blaming(last?.spellings ?? [])
   }
 }
 
 extension BufferStep {
   var isBuffer: Bool { if case .buffer = subject { true } else { false } }
+
+  /// The keywords by which a rule may have named the buffer.
+  var spellings: [String] {
+    guard case .buffer(let id) = subject, let declaration = KeywordTable.declaration(id) else { return [] }
+    return declaration.names + declaration.legacyModifiers
+  }
 }
 
 /// Transactions of one protocol in one direction.

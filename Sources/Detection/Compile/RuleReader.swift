@@ -156,10 +156,12 @@ struct RuleReader {
     to declaration: BufferDeclaration, _ name: String
   ) throws(RuleValueError) {
     guard current == 0 else {
-      throw RuleValueError("\(name) cannot follow a sticky buffer")
+      throw .misplaced(
+        "\(name) cannot follow a sticky buffer",
+        hint: "put \(declaration.names.first ?? "the sticky buffer"); before the content instead")
     }
     guard let content = blocks[lastContentBlock].builder.takeLastContent() else {
-      throw RuleValueError("\(name) needs a content before it")
+      throw .misplaced("\(name) needs a content before it", hint: "content:\"…\"; \(name);")
     }
     let index = block(for: declaration)
     blocks[index].builder.append(content: content)

@@ -47,7 +47,7 @@ enum DatasetKeywords {
 
   private static func append(_ test: DatasetTest, _ reader: inout RuleReader) throws(RuleValueError) {
     guard reader.current != 0 else {
-      throw RuleValueError("needs a sticky buffer before it", hint: "dns.query; dataset:…")
+      throw .misplaced("needs a sticky buffer before it", hint: "dns.query; dataset:…")
     }
     reader.blocks[reader.current].builder.append(dataset: test)
   }

@@ -14,7 +14,10 @@ enum EventKeywords {
   private static let decodeEvent: KeywordHandler = { (reader, option) throws(RuleValueError) in
     let name = try option.word()
     guard let event = DecodeEvent(ruleName: name) else {
-      throw RuleValueError("\(name) is no decode event")
+      let names = DecodeEvent.allCases.map(\.ruleName)
+      throw RuleValueError(
+        "\(name) is no decode event",
+        hint: NearMatch.find(name, among: names).map { "did you mean \($0)?" })
     }
     reader.add(.decodeEvent(event))
   }
@@ -22,7 +25,10 @@ enum EventKeywords {
   private static let streamEvent: KeywordHandler = { (reader, option) throws(RuleValueError) in
     let name = try option.word()
     guard let event = StreamEvent(ruleName: name) else {
-      throw RuleValueError("\(name) is no stream event")
+      let names = StreamEvent.allCases.map(\.ruleName)
+      throw RuleValueError(
+        "\(name) is no stream event",
+        hint: NearMatch.find(name, among: names).map { "did you mean \($0)?" })
     }
     reader.add(.streamEvent(event))
   }

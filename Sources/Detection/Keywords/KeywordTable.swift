@@ -42,7 +42,7 @@ public enum KeywordTable {
   }
 
   static func unknown(_ name: String) -> RuleValueError {
-    RuleValueError(
+    .misplaced(
       "the keyword is not known or not supported",
       hint: NearMatch.find(name, among: names).map { "did you mean \($0)?" })
   }
@@ -51,7 +51,7 @@ public enum KeywordTable {
 extension RuleOption {
   /// The value, which must be there.
   func required() throws(RuleValueError) -> [UInt8] {
-    guard let value, !value.isEmpty else { throw RuleValueError("a value is missing") }
+    guard let value, !value.isEmpty else { throw .misplaced("a value is missing") }
     return value
   }
 

@@ -18,7 +18,7 @@ extension Detector {
     return true
   }
 
-  private func stateHolds(
+  func stateHolds(
     _ condition: StateCondition, _ ends: PacketEnds, _ flow: FlowFacts?,
     _ state: FlowDetection?
   ) -> Bool {

@@ -254,7 +254,7 @@ extension Detector {
     return isUndecided ? .undecided : .matched
   }
 
-  private func holds(
+  func holds(
     _ condition: TransactionCondition, _ transaction: Transaction, _ direction: Direction
   ) -> Trial {
     switch condition {

@@ -205,7 +205,7 @@ extension ContentInstruction {
   fileprivate var isUnbounded: Bool { depth == nil && within == nil && !startsWith }
 
   /// Where the literal may lie, clipped to the buffer; empty where that is nowhere.
-  fileprivate func window(
+  func window(
     _ count: Int, _ facts: BufferFacts, _ cursor: Int, _ scratch: borrowing PayloadScratch
   ) -> Range<Int> {
     // Positions in the rule count from the start of the whole buffer; what was let go lies before 0.

@@ -33,6 +33,20 @@ public struct PayloadProgramBuilder {
   /// There is a step already: a sticky buffer named again begins a new block where buffers are multiple.
   public var hasSteps: Bool { !drafts.isEmpty }
 
+  /// How much there is of each kind, for explanations.
+  struct Counts {
+    var steps = 0
+    var nested = 0
+    var transforms = 0
+    var hasAbsence = false
+  }
+
+  var counts: Counts {
+    Counts(
+      steps: drafts.count, nested: nestedDrafts.count, transforms: transforms.count,
+      hasAbsence: absence != .mustExist)
+  }
+
   /// The rule has named another buffer since: `base64_data` is over.
   public mutating func resume() { isNested = false }
 
@@ -61,7 +75,8 @@ public struct PayloadProgramBuilder {
       base64Index = drafts.count - 1
     case "base64_data":
       guard base64Index != nil else {
-        throw RuleValueError("base64_data needs a base64_decode before it")
+        throw .misplaced(
+          "base64_data needs a base64_decode before it", hint: "base64_decode; base64_data; content:\"…\";")
       }
       isNested = true
     case "absent": try setAbsence(value)
@@ -70,7 +85,7 @@ public struct PayloadProgramBuilder {
         throw RuleValueError("\(option.name) is not a payload keyword")
       }
       guard drafts.isEmpty else {
-        throw RuleValueError("the transform \(option.name) must stand right behind its buffer")
+        throw .misplaced("the transform \(option.name) must stand right behind its buffer")
       }
       transforms.append(transform)
     }
@@ -111,7 +126,7 @@ public struct PayloadProgramBuilder {
     guard let index = lastContentIndex,
       case .content(var content) = isNested ? nestedDrafts[index] : drafts[index]
     else {
-      throw RuleValueError("\(option.name) needs a content before it")
+      throw .misplaced("\(option.name) needs a content before it", hint: "content:\"…\"; \(option.name);")
     }
     try content.apply(option, variables)
     if isNested { nestedDrafts[index] = .content(content) } else { drafts[index] = .content(content) }

@@ -67,10 +67,12 @@ public struct Evaluation: Sendable {
     var begin: Timestamp?
     var end = Timestamp(seconds: 0)
     var count: UInt64 = 0
+    let tracer = settings.inspection.tracer
     while true {
       let more: Bool
       do throws(CaptureError) {
         more = try source.next { packet in
+          tracer?.begin(packet: count &+ 1)
           let verdict = path.process(
             packet.bytes, link: packet.linkType, time: packet.time, length: packet.originalLength)
           traffic.note(verdict)

@@ -24,27 +24,42 @@ public enum RuleLoader {
   public static func load(
     _ settings: Settings, paths: [String] = [], shared: SharedDetectionState
   ) throws(SettingsError) -> LoadedRules {
-    let files = try find(settings, paths)
-    var diagnostics: [RuleDiagnostic] = []
-    let compilerSettings = try compilerSettings(settings, files, &diagnostics)
-    var compiler = RuleCompiler(settings: compilerSettings, shared: shared)
-    var total = 0
-    var read: [RuleFileSyntax] = []
-    for file in files {
-      guard let bytes = TextFile.read(file) else {
-        throw SettingsError("\(file): cannot be read: \(TextFile.lastError())")
-      }
-      let syntax = RuleFile.parse(bytes, fileName: file)
-      total += syntax.rules.count + syntax.diagnostics.count { $0.severity == .error }
-      read.append(syntax)
+    let read = try read(settings, paths)
+    var diagnostics = read.diagnostics
+    var compiler = RuleCompiler(settings: read.compilerSettings, shared: shared)
+    let total = read.files.reduce(0) { sum, syntax in
+      sum + syntax.rules.count + syntax.diagnostics.count { $0.severity == .error }
     }
-    let merged = RuleDuplicates.merge(read)
+    let merged = RuleDuplicates.merge(read.files)
     diagnostics += merged.diagnostics
     for rule in merged.rules { compiler.add(rule) }
     let result = compiler.finish()
     return LoadedRules(
       ruleSet: result.ruleSet, diagnostics: diagnostics + result.diagnostics, total: total,
-      loaded: result.ruleSet.ruleCount, files: files)
+      loaded: result.ruleSet.ruleCount, files: read.paths)
+  }
+
+  /// Rules as written, and what they are compiled with.
+  struct ReadRules {
+    var paths: [String]
+    var files: [RuleFileSyntax]
+    var compilerSettings: RuleCompiler.Settings
+    /// About companion files.
+    var diagnostics: [RuleDiagnostic]
+  }
+
+  static func read(_ settings: Settings, _ paths: [String]) throws(SettingsError) -> ReadRules {
+    let paths = try find(settings, paths)
+    var diagnostics: [RuleDiagnostic] = []
+    let compilerSettings = try compilerSettings(settings, paths, &diagnostics)
+    var files: [RuleFileSyntax] = []
+    for path in paths {
+      guard let bytes = TextFile.read(path) else {
+        throw SettingsError("\(path): cannot be read: \(TextFile.lastError())")
+      }
+      files.append(RuleFile.parse(bytes, fileName: path))
+    }
+    return ReadRules(paths: paths, files: files, compilerSettings: compilerSettings, diagnostics: diagnostics)
   }
 
   // MARK: Finding

@@ -1,0 +1,79 @@
+extension KeywordCatalog {
+  /// - Source: Suricata "IP Keywords", "TCP keywords", "ICMP keywords", dsize, vlan.
+  static let packetKeywords: [KeywordDescription] = [
+    packet("dsize", [], "CONDITION", "Octets of the packet's payload.", "dsize:>100;"),
+    packet("ttl", ["ip"], "CONDITION", "Time to live, or hop limit.", "ttl:<5;"),
+    packet("tos", ["ip"], "[!]NUMBER", "Type of service, or traffic class; x before hexadecimal digits.", "tos:!0;"),
+    packet("id", ["ip"], "NUMBER", "Identification of the IPv4 packet.", "id:1;"),
+    packet("ipopts", ["ip"], "NAME", "An IPv4 option is there: rr, lsrr, ssrr, eol, nop, ts, sec, esec, satid, cipso, rtralt, any.", "ipopts:lsrr;"),
+    packet("ip_proto", ["ip"], "[!|<|>]NUMBER|NAME", "Protocol number of the packet.", "ip_proto:gre;"),
+    packet("sameip", ["ip"], "", "Source and destination are one address.", "sameip;"),
+    packet("fragbits", ["ip"], "[+|*|!]MDR", "More fragments, do not fragment, reserved.", "fragbits:M;"),
+    packet("fragoffset", ["ip"], "CONDITION", "Offset of the fragment, in units of 8 octets.", "fragoffset:>0;"),
+    packet("flags", ["tcp"], "[+|*|!]FSRPAUEC0[,IGNORED]", "TCP flags.", "flags:S;", aliases: ["tcp.flags"]),
+    packet("seq", ["tcp"], "NUMBER", "TCP sequence number.", "seq:0;", aliases: ["tcp.seq"]),
+    packet("ack", ["tcp"], "NUMBER", "TCP acknowledgement number.", "ack:0;", aliases: ["tcp.ack"]),
+    packet("window", ["tcp"], "[!]NUMBER", "TCP window as in the header.", "window:1024;", aliases: ["tcp.window"]),
+    packet("tcp.mss", ["tcp"], "CONDITION", "Maximum segment size option.", "tcp.mss:<536;"),
+    packet("tcp.wscale", ["tcp"], "CONDITION", "Window scale option.", "tcp.wscale:>10;"),
+    packet("itype", ["icmp"], "CONDITION", "ICMP type.", "itype:8;"),
+    packet("icode", ["icmp"], "CONDITION", "ICMP code.", "icode:0;"),
+    packet("icmp_id", ["icmp"], "NUMBER", "Identifier of an ICMP echo.", "icmp_id:1;"),
+    packet("icmp_seq", ["icmp"], "NUMBER", "Sequence number of an ICMP echo.", "icmp_seq:1;"),
+    packet("icmpv6.mtu", ["icmp"], "CONDITION", "MTU of an ICMPv6 packet-too-big message.", "icmpv6.mtu:<1280;"),
+    packet("vlan.id", ["ip"], "CONDITION[,LAYER]", "VLAN identifier, of any layer or of one.", "vlan.id:300;"),
+    packet("vlan.layers", ["ip"], "CONDITION", "Number of VLAN tags.", "vlan.layers:2;"),
+    packet("pkt_data", [], "", "Back to the payload after a sticky buffer.", "http.uri; content:\"a\"; pkt_data; content:\"b\";"),
+  ]
+
+  /// - Source: Suricata "Decoder events", "App-layer events", "Application layer protocol".
+  static let events: [KeywordDescription] = [
+    event("decode-event", ["pkthdr"], "NAME", "Something odd about a packet, e.g. ipv4.trunc_pkt.", "decode-event:ipv4.trunc_pkt;"),
+    event("stream-event", ["tcp"], "NAME", "Something odd about a TCP connection, e.g. 3whs_wrong_seq_wrong_ack.", "stream-event:3whs_wrong_seq_wrong_ack;"),
+    event("app-layer-event", ["http"], "PROTOCOL.NAME", "Something odd about a transaction, or applayer_… about a flow.", "app-layer-event:http.missing_host_header;"),
+    event("app-layer-protocol", ["tcp"], "[!]PROTOCOL", "The application protocol that was recognised.", "app-layer-protocol:http;"),
+  ]
+
+  /// - Source: Suricata "HTTP Keywords" (urilen), "DNS Keywords", "SSL/TLS Keywords", filesize.
+  static let transactions: [KeywordDescription] = [
+    transaction("urilen", "http", .toServer, "CONDITION[,norm|raw]", "Octets of the request target.", "urilen:>100;"),
+    transaction("uricontent", "http", .toServer, "[!]\"TEXT\"", "A content in http.uri, as rules of old say it.", "uricontent:\"/a\";"),
+    transaction("filesize", "http", .both, "CONDITION", "Octets of a file in transfer.", "filesize:>100KB;"),
+    transaction("dns.opcode", "dns", .both, "CONDITION", "Opcode of the message.", "dns.opcode:!0;"),
+    transaction("dns.rcode", "dns", .toClient, "CONDITION", "Response code.", "dns.rcode:3;"),
+    transaction("dns.rrtype", "dns", .both, "CONDITION|NAME", "Record type that is asked for.", "dns.rrtype:TXT;"),
+    transaction("tls.version", "tls", .both, "1.0|1.1|1.2|1.3|0xNUMBER", "TLS version.", "tls.version:1.2;"),
+    transaction("ssl_version", "tls", .both, "[!]sslv2|sslv3|tls1.0|…,…", "One of these versions, or none of them.", "ssl_version:sslv3,tls1.0;"),
+    transaction("ssl_state", "tls", .both, "[!]client_hello|server_hello", "How far the handshake has come.", "ssl_state:client_hello;"),
+    transaction("tls.cert_chain_len", "tls", .both, "CONDITION", "Certificates in the chain.", "tls.cert_chain_len:>2;"),
+    transaction("tls.subject", "tls", .both, "[!]\"TEXT\"", "A text in the subject of the certificate.", "tls.subject:\"CN=a\";"),
+    transaction("tls.issuerdn", "tls", .both, "[!]\"TEXT\"", "A text in the issuer of the certificate.", "tls.issuerdn:\"CN=a\";"),
+    transaction("tls.fingerprint", "tls", .both, "[!]\"TEXT\"", "SHA-1 of the certificate, whole.", "tls.fingerprint:\"4a:a3:66:76:82:cb:6b:23:bb:c3:58:47:23:a4:63:a7:78:a4:a1:18\";"),
+  ]
+
+  private static func packet(
+    _ name: String, _ protocols: [String], _ syntax: String, _ summary: String, _ example: String,
+    aliases: [String] = []
+  ) -> KeywordDescription {
+    KeywordDescription(
+      name, aliases: aliases, kind: .packet, protocols: protocols, way: .both, syntax: syntax, summary: summary,
+      example: example, source: keywordFile("PacketKeywords"))
+  }
+
+  private static func event(
+    _ name: String, _ protocols: [String], _ syntax: String, _ summary: String, _ example: String
+  ) -> KeywordDescription {
+    KeywordDescription(
+      name, kind: .event, protocols: protocols, way: .both, syntax: syntax, summary: summary, example: example,
+      source: keywordFile("EventKeywords"))
+  }
+
+  private static func transaction(
+    _ name: String, _ protocolName: String, _ way: KeywordDescription.Way, _ syntax: String, _ summary: String,
+    _ example: String
+  ) -> KeywordDescription {
+    KeywordDescription(
+      name, kind: .transaction, protocols: [protocolName], way: way, syntax: syntax, summary: summary,
+      example: example, source: keywordFile("TransactionKeywords"))
+  }
+}

@@ -1,0 +1,41 @@
+import ArgumentParser
+import Engine
+
+struct RulesDiffCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "diff",
+    abstract: "Compare two rule sets on captures: new, lost and changed alerts, would-be drops, cost.",
+    discussion: "Exits with 1 when the alerts differ. Rules that the configuration names are left out.")
+
+  @Option(name: .long, help: "Configuration file (YAML; a suricata.yaml loads too).")
+  var config: String?
+
+  @Option(name: .customLong("set"), help: "A setting over the configuration: KEY=VALUE, with dotted keys.")
+  var settings: [String] = []
+
+  @Flag(name: .long, help: "Print the result as one JSON object.")
+  var json = false
+
+  @Argument(help: "The rules as they are: a file, directory or pattern.")
+  var before: String
+
+  @Argument(help: "The rules as they would be.")
+  var after: String
+
+  @Argument(help: "pcap or pcapng files (also .gz, .zst), or directories.")
+  var captures: [String]
+
+  func run() throws {
+    let difference: RuleSetDifference
+    do throws(SettingsError) {
+      let settings = try Settings.load(file: config, overrides: settings, flowSeed: 0)
+      for warning in settings.warnings { StandardError.write("warning: \(warning)\n") }
+      difference = try RuleSetDifference(settings: settings, before: before, after: after, captures: captures)
+    } catch {
+      throw CommandFailure.input(error.message)
+    }
+    for line in difference.warnings { StandardError.write("warning: \(line)\n") }
+    StandardOutput.write(json ? difference.json + "\n" : difference.text)
+    if !difference.isSame { throw ExitCode(1) }
+  }
+}
