@@ -42,6 +42,7 @@ let package = Package(
     clang("CSluiceOpenSSL", links: ["ssl", "crypto"]),
     clang("CSluiceVectorscan", links: ["hs"]),
     clang("CSluicePCRE2", links: ["pcre2-8"]),
+    clang("CSluiceNGHTTP2", links: ["nghttp2"]),
     clang("CSluiceCompression", links: ["z", "zstd", "brotlidec"]),
 
     station("Traffic", []),
@@ -49,7 +50,7 @@ let package = Package(
     station("PacketDecoding", ["Traffic"]),
     station("FlowTracking", ["Traffic", "PacketDecoding"]),
     station("StreamReassembly", ["Traffic", "PacketDecoding"]),
-    station("AppLayer", ["Traffic", "CSluiceOpenSSL", "CSluiceCompression"]),
+    station("AppLayer", ["Traffic", "CSluiceOpenSSL", "CSluiceCompression", "CSluiceNGHTTP2"]),
     station("RuleLanguage", []),
     station(
       "Detection",
@@ -109,6 +110,6 @@ let package = Package(
 // While one station is being worked on: build and test it and what it stands on alone.
 if let only = Context.environment["SLUICE_ONLY"] {
   let chosen = Set(only.split(separator: ",").map(String.init))
-  package.targets.removeAll { !chosen.contains($0.name) }
+  package.targets.removeAll { !chosen.contains($0.name) && !$0.name.hasPrefix("CSluice") }
   if !chosen.contains("sluice") { package.products = [] }
 }

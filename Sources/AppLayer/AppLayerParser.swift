@@ -22,7 +22,7 @@ open class AppLayerParser {
   open func finish(at time: Timestamp) {}
 
   /// Takes away the oldest transactions for which `isDone` holds.
-  public final func removeTransactions(while isDone: (Transaction) -> Bool) {
+  open func removeTransactions(while isDone: (Transaction) -> Bool) {
     var count = 0
     while count < transactions.count, isDone(transactions[count]) { count += 1 }
     if count > 0 { transactions.removeFirst(count) }

@@ -6,6 +6,8 @@ public enum AppProtocol: UInt8, Sendable, Hashable, CaseIterable {
   case http, tls, dns
   case smtp, ftp, ftpData, ssh, smb, dcerpc, imap, pop3, http2, quic, mdns, dhcp, ntp, tftp, sip
   case websocket
+  /// DNS over HTTP/2 (RFC 8484).
+  case doh2
 
   /// The name in rules and in EVE's `app_proto`.
   public var name: String {

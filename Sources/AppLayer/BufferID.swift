@@ -8,6 +8,7 @@ public enum BufferID: UInt8, Sendable, Hashable, CaseIterable {
   case httpRequestHeader, httpResponseHeader, httpRequestBody, httpResponseBody
   case httpStatusCode, httpStatusMessage
   case fileData, fileName, fileMagic
+  case http2HeaderName
   // TLS
   case tlsSNI, tlsCertificates, tlsCertificateSubject, tlsCertificateIssuer
   case tlsCertificateSerial, tlsCertificateFingerprint, tlsSubjectAltName, tlsALPN
@@ -23,4 +24,7 @@ public enum BufferID: UInt8, Sendable, Hashable, CaseIterable {
 public enum NumberID: UInt8, Sendable, Hashable, CaseIterable {
   case dnsOpcode, dnsRcode, dnsQueryType, tlsVersion, tlsCertificateChainLength
   case tlsNotBefore, tlsNotAfter, fileSize
+  case http2FrameType, http2ErrorCode, http2Priority, http2Window, http2SizeUpdate
+  /// The identifier in the upper 32 bits, its value in the lower.
+  case http2Setting
 }

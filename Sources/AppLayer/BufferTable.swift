@@ -20,7 +20,7 @@ public struct BufferDeclaration: Sendable {
   public let names: [String]
   /// Content modifiers of old that move the content before them into this buffer.
   public let legacyModifiers: [String]
-  public let sources: [Source]
+  public internal(set) var sources: [Source]
   /// May occur several times in a transaction; each is inspected on its own.
   public let isMultiple: Bool
   /// Grows while the transaction goes on (bodies).
@@ -44,5 +44,5 @@ public struct BufferDeclaration: Sendable {
 /// The one table of sticky buffers: rules, `sluice keywords` and the docs all read it. Each protocol
 /// declares its own part in its folder.
 public enum BufferTable {
-  public static let all: [BufferDeclaration] = http + tls + dns
+  public static let all: [BufferDeclaration] = sharedWithHTTP2(http) + http2 + tls + sharedWithHTTP2(dns)
 }

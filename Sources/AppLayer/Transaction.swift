@@ -56,6 +56,9 @@ open class Transaction {
   /// rule can need any more may be let go, and `newCount` starts over.
   open func markInspected(_ direction: Direction) {}
 
+  /// Whether anything of that direction has changed since ``markInspected(_:)``; where that is not known, yes.
+  open func hasNews(_ direction: Direction) -> Bool { true }
+
   final func raise(_ event: AppEvent) {
     if !events.contains(event) { events.append(event) }
   }

@@ -13,6 +13,8 @@ public struct EVESettings: Sendable {
   public var logsFileInfo = true
   public var logsStats = true
   public var logsMDNS = true
+  /// `http2`: streams and frames of HTTP/2, event type `http`.
+  public var logsHTTP2 = true
   /// Steps of the interception stage, event type `sluice`.
   public var logsInterception = true
   /// `community-id`, with its seed.
@@ -37,6 +39,7 @@ public struct EVESettings: Sendable {
     out.logsFileInfo = false
     out.logsStats = false
     out.logsMDNS = false
+    out.logsHTTP2 = false
     out.logsInterception = false
     return out
   }

@@ -9,6 +9,8 @@ extension EVEWriter {
     _ bytes: RawSpan
   ) {
     switch transaction {
+    case let http2 as HTTP2Transaction:
+      writeHTTP2(http2, context, bytes)
     case let http as HTTPTransaction:
       writeHTTP(http, context, bytes)
     case let tls as TLSTransaction:
@@ -45,14 +47,37 @@ extension EVEWriter {
     }
   }
 
+  /// A stream or frame; one that carries DNS is told as DNS, with the HTTP around it.
+  private func writeHTTP2(
+    _ http2: HTTP2Transaction, _ context: borrowing EventContext, _ bytes: RawSpan
+  ) {
+    if settings.dns != nil, http2.dnsResponse != nil || http2.dnsRequest != nil {
+      begin("dns", context, .flow, bytes)
+      writeInside(http2)
+      end(context.decryption)
+    } else if settings.logsHTTP2, HTTP2Record.isLoggable(http2) {
+      begin("http", context, .flow, bytes)
+      writeInside(http2)
+      end(context.decryption)
+    }
+    guard settings.logsFileInfo else { return }
+    for direction in Direction.allCases {
+      for file in http2.files(direction) { writeFile(file, http2, direction, context, bytes) }
+    }
+  }
+
   private func writeFile(
     _ file: FileRecord, _ http: HTTPTransaction, _ direction: Direction,
     _ context: borrowing EventContext, _ bytes: RawSpan
   ) {
     begin("fileinfo", context, .direction(direction), bytes)
-    json.beginObject("http")
-    HTTPRecord.write(http, settings: settings.http ?? EVESettings.HTTP(), into: &json)
-    json.endObject()
+    if let http2 = http as? HTTP2Transaction {
+      writeInside(http2)
+    } else {
+      json.beginObject("http")
+      HTTPRecord.write(http, settings: settings.http ?? EVESettings.HTTP(), into: &json)
+      json.endObject()
+    }
     writeAppProtocol(context)
     json.beginObject("fileinfo")
     FileInfoRecord.write(file, transactionID: http.id, into: &json)
@@ -98,6 +123,15 @@ extension EVEWriter {
   /// The transaction as part of another record (an alert's).
   func writeInside(_ transaction: Transaction) {
     switch transaction {
+    case let http2 as HTTP2Transaction:
+      json.beginObject("http")
+      HTTP2Record.write(http2, into: &json)
+      json.endObject()
+      if let dns = http2.dnsResponse ?? http2.dnsRequest {
+        json.beginObject("dns")
+        DNSRecords.write(dns, settings: settings.dns ?? EVESettings.DNS(), into: &json)
+        json.endObject()
+      }
     case let http as HTTPTransaction:
       json.beginObject("http")
       var full = settings.http ?? EVESettings.HTTP()

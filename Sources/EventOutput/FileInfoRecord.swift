@@ -7,7 +7,7 @@ public enum FileInfoRecord {
   public static func write(
     _ file: FileRecord, transactionID: UInt64, into json: inout JSONWriter
   ) {
-    json.member("filename", file.name)
+    if !file.name.isEmpty { json.member("filename", file.name) }
     json.member("gaps", file.hasGap)
     switch file.state {
     case .open: json.member("state", "UNKNOWN")

@@ -61,7 +61,7 @@ public struct LogSelection: Sendable {
   public var dropsWholeFlows = false
   public var flows = true
   /// Protocols whose transactions are written.
-  public var transactions: Set<AppProtocol> = [.http, .tls, .dns, .mdns]
+  public var transactions: Set<AppProtocol> = [.http, .tls, .dns, .mdns, .http2, .doh2]
   /// Alerts carry the bytes that were inspected.
   public var payload = false
 

@@ -26,6 +26,10 @@ enum Coded {
   /// empty last one.
   static let brotli: [UInt8] = [0x20, 0x02, 0x10] + plain.utf8 + [0x03]
 
+  /// RFC 8878, by the `zstd` tool.
+  static let zstd = [UInt8](
+    hex: "28b52ffd0458f50000c068656c6c6f202c20636f6d7072657373656420776f726c640100314a113aae1332")
+
   static func answer(_ coding: String, _ body: [UInt8]) -> [Sent] {
     [
       .client("GET / HTTP/1.1\nHost: a\n\n"),
@@ -43,7 +47,7 @@ struct HTTPContentTests {
     ("deflate", Coded.raw), ("deflate", Coded.zlib), ("deflate", Coded.gzip), ("gzip", Coded.zlib),
     ("gzip", Coded.raw), ("gzip, deflate", Coded.twice), ("deflate, deflate", Coded.twice),
     ("gzip", Coded.gzip + [1, 2, 3]), ("gzip", Array(Coded.gzip.dropLast(8))),
-    ("inflate", Array(Coded.plain.utf8)), ("br", Coded.brotli), ("gzip, br", nested),
+    ("inflate", Array(Coded.plain.utf8)), ("br", Coded.brotli), ("gzip, br", nested), ("zstd", Coded.zstd),
   ])
   func contentIsDecodedWhateverItsLabel(coding: String, body: [UInt8]) throws {
     let exchange = try #require(http(Coded.answer(coding, body)).first)

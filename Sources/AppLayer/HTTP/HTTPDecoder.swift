@@ -25,6 +25,11 @@ struct HTTPDecoder {
       stages = [HTTPBrotli()]
       return
     }
+    // Not known to Suricata; browsers and servers have it by now.
+    if HTTPText.equalsIgnoringNUL(bytes, coding, "zstd") {
+      stages = [HTTPZstd()]
+      return
+    }
     if let format = Self.exact(bytes, coding) {
       if let format { stages = [HTTPInflater(format)] }
       return
@@ -51,6 +56,8 @@ struct HTTPDecoder {
         stages.insert(HTTPInflater(.raw), at: 0)
       } else if HTTPText.isExactly(bytes, range, "br") {
         stages.insert(HTTPBrotli(), at: 0)
+      } else if HTTPText.isExactly(bytes, range, "zstd") {
+        stages.insert(HTTPZstd(), at: 0)
       } else if !["inflate", "none", "lzma"].contains(where: {
         HTTPText.isExactly(bytes, range, $0)
       }) {

@@ -266,6 +266,7 @@ extension HTTPParser {
       let text = transaction.responseHead.text
       if HTTPText.containsIgnoringNUL(text, field.value, "h2c") {
         next = .to(.http2)
+        upgraded = transaction
       } else if HTTPText.equals(text, field.value, "websocket") {
         next = .to(.websocket)
       }

@@ -26,6 +26,8 @@ public final class HTTPParser: AppLayerParser {
   /// Responses that are still to come for exchanges given up for the limit.
   private var orphanCount = 0
   private var nextID: UInt64 = 0
+  /// The exchange that made the connection another protocol's.
+  var upgraded: HTTPTransaction?
   private var bombCount = 0
   /// Exchanges that were given up because too many were unanswered.
   public private(set) var overflowCount: UInt64 = 0

@@ -11,6 +11,8 @@ extension HTTPTransaction {
         events: &found)
       for event in found { raise(event) }
     }
+    // Suricata takes the body of an HTTP/2 request for one file, whatever its type.
+    guard appProtocol == .http else { return }
     switch requestLine.methodKind {
     case .post:
       if let type = requestHead.field(.contentType) {
@@ -41,9 +43,9 @@ extension HTTPTransaction {
       parts.write(kept, event: { take($0) }, content: { addUpload($0) })
       note(parts)
       multipart = parts
-    } else if requestLine.methodKind == .post || requestLine.methodKind == .put {
+    } else if requestLine.methodKind == .post || requestLine.methodKind == .put || appProtocol != .http {
       if uploads.isEmpty {
-        let name = clippedName(target.path ?? [])
+        let name = clippedName(defaultFileName)
         uploads = [HTTPUpload(record: FileRecord(name: name, direction: .toServer), content: nil)]
       }
       uploads[0].record.sizeBytes = requestBody.end
@@ -152,8 +154,11 @@ extension HTTPTransaction {
     {
       return name
     }
-    return target.path ?? []
+    return defaultFileName
   }
+
+  /// The path, but for HTTP/2, where Suricata names no file by it.
+  private var defaultFileName: [UInt8] { appProtocol == .http ? target.path ?? [] : [] }
 
   func addResponseGap(_ count: UInt64) {
     responseWireCount &+= count

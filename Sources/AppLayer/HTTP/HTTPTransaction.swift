@@ -3,7 +3,7 @@ import Traffic
 /// An HTTP/1 request with its response.
 ///
 /// - Source: RFC 9112; Suricata 8's reading of it where servers and clients disagree.
-public final class HTTPTransaction: Transaction {
+public class HTTPTransaction: Transaction {
   let settings: HTTPSettings
 
   var requestLine = HTTPRequestLine()
@@ -42,10 +42,10 @@ public final class HTTPTransaction: Transaction {
     let direction: Direction
   }
 
-  init(id: UInt64, settings: HTTPSettings, start: Timestamp) {
+  init(id: UInt64, settings: HTTPSettings, start: Timestamp, appProtocol: AppProtocol = .http) {
     self.settings = settings
     super.init(
-      id: id, appProtocol: .http, progressComplete: HTTPProgress.complete, start: start)
+      id: id, appProtocol: appProtocol, progressComplete: HTTPProgress.complete, start: start)
   }
 
   /// Raises the progress of one direction; it never falls.

@@ -257,11 +257,12 @@ public final class AppLayerFlow {
   private func makeParser(_ found: AppProtocol) -> AppLayerParser? {
     switch found {
     case .http: HTTPParser(settings: settings.http)
+    case .http2: HTTP2Parser(settings: settings.http2, http: settings.http)
     case .tls: TLSParser(settings: settings.tls)
     case .dns, .mdns:
       DNSParser(framing: transport == .tcp ? .stream : .datagram, appProtocol: found)
-    case .unknown, .failed, .smtp, .ftp, .ftpData, .ssh, .smb, .dcerpc, .imap, .pop3, .http2,
-      .quic, .dhcp, .ntp, .tftp, .sip, .websocket:
+    case .unknown, .failed, .smtp, .ftp, .ftpData, .ssh, .smb, .dcerpc, .imap, .pop3,
+      .doh2, .quic, .dhcp, .ntp, .tftp, .sip, .websocket:
       nil
     }
   }
@@ -273,6 +274,11 @@ public final class AppLayerFlow {
     let direction = chunk.direction
     let known = side(direction)
     guard !known.isDone, chunk.bytes.byteCount > 0 else { return }
+    if direction == .toClient, parser is HTTP2Parser {
+      // What frames of a server begin with tells nothing to those who do not know it is one.
+      update(direction) { ($0.found, $0.isDone, $0.held) = (.http2, true, []) }
+      return
+    }
     let bytes = chunk.bytes
     let room = max(0, 64 - known.held.count)
     let more = bytes.extracting(0..<min(room, bytes.byteCount)).copied()
@@ -293,8 +299,22 @@ public final class AppLayerFlow {
     }
   }
 
+  /// The flow goes on as a protocol that is certain.
+  private func take(_ next: AppLayerParser, _ appProtocol: AppProtocol) {
+    parser = next
+    self.appProtocol = appProtocol
+    expected = nil
+    isDecided = true
+    update(.toServer) { ($0.found, $0.isDone) = (appProtocol, true) }
+    update(.toClient) { ($0.found, $0.isDone) = (appProtocol, true) }
+  }
+
   private func feed(_ chunk: borrowing StreamChunk) {
     parser?.consume(chunk)
+    if appProtocol == .http2, (parser as? HTTP2Parser)?.isDNS == true {
+      if originalProtocol == .unknown { originalProtocol = .http2 }
+      appProtocol = .doh2
+    }
     guard let done = parser, let next = done.successor else { return }
     change(from: done, to: next, chunk.time)
   }
@@ -315,6 +335,11 @@ public final class AppLayerFlow {
     isDecided = false
     switch next {
     case .recognise: expected = nil
+    case .to(.http2) where settings.enabled.contains(.http2):
+      // Both sides have agreed: there is nothing left to recognise.
+      let http2 = HTTP2Parser(settings: settings.http2, http: settings.http)
+      if let request = (done as? HTTPParser)?.upgraded { http2.takeUpgrade(of: request) }
+      take(http2, .http2)
     case .to(let wanted) where makesParser(wanted): expected = wanted
     case .to(let wanted):
       // Only named: there is nothing to feed.

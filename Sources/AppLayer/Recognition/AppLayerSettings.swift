@@ -3,6 +3,7 @@ public struct AppLayerSettings: Sendable {
   /// Protocols that are looked into; others that are recognised are only named.
   public var enabled: Set<AppProtocol> = Set(AppProtocol.allCases)
   public var http = HTTPSettings()
+  public var http2 = HTTP2Settings()
   public var tls = TLSSettings()
   /// Octets of one direction after which recognition gives up; bounds what an undecided flow holds.
   public var recognitionLimitBytes = 8192

@@ -78,7 +78,22 @@ struct Recogniser {
   }
 
   private func http2Preface(_ bytes: [UInt8]) -> Answer {
-    prefix(bytes, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", .http2)
+    if direction == .toClient { return http2Settings(bytes) }
+    return prefix(bytes, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", .http2)
+  }
+
+  /// A server begins with SETTINGS on stream 0 (RFC 9113 section 3.4): six octets each, no flags. The
+  /// client's preface decides, as in Suricata; till then it is waited for.
+  private func http2Settings(_ bytes: [UInt8]) -> Answer {
+    guard bytes[0] == 0 else { return .none }
+    guard bytes.count >= HTTP2FrameHeader.byteCount else {
+      let expected: [UInt8] = [4, 0, 0, 0, 0, 0]
+      guard bytes.count > 3 else { return .needMore }
+      return bytes[3...].elementsEqual(expected.prefix(bytes.count - 3)) ? .needMore : .none
+    }
+    let header = HTTP2FrameHeader(bytes.rawSpan)
+    return header.kind == .settings && header.flags == 0 && header.streamID == 0 && header.length % 6 == 0
+      ? .needMore : .none
   }
 
   /// NetBIOS session header with an SMB1, SMB2 or SMB3 header ([MS-SMB2] section 2.2.1).

@@ -31,7 +31,9 @@ enum HeaderProtocol {
       reader.draft.head.ipVersion = 6
     case "sctp": reader.draft.head.protocols = .sctp
     case "pkthdr": reader.draft.head.protocols = [.anyIP, .noIP]
-    case "http": application([.http, .http2], &reader)
+    case "http": application([.http, .http2, .doh2], &reader)
+    case "http2": application([.http2, .doh2], &reader)
+    case "dns": application([.dns, .doh2], &reader)
     case "http1": application([.http], &reader)
     case "ssl": application([.tls], &reader)
     case let name:

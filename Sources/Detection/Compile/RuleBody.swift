@@ -105,6 +105,8 @@ enum TransactionCondition: Sendable {
   case number(NumberID, NumericCondition)
   /// At least one of the numbers is (none is, when negated) one of these.
   case numberIn(NumberID, [UInt64], isNegated: Bool)
+  /// One of the numbers has this key in its upper 32 bits, and its lower 32 bits are so.
+  case keyedNumber(NumberID, key: UInt64, NumericCondition?)
   case event(AppEvent)
   case progress(Direction, Int, isNegated: Bool)
 }

@@ -8,7 +8,7 @@ typealias KeywordHandler = @Sendable (inout RuleReader, RuleOption) throws(RuleV
 public enum KeywordTable {
   static let handlers: [String: KeywordHandler] = [
     MetaKeywords.table, FlowKeywords.table, VariableKeywords.table, PacketKeywords.table,
-    EventKeywords.table, TransactionKeywords.table, DatasetKeywords.table,
+    EventKeywords.table, TransactionKeywords.table, HTTP2Keywords.table, DatasetKeywords.table,
   ].reduce(into: [:]) { table, part in table.merge(part) { first, _ in first } }
 
   static let buffers: [String: BufferDeclaration] = BufferTable.all.reduce(into: [:]) { table, buffer in

@@ -14,7 +14,7 @@ enum TransactionKeywords {
     "tls.cert_chain_len": number(.tlsCertificateChainLength, [.tls], UInt64(UInt32.max)),
     "tls.subject": text(.tlsCertificateSubject), "tls.issuerdn": text(.tlsCertificateIssuer),
     "tls.fingerprint": fingerprint,
-    "filesize": number(.fileSize, [.http], .max),
+    "filesize": number(.fileSize, [.http, .http2], .max),
   ]
 
   /// Protocols whose transactions there are.
@@ -167,7 +167,9 @@ enum TransactionKeywords {
 extension RuleReader {
   /// The rule is only about transactions of these protocols.
   mutating func limit(to protocols: [AppProtocol]) {
-    conditionProtocols = conditionProtocols.map { $0.filter(protocols.contains) } ?? protocols
+    // DNS over HTTP/2 is both.
+    let all = protocols.contains(.dns) || protocols.contains(.http2) ? protocols + [.doh2] : protocols
+    conditionProtocols = conditionProtocols.map { $0.filter(all.contains) } ?? all
   }
 
   /// Adds steps to a buffer that the keyword names by itself, without selecting it.

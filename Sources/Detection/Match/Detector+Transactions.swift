@@ -30,7 +30,7 @@ extension Detector {
     let ends = PacketEnds(packet, direction: direction, packetDirection: flow.packetDirection)
     let context = TrialContext(
       packet: packet, ends: ends, flow: flow, state: state, packetBytes: bytes)
-    for transaction in transactions where !Self.isInspected(transaction) {
+    for transaction in transactions where !Self.isInspected(transaction) && transaction.hasNews(direction) {
       inspect(transaction, direction, payload, context, into: &matches)
       transaction.markInspected(direction)
     }
@@ -269,6 +269,13 @@ extension Detector {
       var index = 0
       while let number = transaction.number(id, direction, index: index) {
         if numbers.contains(number) != isNegated { return .matched }
+        index &+= 1
+      }
+      return transaction.isComplete(direction) ? .ruledOut : .undecided
+    case .keyedNumber(let id, let key, let condition):
+      var index = 0
+      while let number = transaction.number(id, direction, index: index) {
+        if number >> 32 == key, condition?.holds(for: number & 0xffff_ffff) ?? true { return .matched }
         index &+= 1
       }
       return transaction.isComplete(direction) ? .ruledOut : .undecided

@@ -113,6 +113,7 @@ extension Settings {
     case "netflow": outputs.eve.logsNetflow = true
     case "files": outputs.eve.logsFileInfo = true
     case "stats": outputs.eve.logsStats = true
+    case "http2": outputs.eve.logsHTTP2 = true
     case "mdns": outputs.eve.logsMDNS = true
     case "sluice": outputs.eve.logsInterception = true
     default: break
@@ -147,6 +148,8 @@ extension Settings {
     if eve.dns != nil { inspection.logs.transactions.insert(.dns) }
     if eve.tls != nil { inspection.logs.transactions.insert(.tls) }
     if eve.logsMDNS { inspection.logs.transactions.insert(.mdns) }
+    if eve.logsHTTP2 || eve.logsFileInfo { inspection.logs.transactions.insert(.http2) }
+    if eve.logsHTTP2 || eve.logsFileInfo || eve.dns != nil { inspection.logs.transactions.insert(.doh2) }
     if eve.logsFileInfo { inspection.logs.transactions.insert(.http) }
   }
 }

@@ -1,0 +1,246 @@
+import Traffic
+
+/// How far one direction of a connection has been read.
+final class HTTP2Leg {
+  enum Phase {
+    /// The client's preface; what was seen of it.
+    case preface
+    case header
+    /// Payload that is taken up as a whole.
+    case payload
+    /// The octet that tells how much padding a DATA frame ends with.
+    case padCount
+    case data
+    /// Octets that nobody looks at: padding, frames too long.
+    case skip
+  }
+
+  let direction: Direction
+  var phase: Phase
+  /// The preface, a frame header or a payload under way.
+  var held: [UInt8] = []
+  var frame = HTTP2FrameHeader([0, 0, 0, 0, 0, 0, 0, 0, 0].rawSpan)
+  /// Octets of the frame still to come, padding included.
+  var left = 0
+  /// Octets of padding at the end of a DATA frame.
+  var padding = 0
+  let inflater: HPACKInflater
+  /// The header block under way.
+  var block: HTTP2Block?
+  var resets = HTTP2Rate()
+  var controls = HTTP2Rate()
+
+  static let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
+
+  init(direction: Direction, _ settings: HTTP2Settings) {
+    self.direction = direction
+    phase = direction == .toServer ? .preface : .header
+    inflater = HPACKInflater(tableSizeMax: settings.tableSizeMax)
+  }
+}
+
+/// A header block that CONTINUATION frames may go on with.
+struct HTTP2Block {
+  /// The stream that the frames name.
+  let frameStream: UInt32
+  /// The stream that the fields belong to: another one for PUSH_PROMISE.
+  let stream: UInt32
+  let isPromise: Bool
+  let endsStream: Bool
+  var priority: UInt8?
+  var fields = HTTP2FieldList()
+  var octets = 0
+  var continuationCount = 0
+  var isTooLong = false
+  var events: [HTTP2Event] = []
+  var types: [UInt8]
+}
+
+/// Events of one kind within the second that is running.
+struct HTTP2Rate {
+  private var second: Int64 = .min
+  private var count = 0
+
+  /// - Returns: whether the limit is exceeded by this one, once a second.
+  mutating func exceeds(_ max: Int, at time: Timestamp) -> Bool {
+    let now = time.seconds
+    if now != second {
+      second = now
+      count = 0
+    }
+    count += 1
+    return count == max + 1
+  }
+}
+
+extension HTTP2Parser {
+  func consume(_ chunk: borrowing StreamChunk, _ leg: HTTP2Leg) {
+    if chunk.gapBefore > 0 { passGap(chunk.gapBefore, leg, chunk.time) }
+    let bytes = chunk.bytes
+    var at = 0
+    while at < bytes.byteCount {
+      if chunk.direction == .toServer ? hasFailed.toServer : hasFailed.toClient { return }
+      at = step(bytes, at, leg, chunk.time)
+    }
+    if chunk.isEnd { endDirection(chunk.direction) }
+  }
+
+  /// Takes up what the phase wants.
+  ///
+  /// - Returns: where the next step begins; always further on, or the phase has changed.
+  private func step(_ bytes: RawSpan, _ at: Int, _ leg: HTTP2Leg, _ time: Timestamp) -> Int {
+    let available = bytes.byteCount - at
+    switch leg.phase {
+    case .preface: return readPreface(bytes, at, leg, time)
+    case .header:
+      let missing = HTTP2FrameHeader.byteCount - leg.held.count
+      let count = min(missing, available)
+      if leg.held.isEmpty, count == HTTP2FrameHeader.byteCount {
+        leg.frame = HTTP2FrameHeader(bytes.extracting(at..<at + count))
+      } else {
+        leg.held.append(bytes.extracting(at..<at + count))
+        guard count == missing else { return at + count }
+        let header = leg.held
+        leg.held.removeAll(keepingCapacity: true)
+        leg.frame = HTTP2FrameHeader(header.rawSpan)
+      }
+      beginFrame(leg, time)
+      return at + count
+    case .payload:
+      let count = min(leg.left, available)
+      leg.left -= count
+      let part = bytes.extracting(at..<at + count)
+      if leg.left == 0, leg.held.isEmpty {
+        leg.phase = .header
+        takeFrame(part, leg, time)
+        return at + count
+      }
+      leg.held.append(part)
+      if leg.left == 0 {
+        let payload = leg.held
+        leg.held = []
+        leg.phase = .header
+        takeFrame(payload.rawSpan, leg, time)
+      }
+      return at + count
+    case .padCount:
+      leg.left -= 1
+      let padding = Int(bytes.u8(at: at))
+      if padding > leg.left { raise(.invalidFrameData, leg.direction, time) }
+      leg.padding = min(padding, leg.left)
+      leg.phase = .data
+      if leg.left == leg.padding { endData(leg, time) }
+      return at + 1
+    case .data:
+      let wanted = leg.left - leg.padding
+      let count = min(wanted, available)
+      takeData(bytes.extracting(at..<at + count), leg, time)
+      leg.left -= count
+      if count == wanted { endData(leg, time) }
+      return at + count
+    case .skip:
+      let count = min(leg.left, available)
+      leg.left -= count
+      if leg.left == 0 { leg.phase = .header }
+      return at + count
+    }
+  }
+
+  private func readPreface(_ bytes: RawSpan, _ at: Int, _ leg: HTTP2Leg, _ time: Timestamp) -> Int {
+    let preface = HTTP2Leg.preface
+    let held = leg.held.count
+    let count = min(preface.count - held, bytes.byteCount - at)
+    let part = bytes.extracting(at..<at + count).copied()
+    guard part.elementsEqual(preface[held..<held + count]) else {
+      // Picked up in midstream: frames follow, if they look like it.
+      leg.phase = .header
+      if held > 0 {
+        raise(.invalidClientMagic, .toServer, time)
+        fail(.toServer)
+      } else if bytes.byteCount - at >= HTTP2FrameHeader.byteCount,
+        HTTP2FrameHeader(bytes.extracting(at..<at + HTTP2FrameHeader.byteCount)).kind == nil
+      {
+        raise(.invalidClientMagic, .toServer, time)
+        fail(.toServer)
+      }
+      leg.held = []
+      return at
+    }
+    leg.held.append(part.rawSpan)
+    if held + count == preface.count {
+      leg.held = []
+      leg.phase = .header
+    }
+    return at + count
+  }
+
+  /// The header of a frame is there.
+  private func beginFrame(_ leg: HTTP2Leg, _ time: Timestamp) {
+    let frame = leg.frame
+    let direction = leg.direction
+    leg.left = frame.length
+    leg.padding = 0
+    // Source: Suricata 8 tells of long frames; DATA is followed whatever its length.
+    if frame.length > settings.frameBytesUsual { noteLongFrame(frame, direction, time) }
+    if frame.kind == .data {
+      beginData(frame, direction, time)
+      leg.phase = frame.isPadded && frame.length > 0 ? .padCount : .data
+      if frame.length == 0 { endData(leg, time) }
+      return
+    }
+    guard frame.length > 0 else {
+      takeFrame(RawSpan(), leg, time)
+      return
+    }
+    if frame.length > settings.frameBytesMax || frame.kind == nil {
+      leg.phase = .skip
+      skipFrame(frame, direction, time)
+      return
+    }
+    leg.phase = .payload
+  }
+
+  // MARK: Gaps and ends
+
+  /// Octets were lost. Within DATA the reading goes on behind them; elsewhere nobody knows where the
+  /// next frame begins.
+  private func passGap(_ count: UInt64, _ leg: HTTP2Leg, _ time: Timestamp) {
+    let direction = leg.direction
+    let phase = leg.phase
+    guard count <= UInt64(leg.left), phase == .data || phase == .skip else {
+      raise(.invalidFrameData, direction, time)
+      fail(direction)
+      return
+    }
+    let within = phase == .data ? min(Int(count), leg.left - leg.padding) : 0
+    if within > 0 { dataStream(leg.frame, direction, time)?.takeGap(UInt64(within), direction) }
+    leg.left -= Int(count)
+    if phase == .data {
+      if leg.left <= leg.padding { endData(leg, time) }
+    } else if leg.left == 0 {
+      leg.phase = .header
+    }
+  }
+
+  private func endDirection(_ direction: Direction) {
+    for stream in Array(streams.values) {
+      stream.end(direction, isCut: true)
+      if stream.isComplete { close(stream, isCut: true) }
+    }
+  }
+
+  // MARK: Data
+
+  private func endData(_ leg: HTTP2Leg, _ time: Timestamp) {
+    let frame = leg.frame
+    let direction = leg.direction
+    leg.phase = leg.left > 0 ? .skip : .header
+    finishData(frame, direction, time)
+  }
+
+  private func takeData(_ bytes: RawSpan, _ leg: HTTP2Leg, _ time: Timestamp) {
+    guard bytes.byteCount > 0 else { return }
+    let direction = leg.direction
+    dataStream(leg.frame, direction, time)?.takeBody(bytes, direction)
+  }
+}

@@ -1,0 +1,1 @@
+#include "CSluiceNGHTTP2.h"
