@@ -11,7 +11,7 @@ import Traffic
     Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
     + [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0x20, 0] + [0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0x87, 0x4a]
     // HEADERS, END_HEADERS | PRIORITY, stream 1: priority; table size 100; :method GET, :path /evil, cookie.
-    + [0, 0, 31, 1, 0x24, 0, 0, 0, 1, 0, 0, 0, 0, 200, 0x3f, 0x45, 0x82, 0x04, 5] + Array("/evil".utf8)
+    + [0, 0, 30, 1, 0x24, 0, 0, 0, 1, 0, 0, 0, 0, 200, 0x3f, 0x45, 0x82, 0x04, 5] + Array("/evil".utf8)
     + [0, 6] + Array("cookie".utf8) + [6] + Array("id=abc".utf8)
     + [0, 0, 1, 0, 0, 0, 0, 0, 1, 0x78]
     + [0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 8]

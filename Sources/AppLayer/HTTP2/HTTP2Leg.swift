@@ -25,6 +25,8 @@ final class HTTP2Leg {
   /// Octets of padding at the end of a DATA frame.
   var padding = 0
   let inflater: HPACKInflater
+  /// The client did not begin as it should.
+  var lacksPreface = false
   /// The header block under way.
   var block: HTTP2Block?
   var resets = HTTP2Rate()
@@ -146,32 +148,44 @@ extension HTTP2Parser {
     }
   }
 
+  /// A connection picked up in midstream has no preface: then frames follow, if they look like it.
   private func readPreface(_ bytes: RawSpan, _ at: Int, _ leg: HTTP2Leg, _ time: Timestamp) -> Int {
     let preface = HTTP2Leg.preface
-    let held = leg.held.count
-    let count = min(preface.count - held, bytes.byteCount - at)
-    let part = bytes.extracting(at..<at + count).copied()
-    guard part.elementsEqual(preface[held..<held + count]) else {
-      // Picked up in midstream: frames follow, if they look like it.
-      leg.phase = .header
-      if held > 0 {
-        raise(.invalidClientMagic, .toServer, time)
-        fail(.toServer)
-      } else if bytes.byteCount - at >= HTTP2FrameHeader.byteCount,
-        HTTP2FrameHeader(bytes.extracting(at..<at + HTTP2FrameHeader.byteCount)).kind == nil
-      {
-        raise(.invalidClientMagic, .toServer, time)
-        fail(.toServer)
+    var next = at
+    while next < bytes.byteCount {
+      let byte = bytes.u8(at: next)
+      let place = leg.held.count
+      leg.held.append(byte)
+      next += 1
+      if !leg.lacksPreface, byte != preface[place] {
+        leg.lacksPreface = true
+        // Whoever got that far meant to send it.
+        if place > 0 { return failPreface(leg, next, time) }
       }
-      leg.held = []
-      return at
+      if leg.lacksPreface {
+        guard leg.held.count == HTTP2FrameHeader.byteCount else { continue }
+        let header = HTTP2FrameHeader(leg.held.rawSpan)
+        guard header.kind != nil else { return failPreface(leg, next, time) }
+        leg.held = []
+        leg.frame = header
+        leg.phase = .header
+        beginFrame(leg, time)
+        return next
+      }
+      if leg.held.count == preface.count {
+        leg.held = []
+        leg.phase = .header
+        return next
+      }
     }
-    leg.held.append(part.rawSpan)
-    if held + count == preface.count {
-      leg.held = []
-      leg.phase = .header
-    }
-    return at + count
+    return next
+  }
+
+  private func failPreface(_ leg: HTTP2Leg, _ next: Int, _ time: Timestamp) -> Int {
+    leg.held = []
+    raise(.invalidClientMagic, .toServer, time)
+    fail(.toServer)
+    return next
   }
 
   /// The header of a frame is there.

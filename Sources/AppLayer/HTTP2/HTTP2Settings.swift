@@ -23,5 +23,8 @@ public struct HTTP2Settings: Sendable, Equatable {
   /// with the event `too_many_frames`.
   public var frameNotesMax = 4096
 
+  /// Every peer accepts frames of that length (RFC 9113 section 4.2).
+  public static let frameBytesLeast = 16_384
+
   public init() {}
 }

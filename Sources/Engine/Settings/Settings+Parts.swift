@@ -54,8 +54,26 @@ extension Settings {
     if let limit = try reader.size(path + "meta-field-limit") {
       inspection.appLayer.http.metaFieldLimitBytes = limit
     }
+    try readHTTP2(&reader)
     if let handling = try reader.text("app-layer.protocols.tls.encryption-handling") {
       inspection.bypassesEncrypted = handling == "bypass"
+    }
+  }
+
+  private mutating func readHTTP2(_ reader: inout SettingsReader) throws(SettingsError) {
+    let path = "app-layer.protocols.http2."
+    if let count = try reader.number(path + "max-streams") { inspection.appLayer.http2.streamCountMax = count }
+    if let size = try reader.size(path + "max-table-size") {
+      inspection.appLayer.http2.tableSizeMax = min(size, 16_777_216)
+    }
+    if let size = try reader.size(path + "max-reassembly-size") {
+      inspection.appLayer.http2.frameBytesMax = max(size, HTTP2Settings.frameBytesLeast)
+    }
+    if let count = try reader.number(path + "max-resets-per-second") {
+      inspection.appLayer.http2.resetsPerSecondMax = count
+    }
+    if let count = try reader.number(path + "max-control-frames-per-second") {
+      inspection.appLayer.http2.controlFramesPerSecondMax = count
     }
   }
 

@@ -47,7 +47,8 @@ extension KeywordCatalog {
 
   private static func protocols(_ buffer: BufferDeclaration) -> [String] {
     var names: [String] = []
-    for source in buffer.sources where !names.contains(source.appProtocol.name) {
+    // DNS over HTTP/2 goes without saying.
+    for source in buffer.sources where source.appProtocol != .doh2 && !names.contains(source.appProtocol.name) {
       names.append(source.appProtocol.name)
     }
     return names

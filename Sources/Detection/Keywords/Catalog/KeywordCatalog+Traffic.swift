@@ -49,6 +49,12 @@ extension KeywordCatalog {
     transaction("tls.subject", "tls", .both, "[!]\"TEXT\"", "A text in the subject of the certificate.", "tls.subject:\"CN=a\";"),
     transaction("tls.issuerdn", "tls", .both, "[!]\"TEXT\"", "A text in the issuer of the certificate.", "tls.issuerdn:\"CN=a\";"),
     transaction("tls.fingerprint", "tls", .both, "[!]\"TEXT\"", "SHA-1 of the certificate, whole.", "tls.fingerprint:\"4a:a3:66:76:82:cb:6b:23:bb:c3:58:47:23:a4:63:a7:78:a4:a1:18\";"),
+    transaction("http2.frametype", "http2", .both, "NAME|NUMBER", "A frame of this type.", "http2.frametype:GOAWAY;"),
+    transaction("http2.errorcode", "http2", .both, "NAME|NUMBER", "The error code of RST_STREAM or GOAWAY.", "http2.errorcode:ENHANCE_YOUR_CALM;"),
+    transaction("http2.priority", "http2", .both, "CONDITION", "Weight in PRIORITY or HEADERS.", "http2.priority:>100;"),
+    transaction("http2.window", "http2", .both, "CONDITION", "Increment in WINDOW_UPDATE.", "http2.window:>100000;"),
+    transaction("http2.size_update", "http2", .both, "CONDITION", "A new size of the dynamic table.", "http2.size_update:>65536;"),
+    transaction("http2.settings", "http2", .both, "NAME[CONDITION]", "A setting, perhaps with its value.", "http2.settings:SETTINGS_ENABLE_PUSH=0;"),
   ]
 
   private static func packet(
@@ -74,6 +80,6 @@ extension KeywordCatalog {
   ) -> KeywordDescription {
     KeywordDescription(
       name, kind: .transaction, protocols: [protocolName], way: way, syntax: syntax, summary: summary,
-      example: example, source: keywordFile("TransactionKeywords"))
+      example: example, source: keywordFile(protocolName == "http2" ? "HTTP2Keywords" : "TransactionKeywords"))
   }
 }
