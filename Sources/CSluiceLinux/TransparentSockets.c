@@ -1,6 +1,7 @@
 #include "TransparentSockets.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -89,6 +90,21 @@ int sluice_peer_name(int fd, uint8_t address[16], uint16_t *port) {
   struct sockaddr_storage from;
   socklen_t size = sizeof from;
   return name(getpeername(fd, (struct sockaddr *)&from, &size), &from, address, port);
+}
+
+int sluice_resolve(const char *host, uint8_t *addresses, int count) {
+  struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+  struct addrinfo *all = NULL;
+  if (getaddrinfo(host, NULL, &hints, &all) != 0) return 0;
+  int found = 0;
+  uint16_t port;
+  for (struct addrinfo *one = all; one && found < count; one = one->ai_next) {
+    if (one->ai_family != AF_INET && one->ai_family != AF_INET6) continue;
+    name(0, (const struct sockaddr_storage *)one->ai_addr, addresses + 16 * found, &port);
+    found += 1;
+  }
+  freeaddrinfo(all);
+  return found;
 }
 
 static int add(int epoll, int fd, uint64_t token, uint32_t events) {

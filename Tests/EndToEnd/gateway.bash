@@ -74,6 +74,7 @@ clean_up() {
   for process in "${started[@]}"; do kill -KILL "$process" 2>/dev/null; done
   wait 2>/dev/null
   for space in "$client" "$gateway" "$server"; do ip netns delete "$space" 2>/dev/null; done
+  rm -rf "/etc/netns/$gateway"
   if [[ ${KEEP:-} ]]; then echo "kept $work"; else rm -rf "$work"; fi
 }
 trap clean_up EXIT

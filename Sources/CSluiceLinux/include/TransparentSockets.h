@@ -30,6 +30,10 @@ int sluice_connect(int descriptor, int family, const uint8_t address[16], uint16
 int sluice_local_name(int descriptor, uint8_t address[16], uint16_t *port);
 int sluice_peer_name(int descriptor, uint8_t address[16], uint16_t *port);
 
+/// Addresses of a name for TCP, in the order of RFC 6724: up to `count` of 16 octets each, as above.
+/// How many there are, 0 where the name is not known.
+int sluice_resolve(const char *name, uint8_t *addresses, int count);
+
 /// Edge-triggered for both directions and half-close / level-triggered for reading.
 int sluice_epoll_add_edge(int epoll, int descriptor, uint64_t token);
 int sluice_epoll_add_level(int epoll, int descriptor, uint64_t token);

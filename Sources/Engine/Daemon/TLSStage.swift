@@ -12,6 +12,7 @@ final class TLSStage: Sendable {
   private let threads: [WorkerThread]
   private let alerts: [AlertCount]
   private let decrypted: DecryptedOutput?
+  private let proxy: ProxyListener?
 
   /// Binds the listeners and starts the workers.
   /// - Throws: what is missing or in use, before anything runs.
@@ -54,11 +55,13 @@ final class TLSStage: Sendable {
           })
         mailboxes.append(mailbox)
       }
+      proxy = stage.explicit.listen.isEmpty
+        ? nil : try ProxyListener(stage.proxySettings, workers: mailboxes)
     } catch {
       for mailbox in mailboxes { mailbox.stop() }
       for thread in threads { thread.join() }
       decrypted?.stop()
-      throw SettingsError("the TLS stage cannot listen on port \(stage.listenPort): \(error.description)")
+      throw SettingsError("the TLS stage cannot start on port \(stage.listenPort): \(error.description)")
     }
     self.mailboxes = mailboxes
     self.threads = threads
@@ -101,6 +104,7 @@ final class TLSStage: Sendable {
 
   /// Lets connections drain, then ends the workers.
   func stop() {
+    proxy?.stop()
     for mailbox in mailboxes { mailbox.stop() }
     for thread in threads { thread.join() }
     decrypted?.stop()
@@ -117,6 +121,18 @@ extension TLSStageSettings {
     settings.dialTimeoutMilliseconds = Int64(connectTimeoutSeconds) * 1000
     settings.drainTimeoutMilliseconds = Int64(drainTimeoutSeconds) * 1000
     settings.idleTimeoutMilliseconds = Int64(idleTimeoutSeconds) * 1000
+    return settings
+  }
+}
+
+extension TLSStageSettings {
+  fileprivate var proxySettings: ProxySettings {
+    var settings = ProxySettings()
+    settings.listen = explicit.listen.map { .init(address: $0.address, port: $0.port) }
+    settings.negotiationCountMax = explicit.negotiationCountMax
+    settings.timeoutMilliseconds = Int64(connectTimeoutSeconds) * 1000
+    settings.allowsLocal = explicit.allowsLocal
+    if let clients = explicit.clients { settings.isClientAllowed = { clients.contains(high: $0.high, low: $0.low) } }
     return settings
   }
 }
@@ -147,6 +163,19 @@ extension TLSStage {
     ]
     return parts.map { part in
       ("sluice.interception." + part.0, all.reduce(0) { $0 &+ $1[keyPath: part.1] })
-    } + (decrypted?.statistics ?? [])
+    } + (decrypted?.statistics ?? []) + (proxy?.statistics ?? [])
+  }
+}
+
+extension ProxyListener {
+  /// By dotted names.
+  fileprivate var statistics: [(name: String, value: UInt64)] {
+    let now = counters
+    return [
+      ("sluice.explicit.accepted", now.accepted), ("sluice.explicit.granted", now.granted),
+      ("sluice.explicit.clients_refused", now.clientsRefused), ("sluice.explicit.malformed", now.malformed),
+      ("sluice.explicit.timeouts", now.timeouts), ("sluice.explicit.forbidden", now.forbidden),
+      ("sluice.explicit.unreachable", now.unreachable),
+    ]
   }
 }

@@ -33,8 +33,7 @@ final class DecryptedListener {
       if descriptor >= 0 { _ = fcntl(descriptor, F_SETFL, O_NONBLOCK) }
     } else {
       path = nil
-      guard let colon = address.lastIndex(of: ":"), let port = UInt16(address[address.index(after: colon)...]),
-        let host = IPAddress(address[..<colon].trimming("[", "]"))
+      guard let (host, port) = Settings.place(address)
       else { throw SettingsError("interception.decrypted.socket: \(address) is neither a path nor ADDRESS:PORT") }
       descriptor = Self.listen(host, port)
     }
@@ -124,15 +123,5 @@ final class DecryptedListener {
     // SAFETY: reads one octet into a local.
     let count = unsafe sluice_recv(descriptor, &byte, 1)
     return count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR)
-  }
-}
-
-extension Substring {
-  /// Without `first` at its start and `last` at its end.
-  fileprivate func trimming(_ first: Character, _ last: Character) -> String {
-    var text = self
-    if text.first == first { text.removeFirst() }
-    if text.last == last { text.removeLast() }
-    return String(text)
   }
 }

@@ -1,6 +1,7 @@
 import AppLayer
 import Inspection
 import RuleLanguage
+import Traffic
 
 extension Settings {
   /// Suricata's, so that its rules load without a configuration.
@@ -148,6 +149,41 @@ extension Settings {
     }
     if let shows = try reader.flag(path + "block-page") { interception.showsBlockPage = shows }
     try readDecrypted(&reader, path + "decrypted.")
+    try readExplicit(&reader, path + "explicit.")
+  }
+
+  private mutating func readExplicit(
+    _ reader: inout SettingsReader, _ path: String
+  ) throws(SettingsError) {
+    if let texts = try reader.texts(path + "listen") {
+      interception.explicit.listen = try texts.map { (text) throws(SettingsError) in
+        guard let place = Self.place(text) else {
+          throw SettingsError("\(reader.file): \(path)listen: \(text) is not ADDRESS:PORT")
+        }
+        return place
+      }
+    }
+    if let texts = try reader.texts(path + "clients") {
+      do throws(RuleValueError) {
+        let list = try AddressExpression("[" + texts.joined(separator: ",") + "]")
+        interception.explicit.clients = try variables.resolve(list)
+      } catch {
+        throw SettingsError("\(reader.file): \(path)clients: \(error.message)")
+      }
+    }
+    if let count = try reader.number(path + "negotiations", in: 1...1024) {
+      interception.explicit.negotiationCountMax = count
+    }
+    if let allows = try reader.flag(path + "allow-local") { interception.explicit.allowsLocal = allows }
+  }
+
+  /// `ADDRESS:PORT`, an IPv6 address in brackets.
+  static func place(_ text: String) -> (address: IPAddress, port: UInt16)? {
+    guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]), port > 0
+    else { return nil }
+    var host = text[..<colon]
+    if host.first == "[", host.last == "]" { host = host.dropFirst().dropLast() }
+    return IPAddress(host).map { ($0, port) }
   }
 
   private mutating func readDecrypted(

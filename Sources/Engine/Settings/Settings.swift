@@ -89,6 +89,19 @@ public struct TLSStageSettings: Sendable {
   /// A drop is told to the client with a page (HTTP), else both ends see a reset.
   public var showsBlockPage = false
   public var decrypted = DecryptedSettings()
+  public var explicit = ExplicitSettings()
+}
+
+/// The proxy that clients name themselves (`CONNECT`, absolute URIs, SOCKS).
+public struct ExplicitSettings: Sendable {
+  /// Addresses and ports; none: there is no such proxy.
+  public var listen: [(address: IPAddress, port: UInt16)] = []
+  /// Who may connect; nil: everybody who can.
+  public var clients: AddressSet?
+  /// Clients that may be telling their wish at a time.
+  public var negotiationCountMax = 16
+  /// Whether loopback, the link and this machine itself can be reached through it.
+  public var allowsLocal = false
 }
 
 /// Where decrypted traffic is written in the clear; nowhere unless asked for.
