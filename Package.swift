@@ -44,13 +44,16 @@ let package = Package(
     clang("CSluicePCRE2", links: ["pcre2-8"]),
     clang("CSluiceNGHTTP2", links: ["nghttp2"]),
     clang("CSluiceCompression", links: ["z", "zstd", "brotlidec"]),
+    clang("CSluiceMagic", links: ["magic"]),
 
     station("Traffic", []),
     station("Capture", ["Traffic", "CSluiceLinux", "CSluiceCompression"]),
     station("PacketDecoding", ["Traffic"]),
     station("FlowTracking", ["Traffic", "PacketDecoding"]),
     station("StreamReassembly", ["Traffic", "PacketDecoding"]),
-    station("AppLayer", ["Traffic", "CSluiceOpenSSL", "CSluiceCompression", "CSluiceNGHTTP2"]),
+    station(
+      "AppLayer",
+      ["Traffic", "CSluiceOpenSSL", "CSluiceCompression", "CSluiceNGHTTP2", "CSluiceMagic"]),
     station("RuleLanguage", []),
     station(
       "Detection",

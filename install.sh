@@ -21,7 +21,7 @@ readonly record=$state/install
 
 # Libraries to build with and to run with, the kernel's tools, and what the lab and the tests start.
 readonly packages=(
-  libvectorscan-dev libpcre2-dev libssl-dev zlib1g-dev libzstd-dev libbrotli-dev libnghttp2-dev
+  libvectorscan-dev libpcre2-dev libssl-dev libmagic-dev zlib1g-dev libzstd-dev libbrotli-dev libnghttp2-dev
   g++ libc6-dev binutils git libcurl4 libxml2 libsqlite3-0 libncurses6 libedit2 zlib1g tzdata ca-certificates
   iptables iproute2 procps nginx-light curl openssl python3 jq
 )

@@ -23,7 +23,7 @@ public enum BufferID: UInt8, Sendable, Hashable, CaseIterable {
 /// A number of a transaction that a keyword compares.
 public enum NumberID: UInt8, Sendable, Hashable, CaseIterable {
   case dnsOpcode, dnsRcode, dnsQueryType, tlsVersion, tlsCertificateChainLength
-  case tlsNotBefore, tlsNotAfter, fileSize
+  case tlsNotBefore, tlsNotAfter
   case http2FrameType, http2ErrorCode, http2Priority, http2Window, http2SizeUpdate
   /// The identifier in the upper 32 bits, its value in the lower.
   case http2Setting

@@ -21,6 +21,13 @@ open class Transaction {
   public var loggedBits: UInt32 = 0
   /// When its first byte was seen.
   public let start: Timestamp
+  /// Files that it carries (``files(_:)``).
+  public internal(set) var filesToServer: [TransferFile] = []
+  public internal(set) var filesToClient: [TransferFile] = []
+  /// A rule asked for all files of the transaction to be stored.
+  var storesFiles: (toServer: Bool, toClient: Bool) = (false, false)
+  /// What its files share with those of the flow; nil for protocols without files.
+  var flowFiles: FlowFiles?
 
   public init(id: UInt64, appProtocol: AppProtocol, progressComplete: Int, start: Timestamp) {
     self.id = id

@@ -11,6 +11,8 @@ public struct EVESettings: Sendable {
   /// Each direction of a flow on its own.
   public var logsNetflow = false
   public var logsFileInfo = true
+  /// `file-store.write-fileinfo`: a stored file's record stands beside it, too.
+  public var describesStoredFiles = false
   public var logsStats = true
   public var logsMDNS = true
   /// `http2`: streams and frames of HTTP/2, event type `http`.

@@ -112,13 +112,13 @@ extension EVEWriter {
   }
 
   private func writeFiles(_ event: AlertEvent) {
-    guard let http = event.transaction as? HTTPTransaction else { return }
-    let files = http.files(event.alert.direction)
+    guard let transaction = event.transaction else { return }
+    let files = transaction.files(event.alert.direction)
     guard !files.isEmpty else { return }
     json.beginArray("files")
     for file in files {
       json.beginObject()
-      FileInfoRecord.write(file, transactionID: http.id, into: &json)
+      FileInfoRecord.write(file, transactionID: transaction.id, into: &json)
       json.endObject()
     }
     json.endArray()

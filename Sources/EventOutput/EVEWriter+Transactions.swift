@@ -41,10 +41,6 @@ extension EVEWriter {
       json.endObject()
       end(context.decryption)
     }
-    guard settings.logsFileInfo else { return }
-    for direction in Direction.allCases {
-      for file in http.files(direction) { writeFile(file, http, direction, context, bytes) }
-    }
   }
 
   /// A stream or frame; one that carries DNS is told as DNS, with the HTTP around it.
@@ -60,29 +56,6 @@ extension EVEWriter {
       writeInside(http2)
       end(context.decryption)
     }
-    guard settings.logsFileInfo else { return }
-    for direction in Direction.allCases {
-      for file in http2.files(direction) { writeFile(file, http2, direction, context, bytes) }
-    }
-  }
-
-  private func writeFile(
-    _ file: FileRecord, _ http: HTTPTransaction, _ direction: Direction,
-    _ context: borrowing EventContext, _ bytes: RawSpan
-  ) {
-    begin("fileinfo", context, .direction(direction), bytes)
-    if let http2 = http as? HTTP2Transaction {
-      writeInside(http2)
-    } else {
-      json.beginObject("http")
-      HTTPRecord.write(http, settings: settings.http ?? EVESettings.HTTP(), into: &json)
-      json.endObject()
-    }
-    writeAppProtocol(context)
-    json.beginObject("fileinfo")
-    FileInfoRecord.write(file, transactionID: http.id, into: &json)
-    json.endObject()
-    end(context.decryption)
   }
 
   private func writeDNS(

@@ -17,6 +17,8 @@ public protocol LineOutput: AnyObject {
 public final class EVEWriter: EventSink {
   public let settings: EVESettings
   let output: any LineOutput
+  /// Where files go that are to be stored; nil where there is no such place.
+  let fileOutput: (any FileOutput)?
   var json = JSONWriter(capacity: 1 << 17)
   var header: EVEHeader
   /// What each rule says in each of its alerts, written once.
@@ -32,9 +34,12 @@ public final class EVEWriter: EventSink {
     var rev: UInt32
   }
 
-  public init(settings: EVESettings = EVESettings(), output: any LineOutput) {
+  public init(
+    settings: EVESettings = EVESettings(), output: any LineOutput, files: (any FileOutput)? = nil
+  ) {
     self.settings = settings
     self.output = output
+    fileOutput = files
     header = EVEHeader(settings)
   }
 
@@ -46,6 +51,8 @@ public final class EVEWriter: EventSink {
       if let settings = settings.drop { write(drop, settings, context, bytes) }
     case .transaction(let transaction, let direction):
       write(transaction, direction, context, bytes)
+    case .fileContent(let file, _): store(file)
+    case .file(let file, let transaction): write(file, transaction, context, bytes)
     case .anomaly(let anomaly):
       if let settings = settings.anomaly { write(anomaly, settings, context, bytes) }
     case .flow:

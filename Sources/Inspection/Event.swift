@@ -11,6 +11,10 @@ public enum Event {
   case drop(DropEvent)
   /// A transaction is complete, or in the direction named, as far as its protocol logs it then.
   case transaction(Transaction, Direction?)
+  /// More of a file that is to be stored has come, or it is over (``TransferFile/takeWaiting()``).
+  case fileContent(TransferFile, Transaction)
+  /// A file is over.
+  case file(TransferFile, Transaction)
   case anomaly(AnomalyEvent)
   /// A flow is over.
   case flow

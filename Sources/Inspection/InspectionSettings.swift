@@ -62,6 +62,8 @@ public struct LogSelection: Sendable {
   public var flows = true
   /// Protocols whose transactions are written.
   public var transactions: Set<AppProtocol> = [.http, .tls, .dns, .mdns, .http2, .doh2]
+  /// Files that have been transferred.
+  public var files = true
   /// Alerts carry the bytes that were inspected.
   public var payload = false
 

@@ -160,7 +160,7 @@ extension PacketPath {
     let tuple = flows[index].tuple
     return AppLayerFlow(
       settings: settings.appLayer, transport: transport, serverPort: tuple.destinationPort,
-      clientPort: tuple.sourcePort, isMidstream: flows[index].isMidstream)
+      clientPort: tuple.sourcePort, isMidstream: flows[index].isMidstream, files: stream.files)
   }
 
   func facts(_ flow: Flow, _ direction: Direction, _ inspection: FlowInspection) -> FlowFacts {

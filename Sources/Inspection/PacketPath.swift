@@ -39,7 +39,7 @@ public struct PacketPath: ~Copyable {
   }
 
   /// Takes another rule set; flows keep their state.
-  public mutating func replace(ruleSet: RuleSet) { stream.detector.replace(ruleSet: ruleSet) }
+  public mutating func replace(ruleSet: RuleSet) { stream.replace(ruleSet: ruleSet) }
 
   /// Takes one packet through the whole path.
   ///

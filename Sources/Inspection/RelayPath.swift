@@ -25,7 +25,7 @@ public final class RelayPath {
   }
 
   /// Takes another rule set; flows keep their state.
-  public func replace(ruleSet: RuleSet) { stream.detector.replace(ruleSet: ruleSet) }
+  public func replace(ruleSet: RuleSet) { stream.replace(ruleSet: ruleSet) }
 
   public var alertCount: UInt64 { stream.counters.alerts }
 
@@ -75,7 +75,7 @@ public final class RelayFlow {
     inspection.decryption = decryption
     inspection.appLayer = AppLayerFlow(
       settings: path.settings.appLayer, transport: .tcp, serverPort: tuple.destinationPort,
-      clientPort: tuple.sourcePort)
+      clientPort: tuple.sourcePort, files: path.stream.files)
   }
 
   /// HTTP was recognised inside.

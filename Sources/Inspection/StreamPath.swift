@@ -12,6 +12,7 @@ struct StreamPath: ~Copyable {
   var detector: Detector
   let settings: InspectionSettings
   let sink: any EventSink
+  let files: FileExaminer
   private var matches = MatchList()
   private var alerts: [Alert] = []
   private(set) var counters = StreamPathCounters()
@@ -21,7 +22,15 @@ struct StreamPath: ~Copyable {
     self.detector.isInline = settings.isInline
     self.settings = settings
     self.sink = sink
+    files = FileExaminer(settings: settings.appLayer.files)
+    files.ruleNeeds = self.detector.ruleSet.fileNeeds
     self.detector.alertsMax = settings.alertsPerPacketMax
+  }
+
+  /// Takes another rule set; flows keep their state.
+  mutating func replace(ruleSet: RuleSet) {
+    detector.replace(ruleSet: ruleSet)
+    files.ruleNeeds = ruleSet.fileNeeds
   }
 
   /// Rules have matched since the last decision.
@@ -210,6 +219,7 @@ struct StreamPath: ~Copyable {
     if appLayer.events.count > flow.reportedEventCount { return true }
     return appLayer.transactions.contains {
       isEnd || $0.isReadyForRecord || $0.events.count > Int($0.loggedBits >> Self.eventCountShift)
+        || $0.hasFiles && hasFileNews($0)
     }
   }
 
@@ -225,6 +235,7 @@ struct StreamPath: ~Copyable {
     if transactions.isEmpty { return }
     for transaction in transactions {
       reportEvents(of: transaction, context, bytes)
+      if transaction.hasFiles { reportFiles(of: transaction, isEnd: isEnd, context, bytes) }
       if transaction.loggedBits & Self.recordWritten == 0, transaction.isReadyForRecord || isEnd {
         transaction.loggedBits |= Self.recordWritten
         counters.transactions &+= 1

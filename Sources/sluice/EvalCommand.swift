@@ -51,7 +51,9 @@ struct EvalCommand: ParsableCommand {
     let directory = output ?? settings.outputs.directory
     do throws(SettingsError) {
       let path = try TextFile.path(settings.outputs.fileName, in: directory)
-      let evaluation = Evaluation(settings: settings, ruleSet: rules.ruleSet, names: shared.names)
+      let evaluation = Evaluation(
+        settings: settings, ruleSet: rules.ruleSet, names: shared.names,
+        files: try settings.outputs.openFileStore(in: directory))
       try evaluate(evaluation, path, &summary)
     } catch {
       throw CommandFailure.input(error.message)

@@ -185,7 +185,7 @@ struct HTTPContentTests {
     #expect(exchange.text(.fileData, .toServer, 1) == "2")
     #expect(exchange.text(.fileData, .toServer, 2) == nil)
     #expect(exchange.files(.toServer).map(\.state) == [.closed, .closed])
-    #expect(exchange.number(.fileSize, .toServer, index: 1) == 1)
+    #expect(exchange.files(.toServer).last?.sizeBytes == 1)
   }
 
   @Test func aLineThatOnlyBeginsLikeTheBoundaryIsOne() throws {

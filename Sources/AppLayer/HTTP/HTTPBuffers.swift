@@ -101,7 +101,10 @@ extension BufferTable {
       isMultiple: true, isStreaming: true,
       summary: "Content of a file in transfer: decoded response body, or what a request uploads."),
     .init(
-      .fileName, ["file.name"], [requestBody, responseBody], isMultiple: true,
+      .fileName, ["file.name"], [requestBody, responseBody], isMultiple: true, isStreaming: true,
       summary: "Name of a file in transfer."),
+    .init(
+      .fileMagic, ["file.magic"], [requestBody, responseBody], isMultiple: true, isStreaming: true,
+      summary: "What libmagic calls a file in transfer, by its beginning."),
   ]
 }

@@ -32,8 +32,12 @@ public final class HTTPParser: AppLayerParser {
   /// Exchanges that were given up because too many were unanswered.
   public private(set) var overflowCount: UInt64 = 0
 
-  public init(settings: HTTPSettings) {
+  private let files: FlowFiles?
+
+  /// - Parameter files: who looks at the files that bodies are; nil where nobody does.
+  public init(settings: HTTPSettings, files: FileExaminer? = nil) {
     self.settings = settings
+    self.files = files.map(FlowFiles.init)
     super.init(appProtocol: .http)
   }
 
@@ -65,7 +69,7 @@ public final class HTTPParser: AppLayerParser {
   // MARK: Exchanges
 
   func newTransaction(_ time: Timestamp) -> HTTPTransaction {
-    let transaction = HTTPTransaction(id: nextID, settings: settings, start: time)
+    let transaction = HTTPTransaction(id: nextID, settings: settings, files: files, start: time)
     nextID &+= 1
     transactions.append(transaction)
     return transaction

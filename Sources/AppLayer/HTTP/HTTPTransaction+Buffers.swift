@@ -7,7 +7,7 @@ extension HTTPTransaction {
     case .httpRequestHeader: return direction == .toServer ? wholeField(requestHead, index, .toServer) : nil
     case .httpResponseHeader: return direction == .toClient ? wholeField(responseHead, index, .toClient) : nil
     case .fileData: return fileData(direction, index)
-    case .fileName: return fileName(direction, index)
+    case .fileName, .fileMagic: return fileBuffer(id, direction, index: index)
     default: break
     }
     guard index == 0 else { return nil }
@@ -111,17 +111,9 @@ extension HTTPTransaction {
     switch direction {
     case .toClient: return index == 0 ? responseBody.view : nil
     case .toServer:
-      guard index < uploads.count else { return nil }
-      if let content = uploads[index].content {
-        // A file without content yet still has its place among the others.
-        return content.view ?? BufferView([], isComplete: content.isComplete)
-      }
-      return requestBody.view
+      guard index < filesToServer.count else { return nil }
+      return filesToServer[index].content == nil
+        ? requestBody.view : fileBuffer(.fileData, .toServer, index: index)
     }
-  }
-
-  private func fileName(_ direction: Direction, _ index: Int) -> BufferView? {
-    let files = files(direction)
-    return index < files.count ? BufferView(files[index].name) : nil
   }
 }

@@ -36,7 +36,7 @@ extension HTTPTransaction {
 
   private func addRequestContent(_ span: RawSpan) {
     let before = requestBody.end
-    requestBody.append(span, limitBytes: settings.requestBodyLimitBytes)
+    requestBody.append(span, limitBytes: requestLimitBytes)
     let kept = span.extracting(0..<min(span.byteCount, Int(truncatingIfNeeded: requestBody.end &- before)))
     if var parts = multipart {
       multipart = nil
@@ -44,13 +44,22 @@ extension HTTPTransaction {
       note(parts)
       multipart = parts
     } else if requestLine.methodKind == .post || requestLine.methodKind == .put || appProtocol != .http {
-      if uploads.isEmpty {
-        let name = clippedName(defaultFileName)
-        uploads = [HTTPUpload(record: FileRecord(name: name, direction: .toServer), content: nil)]
-      }
-      uploads[0].record.sizeBytes = requestBody.end
-      if requestBody.isCut { uploads[0].record.state = .truncated }
+      let file = filesToServer.first ?? addFile(clippedName(defaultFileName), .toServer)
+      file.append(kept)
+      if requestBody.isCut { file.close(isCut: true) }
     }
+  }
+
+  private var requestLimitBytes: UInt64? {
+    limit(settings.requestBodyLimitBytes)
+  }
+
+  private var responseLimitBytes: UInt64? {
+    limit(settings.responseBodyLimitBytes)
+  }
+
+  private func limit(_ ownBytes: UInt64?) -> UInt64? {
+    flowFiles.map { $0.examiner.bodyLimitBytes(ownBytes) } ?? ownBytes
   }
 
   private func note(_ parts: HTTPMultipart) {
@@ -60,39 +69,36 @@ extension HTTPTransaction {
 
   private func take(_ output: HTTPMultipart.Output) {
     switch output {
-    case .open(let name):
-      uploads.append(
-        HTTPUpload(
-          record: FileRecord(name: clippedName(name), direction: .toServer), content: HTTPBody()))
+    case .open(let name): addFile(clippedName(name), .toServer, content: HTTPBody())
     case .close:
-      guard let last = uploads.indices.last else { return }
-      uploads[last].content?.complete()
-      uploads[last].record.state = .closed
+      filesToServer.last?.content?.complete()
+      filesToServer.last?.close()
     }
   }
 
   private func addUpload(_ span: RawSpan) {
-    guard let last = uploads.indices.last else { return }
-    uploads[last].content?.append(span, limitBytes: nil)
-    uploads[last].record.sizeBytes &+= UInt64(span.byteCount)
+    guard let file = filesToServer.last else { return }
+    file.content?.append(span, limitBytes: nil)
+    file.append(span)
   }
 
   /// Octets of a request body were lost.
   func addRequestGap(_ count: UInt64) {
     requestWireCount &+= count
     requestBody.appendGap(count)
-    for i in uploads.indices where uploads[i].record.state == .open {
-      uploads[i].record.hasGap = true
-      uploads[i].record.sizeBytes &+= count
-      uploads[i].content?.appendGap(count)
+    for file in filesToServer where file.state == .open {
+      file.appendGap(count)
+      file.content?.appendGap(count)
     }
   }
 
   /// Line ends that follow the body: clients of old sent one more, and Suricata counts it in.
   func addBlanksAfterRequest(_ span: RawSpan) {
     guard requestBody.hasContent, multipart == nil, span.byteCount > 0 else { return }
-    requestBody.append(span, limitBytes: settings.requestBodyLimitBytes)
-    if uploads.count == 1, uploads[0].content == nil { uploads[0].record.sizeBytes = requestBody.end }
+    requestBody.append(span, limitBytes: requestLimitBytes)
+    if filesToServer.count == 1, filesToServer[0].content == nil {
+      filesToServer[0].addTrailing(span.byteCount)
+    }
   }
 
   /// - Parameter isCut: the connection ended before the body did.
@@ -104,14 +110,16 @@ extension HTTPTransaction {
     }
     if var parts = multipart {
       multipart = nil
-      parts.finish(event: { take($0) }, content: { addUpload($0) })
+      parts.finish(
+        event: { output in
+          // The end of a body that was cut is not the end of the file in it.
+          if case .close = output, isCut { filesToServer.last?.close(isCut: true) }
+          take(output)
+        }, content: { addUpload($0) })
       note(parts)
-      if isCut, let last = uploads.indices.last { uploads[last].record.state = .truncated }
     }
     requestBody.complete()
-    for i in uploads.indices where uploads[i].record.state == .open {
-      uploads[i].record.state = isCut || uploads[i].record.hasGap ? .truncated : .closed
-    }
+    for file in filesToServer { file.close(isCut: isCut) }
     advance(.toServer, to: HTTPProgress.complete)
   }
 
@@ -142,10 +150,12 @@ extension HTTPTransaction {
   }
 
   private func addResponseContent(_ span: RawSpan) {
-    responseBody.append(span, limitBytes: settings.responseBodyLimitBytes)
-    openResponseFile()
-    responseFile?.sizeBytes = responseBody.end
-    if responseBody.isCut { responseFile?.state = .truncated }
+    let before = responseBody.end
+    responseBody.append(span, limitBytes: responseLimitBytes)
+    let kept = min(span.byteCount, Int(truncatingIfNeeded: responseBody.end &- before))
+    let file = responseFile
+    file.append(span.extracting(0..<kept))
+    if responseBody.isCut { file.close(isCut: true) }
   }
 
   private var responseFileName: [UInt8] {
@@ -168,9 +178,7 @@ extension HTTPTransaction {
       responseDecoder = HTTPDecoder()
     }
     responseBody.appendGap(count)
-    openResponseFile()
-    responseFile?.hasGap = true
-    responseFile?.sizeBytes = responseBody.end
+    responseFile.appendGap(count)
   }
 
   /// Line ends that follow a body beyond its length, as for requests.
@@ -178,13 +186,18 @@ extension HTTPTransaction {
     guard responseBody.hasContent, responseHead.field(.contentEncoding) == nil, span.byteCount > 0
     else { return }
     responseWireCount &+= UInt64(span.byteCount)
-    responseBody.append(span, limitBytes: settings.responseBodyLimitBytes)
-    responseFile?.sizeBytes = responseBody.end
+    responseBody.append(span, limitBytes: responseLimitBytes)
+    filesToClient.first?.addTrailing(span.byteCount)
   }
 
-  private func openResponseFile() {
-    guard responseFile == nil else { return }
-    responseFile = FileRecord(name: clippedName(responseFileName), direction: .toClient)
+  /// The one file of the response, begun with its first octet.
+  private var responseFile: TransferFile {
+    if let known = filesToClient.first { return known }
+    let file = addFile(clippedName(responseFileName), .toClient)
+    if let field = responseHead.field(.contentRange) {
+      file.part = HTTPContentRange.parse(responseHead.text, field.value)
+    }
+    return file
   }
 
   func finishResponse(isCut: Bool = false) {
@@ -195,9 +208,7 @@ extension HTTPTransaction {
       responseDecoder = HTTPDecoder()
     }
     responseBody.complete()
-    if let file = responseFile, file.state == .open {
-      responseFile?.state = isCut || file.hasGap ? .truncated : .closed
-    }
+    for file in filesToClient { file.close(isCut: isCut) }
     advance(.toClient, to: HTTPProgress.complete)
   }
 

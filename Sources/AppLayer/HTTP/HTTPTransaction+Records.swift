@@ -66,11 +66,4 @@ extension HTTPTransaction {
     else { return nil }
     return BufferView(head.text, range: found.value)
   }
-
-  public func files(_ direction: Direction) -> [FileRecord] {
-    switch direction {
-    case .toServer: uploads.map(\.record)
-    case .toClient: responseFile.map { [$0] } ?? []
-    }
-  }
 }

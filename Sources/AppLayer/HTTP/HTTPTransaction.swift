@@ -11,8 +11,6 @@ public class HTTPTransaction: Transaction {
   var requestHead = HTTPHead() { didSet { derived.removeAll() } }
   var requestBody = HTTPBody()
   var requestDecoder = HTTPDecoder()
-  /// What the request uploads, in order.
-  var uploads: [HTTPUpload] = []
   var multipart: HTTPMultipart?
   var requestWireCount: UInt64 = 0
   /// The host asked for, lower case, without port.
@@ -25,7 +23,6 @@ public class HTTPTransaction: Transaction {
   var responseHead = HTTPHead() { didSet { derived.removeAll() } }
   var responseBody = HTTPBody()
   var responseDecoder = HTTPDecoder()
-  var responseFile: FileRecord?
   var responseWireCount: UInt64 = 0
   var hasSeenContinue = false
 
@@ -42,10 +39,14 @@ public class HTTPTransaction: Transaction {
     let direction: Direction
   }
 
-  init(id: UInt64, settings: HTTPSettings, start: Timestamp, appProtocol: AppProtocol = .http) {
+  init(
+    id: UInt64, settings: HTTPSettings, files: FlowFiles? = nil, start: Timestamp,
+    appProtocol: AppProtocol = .http
+  ) {
     self.settings = settings
     super.init(
       id: id, appProtocol: appProtocol, progressComplete: HTTPProgress.complete, start: start)
+    flowFiles = files
   }
 
   /// Raises the progress of one direction; it never falls.
@@ -62,28 +63,13 @@ public class HTTPTransaction: Transaction {
     find(id, direction, index: index)
   }
 
-  /// The size of a file, once it is over.
-  override public func number(_ id: NumberID, _ direction: Direction, index: Int) -> UInt64? {
-    guard id == .fileSize, index >= 0 else { return nil }
-    let files = files(direction)
-    guard index < files.count, files[index].state != .open else { return nil }
-    return files[index].sizeBytes
-  }
-
   override public func markInspected(_ direction: Direction) {
     let window = settings.bodyWindowBytes
     switch direction {
     case .toServer:
       requestBody.markInspected(windowBytes: window)
-      for i in uploads.indices { uploads[i].content?.markInspected(windowBytes: window) }
+      for file in filesToServer { file.content?.markInspected(windowBytes: window) }
     case .toClient: responseBody.markInspected(windowBytes: window)
     }
   }
-}
-
-/// A file in a request.
-struct HTTPUpload {
-  var record: FileRecord
-  /// Its content, or nil where that is the whole body.
-  var content: HTTPBody?
 }

@@ -27,8 +27,12 @@ public final class HTTP2Parser: AppLayerParser {
   /// Streams given up because too many were under way.
   public internal(set) var overflowCount: UInt64 = 0
 
-  public init(settings: HTTP2Settings, http: HTTPSettings) {
+  private let files: FlowFiles?
+
+  /// - Parameter files: who looks at the files that bodies are; nil where nobody does.
+  public init(settings: HTTP2Settings, http: HTTPSettings, files: FileExaminer? = nil) {
     self.settings = settings
+    self.files = files.map(FlowFiles.init)
     self.http = http
     client = HTTP2Leg(direction: .toServer, settings)
     server = HTTP2Leg(direction: .toClient, settings)
@@ -73,7 +77,7 @@ public final class HTTP2Parser: AppLayerParser {
     nextID &+= 1
     let transaction = HTTP2Transaction(
       id: nextID, streamID: streamID, connectionSide: connectionSide,
-      appProtocol: isDNS ? .doh2 : .http2, settings: http, start: time)
+      appProtocol: isDNS ? .doh2 : .http2, settings: http, files: files, start: time)
     transactions.append(transaction)
     return transaction
   }

@@ -26,11 +26,11 @@ public final class HTTP2Transaction: HTTPTransaction {
   /// - Parameter connectionSide: who sent the frame that is about the connection; nil for a stream.
   init(
     id: UInt64, streamID: UInt32, connectionSide: Direction?, appProtocol: AppProtocol,
-    settings: HTTPSettings, start: Timestamp
+    settings: HTTPSettings, files: FlowFiles?, start: Timestamp
   ) {
     self.streamID = streamID
     self.connectionSide = connectionSide
-    super.init(id: id, settings: settings, start: start, appProtocol: appProtocol)
+    super.init(id: id, settings: settings, files: files, start: start, appProtocol: appProtocol)
     if connectionSide != nil {
       progress = (HTTPProgress.complete, HTTPProgress.complete)
     }

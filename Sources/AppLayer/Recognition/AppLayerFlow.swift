@@ -23,6 +23,7 @@ public final class AppLayerFlow {
   }
 
   let settings: AppLayerSettings
+  let files: FileExaminer?
   let transport: Transport
   let serverPort: UInt16
   let clientPort: UInt16
@@ -56,11 +57,13 @@ public final class AppLayerFlow {
   /// - Parameters:
   ///   - serverPort: only a hint; recognition goes by content.
   ///   - clientPort: only a hint, for flows picked up midstream.
+  ///   - files: who looks at files in transfer; nil where nobody does.
   public init(
     settings: AppLayerSettings, transport: Transport, serverPort: UInt16, clientPort: UInt16,
-    isMidstream: Bool = false
+    isMidstream: Bool = false, files: FileExaminer? = nil
   ) {
     self.settings = settings
+    self.files = files
     self.transport = transport
     self.serverPort = serverPort
     self.clientPort = clientPort
@@ -256,8 +259,8 @@ public final class AppLayerFlow {
 
   private func makeParser(_ found: AppProtocol) -> AppLayerParser? {
     switch found {
-    case .http: HTTPParser(settings: settings.http)
-    case .http2: HTTP2Parser(settings: settings.http2, http: settings.http)
+    case .http: HTTPParser(settings: settings.http, files: files)
+    case .http2: HTTP2Parser(settings: settings.http2, http: settings.http, files: files)
     case .tls: TLSParser(settings: settings.tls)
     case .dns, .mdns:
       DNSParser(framing: transport == .tcp ? .stream : .datagram, appProtocol: found)

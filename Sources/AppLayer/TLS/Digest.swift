@@ -1,7 +1,7 @@
 import CSluiceOpenSSL
 
 /// Hashes of OpenSSL, as lower-case hex or bytes.
-public enum Digest {
+public enum Digest: Sendable {
   case md5, sha1, sha256
 
   /// The hash of `bytes`; empty when the library refuses the algorithm (FIPS mode and MD5).

@@ -24,6 +24,8 @@ final class RuleBody: Sendable {
   let sharesVariables: Bool
   /// A drop or pass reaches the whole flow even when only a packet matched.
   let actsOnFlow: Bool
+  let fileConditions: [FileCondition]
+  let fileStore: FileStoreAction?
   /// The rest of the flow goes by unseen (`bypass`).
   let bypasses: Bool
 
@@ -39,7 +41,11 @@ final class RuleBody: Sendable {
     isTransactional = draft.isTransactional
     let isRepeated = draft.hook?.isRepeated == true && draft.buffers.isEmpty
     repeatsThrough = isRepeated ? draft.hook?.progress : nil
-    firesOnce = (draft.isTransactional || draft.buffers.isEmpty) && !isRepeated
+    // Each direction has files of its own.
+    firesOnce =
+      (draft.isTransactional || draft.buffers.isEmpty && draft.fileConditions.isEmpty) && !isRepeated
+    fileConditions = draft.fileConditions
+    fileStore = draft.fileStore
     sharesVariables = draft.sharesVariables
     actsOnFlow = draft.actsOnFlow
     bypasses = draft.actions.contains { if case .bypass = $0 { true } else { false } }
@@ -109,6 +115,8 @@ enum TransactionCondition: Sendable {
   case keyedNumber(NumberID, key: UInt64, NumericCondition?)
   case event(AppEvent)
   case progress(Direction, Int, isNegated: Bool)
+  /// There is a file of which all of these hold.
+  case files([FileCondition])
 }
 
 /// `threshold` and `detection_filter` of a rule, or what the threshold file lays over it.

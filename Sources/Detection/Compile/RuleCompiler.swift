@@ -90,6 +90,7 @@ public struct RuleCompiler {
     parts.portSets = portSets
     parts.heads = drafts.map(\.head)
     parts.infos = drafts.map(\.info)
+    for draft in drafts { parts.fileNeeds.formUnion(draft.fileNeeds) }
     let overlay = ThresholdOverlay(settings.thresholds, variables: settings.variables)
     diagnostics += overlay.diagnostics
     parts.suppressions = overlay.suppressions

@@ -11,6 +11,9 @@ struct RuleDraft {
   var payloadScope: PayloadScope = []
   var buffers: [BufferStep] = []
   var transactionConditions: [TransactionCondition] = []
+  /// All of one file of the transaction.
+  var fileConditions: [FileCondition] = []
+  var fileStore: FileStoreAction?
   var actions: [StateAction] = []
   var threshold: RuleThreshold?
   var isSilent = false

@@ -7,6 +7,9 @@ extension RuleReader {
   mutating func finish() throws(RuleValueError) {
     let payload = try blocks[0].builder.finish()
     try finishBuffers()
+    if !draft.fileConditions.isEmpty {
+      draft.transactionConditions.append(.files(draft.fileConditions))
+    }
     draft.head.hasConditions = !draft.conditions.isEmpty
     let isAboutTransactions =
       !draft.transactionConditions.isEmpty

@@ -15,6 +15,8 @@ public final class RuleSet: Sendable {
   let addressSets: [AddressSet]
   let portSets: [PortSet]
   let groups: RuleGroups
+  /// What its rules need to know of files in transfer.
+  public let fileNeeds: FileNeeds
   let suppressions: [SuppressionKey: [Suppression]]
   let rateFilters: [SuppressionKey: [RateFilter]]
   /// Octets that the pattern databases take.
@@ -31,6 +33,7 @@ public final class RuleSet: Sendable {
     addressSets = parts.addressSets
     portSets = parts.portSets
     groups = parts.groups
+    fileNeeds = parts.fileNeeds
     suppressions = parts.suppressions
     rateFilters = parts.rateFilters
     let tables = parts.groups.tables
@@ -63,6 +66,7 @@ struct RuleSetParts {
   var addressSets: [AddressSet] = [.any]
   var portSets: [PortSet] = [.any]
   var groups = RuleGroups()
+  var fileNeeds: FileNeeds = []
   var suppressions: [SuppressionKey: [Suppression]] = [:]
   var rateFilters: [SuppressionKey: [RateFilter]] = [:]
 }

@@ -4,7 +4,7 @@ import Traffic
 
 /// Keywords about transactions that are no sticky buffers.
 ///
-/// - Source: Suricata "HTTP Keywords" (urilen), "DNS Keywords", "SSL/TLS Keywords", filesize.
+/// - Source: Suricata "HTTP Keywords" (urilen), "DNS Keywords", "SSL/TLS Keywords".
 enum TransactionKeywords {
   static let table: [String: KeywordHandler] = [
     "urilen": urilen, "uricontent": uricontent,
@@ -14,7 +14,6 @@ enum TransactionKeywords {
     "tls.cert_chain_len": number(.tlsCertificateChainLength, [.tls], UInt64(UInt32.max)),
     "tls.subject": text(.tlsCertificateSubject), "tls.issuerdn": text(.tlsCertificateIssuer),
     "tls.fingerprint": fingerprint,
-    "filesize": number(.fileSize, [.http, .http2], .max),
   ]
 
   /// Protocols whose transactions there are.

@@ -216,6 +216,7 @@ extension Detector {
         state.candidates[index].isDone =
           body.repeatsThrough.map { transaction.progress(direction) > $0 } ?? true
         if body.firesOnce { inspection.fired.append(rule) }
+        if let action = body.fileStore { store(action, rule, body, transaction, direction) }
         noteMatch(
           rule, body, source: .transaction, transaction: transaction.id, context, into: &matches)
       }
@@ -283,6 +284,10 @@ extension Detector {
       return transaction.events.contains(event) ? .matched : .undecided
     case .progress(let side, let progress, let isNegated):
       return (transaction.progress(side) >= progress) != isNegated ? .matched : .undecided
+    case .files(let conditions):
+      let files = transaction.files(direction)
+      if files.contains(where: { file in conditions.allSatisfy { $0.holds(file) } }) { return .matched }
+      return transaction.isComplete(direction) ? .ruledOut : .undecided
     }
   }
 

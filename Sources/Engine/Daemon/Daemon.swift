@@ -53,7 +53,8 @@ public final class Daemon: Sendable {
   public init(_ sources: Sources) throws(DaemonError) {
     self.sources = sources
     settings = try Self.settings(sources)
-    records = try Self.environment { () throws(SettingsError) in try RecordQueue() }
+    let files = try Self.fileStore(settings)
+    records = try Self.environment { () throws(SettingsError) in try RecordQueue(files: files) }
     output = try Self.openOutput(settings)
     if settings.capture.mode != .router {
       throw .input("capture.mode \(settings.capture.mode.rawValue) is not available yet, only router")
@@ -254,6 +255,14 @@ public final class Daemon: Sendable {
   ) throws(DaemonError) -> Value {
     do throws(SettingsError) {
       return try body()
+    } catch {
+      throw .environment(error.message)
+    }
+  }
+
+  private static func fileStore(_ settings: Settings) throws(DaemonError) -> FileDirectory? {
+    do throws(SettingsError) {
+      return try settings.outputs.openFileStore(in: settings.outputs.directory)
     } catch {
       throw .environment(error.message)
     }

@@ -51,7 +51,7 @@ final class QueueWorker: Sendable {
   /// - Parameter queue: bound already, so that a failure shows before anything is diverted.
   /// - Throws: where the queue fails; its packets then follow the rule's `--queue-bypass`.
   func run(_ queue: consuming NFQueue) throws(CaptureError) {
-    let writer = EVEWriter(settings: plan.eve, output: QueuedLineOutput(records))
+    let writer = EVEWriter(settings: plan.eve, output: QueuedLineOutput(records), files: records.fileOutput)
     var path = PacketPath(
       settings: plan.inspection, ruleSet: publication.ruleSet, shared: shared, sink: writer)
     var seen: UInt64 = 0

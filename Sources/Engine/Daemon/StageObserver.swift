@@ -31,7 +31,8 @@ final class StageObserver: InterceptionObserver {
     self.decrypted = decrypted
     self.settings = settings
     self.publication = publication
-    writer = EVEWriter(settings: settings.outputs.eve, output: QueuedLineOutput(records))
+    writer = EVEWriter(
+      settings: settings.outputs.eve, output: QueuedLineOutput(records), files: records.fileOutput)
     path = RelayPath(
       settings: settings.inspection, ruleSet: publication.ruleSet, shared: shared, sink: writer)
   }

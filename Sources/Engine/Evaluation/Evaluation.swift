@@ -43,8 +43,13 @@ public struct Evaluation: Sendable {
   let ruleSet: RuleSet
   /// The names that the rule set was compiled with; what is remembered of hosts is each capture's own.
   let names: VariableNames
+  /// Where files go that are to be stored; nil where they are not.
+  let files: FileDirectory?
 
-  public init(settings: Settings, ruleSet: RuleSet, names: VariableNames) {
+  public init(
+    settings: Settings, ruleSet: RuleSet, names: VariableNames, files: FileDirectory? = nil
+  ) {
+    self.files = files
     self.settings = settings
     self.ruleSet = ruleSet
     self.names = names
@@ -58,7 +63,7 @@ public struct Evaluation: Sendable {
     _ capture: String, output: any LineOutput, progress: (UInt64, UInt64?) -> Void = { _, _ in }
   ) throws(CaptureError) -> EvaluationSummary {
     var source = try PcapFileSource(path: capture)
-    let writer = EVEWriter(settings: settings.outputs.eve, output: output)
+    let writer = EVEWriter(settings: settings.outputs.eve, output: output, files: files)
     var path = PacketPath(
       settings: settings.inspection, ruleSet: ruleSet, shared: SharedDetectionState(names: names),
       sink: writer)

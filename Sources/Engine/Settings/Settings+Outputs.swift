@@ -25,6 +25,7 @@ extension Settings {
     if let types = reader.value("outputs.eve-log.types") {
       try readTypes(types, reader.file)
     }
+    try readFileStore(&reader)
     reader.note("outputs")
     if !outputs.isEVEEnabled { outputs.eve = .none }
     selectLogs()
@@ -111,12 +112,50 @@ extension Settings {
       outputs.eve.anomaly = anomaly
     case "flow": outputs.eve.logsFlow = true
     case "netflow": outputs.eve.logsNetflow = true
-    case "files": outputs.eve.logsFileInfo = true
+    case "files":
+      outputs.eve.logsFileInfo = true
+      if flag("force-magic", false) { inspection.appLayer.files.forced.insert(.magic) }
+      force(value.at("force-hash"))
     case "stats": outputs.eve.logsStats = true
     case "http2": outputs.eve.logsHTTP2 = true
     case "mdns": outputs.eve.logsMDNS = true
     case "sluice": outputs.eve.logsInterception = true
     default: break
+    }
+  }
+
+  // MARK: Files
+
+  /// - Source: Suricata 8, "File Extraction", `outputs.file-store`.
+  private mutating func readFileStore(_ reader: inout SettingsReader) throws(SettingsError) {
+    let path = "outputs.file-store."
+    reader.note("outputs.file-store")
+    guard try reader.flag(path + "enabled") == true else { return }
+    if let version = try reader.number(path + "version"), version != 2 {
+      throw SettingsError("\(reader.file): \(path)version must be 2")
+    }
+    outputs.fileStore = try reader.text(path + "dir") ?? "filestore"
+    inspection.appLayer.files.isStoreEnabled = true
+    if try reader.flag(path + "force-filestore") == true { inspection.appLayer.files.forced.insert(.storeAll) }
+    if try reader.flag(path + "force-magic") == true { inspection.appLayer.files.forced.insert(.magic) }
+    if let depth = try reader.size(path + "stream-depth"), depth > 0 {
+      inspection.appLayer.files.storeDepthBytes = UInt64(depth)
+    }
+    if let writes = try reader.flag(path + "write-fileinfo") { outputs.eve.describesStoredFiles = writes }
+    force(reader.value(path + "force-hash"))
+  }
+
+  /// `force-hash`: one name or a list of names.
+  private mutating func force(_ value: ConfigurationValue?) {
+    var names = texts(value) ?? []
+    if case .scalar(let text)? = value { names = text.split(separator: ",").map(String.init) }
+    for name in names {
+      switch name.lowercased().filter({ $0 != " " }) {
+      case "md5": inspection.appLayer.files.forced.insert(.md5)
+      case "sha1": inspection.appLayer.files.forced.insert(.sha1)
+      case "sha256": inspection.appLayer.files.forced.insert(.sha256)
+      default: warnings.append("force-hash: there is no digest \(name)")
+      }
     }
   }
 
@@ -148,9 +187,22 @@ extension Settings {
     if eve.dns != nil { inspection.logs.transactions.insert(.dns) }
     if eve.tls != nil { inspection.logs.transactions.insert(.tls) }
     if eve.logsMDNS { inspection.logs.transactions.insert(.mdns) }
-    if eve.logsHTTP2 || eve.logsFileInfo { inspection.logs.transactions.insert(.http2) }
-    if eve.logsHTTP2 || eve.logsFileInfo || eve.dns != nil { inspection.logs.transactions.insert(.doh2) }
-    if eve.logsFileInfo { inspection.logs.transactions.insert(.http) }
+    if eve.logsHTTP2 { inspection.logs.transactions.insert(.http2) }
+    if eve.logsHTTP2 || eve.dns != nil { inspection.logs.transactions.insert(.doh2) }
+    inspection.logs.files = eve.logsFileInfo
+  }
+}
+
+extension OutputSettings {
+  /// Makes the folder for stored files; nil where none are stored.
+  public func openFileStore(in directory: String) throws(SettingsError) -> FileDirectory? {
+    guard let fileStore else { return nil }
+    let path = try TextFile.path(fileStore, in: directory)
+    do throws(LineOutputError) {
+      return try FileDirectory(path: path)
+    } catch {
+      throw SettingsError("\(error.path): cannot be made: \(TextFile.lastError(error.code))")
+    }
   }
 }
 
@@ -159,6 +211,7 @@ extension EVESettings {
   fileprivate func keeping(_ other: EVESettings) -> EVESettings {
     var result = self
     result.communityID = other.communityID
+    result.describesStoredFiles = other.describesStoredFiles
     result.logsEthernet = other.logsEthernet
     result.versionName = other.versionName
     result.forwardedFor = other.forwardedFor

@@ -42,6 +42,8 @@ public struct OutputSettings: Sendable {
   public var isEVEEnabled = true
   public var fileName = "eve.json"
   public var eve = EVESettings()
+  /// The folder that files are stored in (`file-store.dir`); nil where none are.
+  public var fileStore: String?
   public var statsIntervalSeconds = 8
 }
 

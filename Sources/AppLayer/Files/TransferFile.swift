@@ -1,0 +1,154 @@
+import Traffic
+
+/// A file that a transaction carries, as far as it has come.
+///
+/// Nothing is kept of its content but what rules or settings ask for: digests, the beginning for its
+/// type, what waits to be stored.
+/// - Source: Suricata 8, "File Extraction", "File Keywords".
+/// - Limits: `FileSettings`.
+public final class TransferFile {
+  public enum State: Sendable, Equatable {
+    /// More may follow.
+    case open
+    /// Seen to its end.
+    case closed
+    /// Cut short: by a gap, a limit or the end of the connection.
+    case truncated
+  }
+
+  /// As the protocol names it.
+  public internal(set) var name: [UInt8]
+  public let direction: Direction
+  public private(set) var sizeBytes: UInt64 = 0
+  public private(set) var state = State.open
+  /// Octets are missing somewhere within.
+  public private(set) var hasGap = false
+  /// First and last octet of the whole that this is a part of (`Content-Range`).
+  public internal(set) var part: ClosedRange<UInt64>?
+  /// What libmagic calls it; nil until told, or where nobody asks.
+  public private(set) var magic: [UInt8]?
+  /// Digests are there once the file is over, where somebody asks for them.
+  public private(set) var md5: [UInt8]?
+  public private(set) var sha1: [UInt8]?
+  public private(set) var sha256: [UInt8]?
+  /// The content is to be stored.
+  public private(set) var isWanted = false
+  /// The rules that asked for it (EVE `fileinfo.sid`).
+  public private(set) var sids: [UInt32] = []
+  /// The number under which the store has the file (EVE `file_id`); 0 before.
+  public var storeNumber: UInt64 = 0
+  /// The store has all of it.
+  public var isStored = false
+  /// Its record has been written.
+  public var isRecorded = false
+
+  /// Its content, where that is not a whole body that the transaction keeps.
+  var content: HTTPBody?
+  private let examiner: FileExaminer?
+  private let needs: FileNeeds
+  private var running: (md5: RunningDigest?, sha1: RunningDigest?, sha256: RunningDigest?)
+  private var head: [UInt8] = []
+  private var waiting: [UInt8] = []
+  private var keepsContent: Bool
+  /// Some of the content is gone: it cannot be stored any more.
+  private var isForgotten = false
+
+  init(name: [UInt8], direction: Direction, examiner: FileExaminer?) {
+    self.name = name
+    self.direction = direction
+    self.examiner = examiner
+    needs = examiner?.needs ?? []
+    running = (
+      needs.contains(.md5) ? RunningDigest(.md5) : nil, needs.contains(.sha1) ? RunningDigest(.sha1) : nil,
+      needs.contains(.sha256) ? RunningDigest(.sha256) : nil
+    )
+    keepsContent = !needs.isDisjoint(with: [.store, .storeAll])
+    isWanted = needs.contains(.storeAll)
+    examiner?.counters.files &+= 1
+  }
+
+  // MARK: Content
+
+  func append(_ bytes: RawSpan) {
+    guard state == .open, bytes.byteCount > 0 else { return }
+    sizeBytes &+= UInt64(bytes.byteCount)
+    guard !needs.isEmpty else { return }
+    running.md5?.update(bytes)
+    running.sha1?.update(bytes)
+    running.sha256?.update(bytes)
+    if needs.contains(.magic), magic == nil { appendHead(bytes) }
+    guard keepsContent else { return }
+    waiting.append(bytes)
+    if !isWanted, waiting.count > examiner?.settings.undecidedBytesMax ?? 0 {
+      examiner?.counters.forgotten &+= 1
+      forgetContent()
+    }
+  }
+
+  private func appendHead(_ bytes: RawSpan) {
+    guard let settings = examiner?.settings else { return }
+    let room = max(0, settings.magicBytesMax - head.count)
+    head.append(bytes.extracting(0..<min(room, bytes.byteCount)))
+    if head.count >= settings.magicBytesMin { tellType() }
+  }
+
+  private func tellType() {
+    magic = examiner?.type(of: head)
+    head = []
+  }
+
+  /// Octets were lost on the way.
+  func appendGap(_ count: UInt64) {
+    guard state == .open else { return }
+    hasGap = true
+    sizeBytes &+= count
+  }
+
+  /// Octets that belong to the file by its size alone.
+  func addTrailing(_ count: Int) { sizeBytes &+= UInt64(count) }
+
+  /// Nothing more comes.
+  ///
+  /// - Parameter isCut: there was more of it.
+  func close(isCut: Bool = false) {
+    guard state == .open else { return }
+    state = isCut || hasGap ? .truncated : .closed
+    if needs.isEmpty { return }
+    md5 = running.md5?.finish()
+    sha1 = running.sha1?.finish()
+    sha256 = running.sha256?.finish()
+    running = (nil, nil, nil)
+    if needs.contains(.magic), magic == nil, !head.isEmpty { tellType() }
+  }
+
+  // MARK: Storing
+
+  /// Rules whose numbers a file keeps.
+  private static let sidsMax = 32
+
+  /// Notes that a rule asks for it.
+  public func note(sid: UInt32) {
+    if sids.count < Self.sidsMax, !sids.contains(sid) { sids.append(sid) }
+  }
+
+  /// Asks for the file to be stored, as far as nothing of it is gone yet.
+  public func want() {
+    if keepsContent, !isForgotten { isWanted = true }
+  }
+
+  /// There is something for the store to do.
+  public var hasNewsForStore: Bool { isWanted && (!waiting.isEmpty || state != .open && !isStored) }
+
+  /// What the store has not had yet.
+  public func takeWaiting() -> [UInt8] {
+    defer { waiting.removeAll(keepingCapacity: state == .open) }
+    return waiting
+  }
+
+  /// Nobody will ask for the content any more.
+  public func forgetContent() {
+    waiting = []
+    keepsContent = false
+    isForgotten = true
+  }
+}
