@@ -1,30 +1,39 @@
 import AppLayer
+import Detection
 import Traffic
 
 extension StreamPath {
   /// A file is over and not told yet, or the store has something to do.
-  func hasFileNews(_ transaction: Transaction) -> Bool {
-    for direction in Direction.allCases {
-      for file in transaction.files(direction) where file.hasNewsForStore || !file.isRecorded && file.state != .open {
-        return true
-      }
+  func hasFileNews(_ transaction: Transaction, _ flow: FlowInspection) -> Bool {
+    for direction in Direction.allCases where isInspected(transaction, flow, direction) {
+      for file in transaction.files(direction)
+      where file.hasNewsForStore || !file.isRecorded && file.state != .open { return true }
     }
     return false
+  }
+
+  /// Rules have seen what came in that direction, and said what is to become of its files.
+  private func isInspected(
+    _ transaction: Transaction, _ flow: FlowInspection, _ direction: Direction
+  ) -> Bool {
+    !flow[direction].hasNews || flow.detection.isPassed || flow.isExempt
+      || Detector.isInspected(transaction)
   }
 
   /// Hands on what is to be stored and tells of files that are over.
   ///
   /// - Parameter isEnd: the flow is over; what is there is told.
   func reportFiles(
-    of transaction: Transaction, isEnd: Bool, _ context: borrowing EventContext, _ bytes: RawSpan
+    of transaction: Transaction, _ flow: FlowInspection, isEnd: Bool,
+    _ context: borrowing EventContext, _ bytes: RawSpan
   ) {
-    for direction in Direction.allCases {
+    for direction in Direction.allCases where isEnd || isInspected(transaction, flow, direction) {
       for file in transaction.files(direction) {
         if file.hasNewsForStore { sink.emit(.fileContent(file, transaction), context, bytes: bytes) }
         guard !file.isRecorded, file.state != .open || isEnd else { continue }
         file.isRecorded = true
-        file.forgetContent()
         if settings.logs.files || file.isStored { sink.emit(.file(file, transaction), context, bytes: bytes) }
+        file.forgetContent()
       }
     }
   }

@@ -219,7 +219,7 @@ struct StreamPath: ~Copyable {
     if appLayer.events.count > flow.reportedEventCount { return true }
     return appLayer.transactions.contains {
       isEnd || $0.isReadyForRecord || $0.events.count > Int($0.loggedBits >> Self.eventCountShift)
-        || $0.hasFiles && hasFileNews($0)
+        || $0.hasFiles && hasFileNews($0, flow)
     }
   }
 
@@ -235,7 +235,7 @@ struct StreamPath: ~Copyable {
     if transactions.isEmpty { return }
     for transaction in transactions {
       reportEvents(of: transaction, context, bytes)
-      if transaction.hasFiles { reportFiles(of: transaction, isEnd: isEnd, context, bytes) }
+      if transaction.hasFiles { reportFiles(of: transaction, flow, isEnd: isEnd, context, bytes) }
       if transaction.loggedBits & Self.recordWritten == 0, transaction.isReadyForRecord || isEnd {
         transaction.loggedBits |= Self.recordWritten
         counters.transactions &+= 1

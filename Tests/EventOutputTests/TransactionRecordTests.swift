@@ -253,9 +253,14 @@ private func tls(_ toServer: [UInt8], _ toClient: [UInt8]) throws -> TLSTransact
   #expect(number(out, "http.content_range.size") == 1000)
   #expect(text(out, "http.request_headers.0.name") == "Host")
   #expect(text(out, "http.user_agent") == "curl/8")
-  let file = try #require(all.dropFirst().first { text($0, "event_type") == "fileinfo" })
+  let carried = try #require(tx.files(.toClient).first)
+  let file = try #require(
+    records(.file(carried, tx), context(serverPort: 80), settings: settings).first)
+  #expect(text(file, "event_type") == "fileinfo")
   #expect(text(file, "src_ip") == "198.51.100.20")
   #expect(number(file, "fileinfo.size") == 5)
+  #expect(number(file, "fileinfo.start") == 500)
+  #expect(number(file, "fileinfo.end") == 504)
   #expect(text(file, "fileinfo.state") == "CLOSED")
   #expect(text(file, "http.hostname") == "www.example.com")
 }

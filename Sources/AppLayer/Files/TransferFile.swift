@@ -137,7 +137,9 @@ public final class TransferFile {
   }
 
   /// There is something for the store to do.
-  public var hasNewsForStore: Bool { isWanted && (!waiting.isEmpty || state != .open && !isStored) }
+  public var hasNewsForStore: Bool {
+    isWanted && !isForgotten && (!waiting.isEmpty || state != .open && !isStored)
+  }
 
   /// What the store has not had yet.
   public func takeWaiting() -> [UInt8] {
