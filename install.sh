@@ -299,7 +299,7 @@ has_systemd() { [[ -d /run/systemd/system ]]; }
 
 install_files() {
   step "Files"
-  install -d -m 0755 "$settings" "$settings/rules"
+  install -d -m 0755 "$settings" "$settings/rules" "$settings/categories"
   install -d -m 0700 "$state" "$state/cache" "$record"
   install -d -m 0750 "$logs"
   : >"$record/files.new"
@@ -316,6 +316,9 @@ install_files() {
   rm -r "$work"
   for file in "$here"/rules/*.rules "$here"/rules/*.config; do
     place "$file" "$settings/rules/$(basename "$file")"
+  done
+  for file in "$here"/rules/categories/*.list; do
+    place "$file" "$settings/categories/$(basename "$file")"
   done
   for file in README.md LICENSE CHANGELOG.md; do
     install -D -m 0644 "$here/$file" "/usr/local/share/doc/sluice/$file"

@@ -102,7 +102,7 @@ expect "a drop record too" has_event "$inside and .event_type == \"drop\" and .a
 expect "the cut is told of" has_event '.event_type == "sluice" and .sluice.step == "cut"'
 expect "the untrusted server is told of" has_event '.event_type == "sluice" and .sluice.step == "upstream_untrusted"'
 expect "the tunnel is told of, and whose decision it was" has_event \
-  '.event_type == "sluice" and .sluice.step == "decided" and (.sluice.reason | startswith("tunnel")) and (.sluice.decision_reason | endswith("policy entry 1"))'
+  '.event_type == "sluice" and .sluice.step == "decided" and (.sluice.reason | startswith("tunnel")) and (.sluice.decision_reason | endswith("policy entry 1 (tunnel.origin.test)"))'
 expect "the block is told of" has_event '.event_type == "sluice" and (.sluice.reason | startswith("block")) and .sluice.sni == "block.origin.test"'
 refuse "nothing inside the tunnel is read" has_event '.event_type == "http" and .http.hostname == "tunnel.origin.test"'
 refuse "what is inside has no packet headers" has_event '.event_type == "alert" and .alert.signature_id == 10'

@@ -86,7 +86,7 @@ final class TLSStage: Sendable {
         let issuers = try LeafIssuers(trusted: authority, now: now)
         do throws(InterceptionError) {
           return try InterceptionServices(
-            issuers: issuers, verifier: verifier, policy: LearnedBypass(base: policy))
+            issuers: issuers, verifier: verifier, policy: LearnedBypass(base: policy, settings: stage.learning))
         } catch {
           throw AuthorityError.library(error.description)
         }

@@ -150,6 +150,30 @@ extension Settings {
     if let shows = try reader.flag(path + "block-page") { interception.showsBlockPage = shows }
     try readDecrypted(&reader, path + "decrypted.")
     try readExplicit(&reader, path + "explicit.")
+    try readLearning(&reader, path + "learning.")
+  }
+
+  private mutating func readLearning(
+    _ reader: inout SettingsReader, _ path: String
+  ) throws(SettingsError) {
+    if let name = try reader.text(path + "mode") {
+      switch name {
+      case "off", "no": interception.learning.mode = .off
+      case "approve": interception.learning.mode = .approve
+      case "automatic": interception.learning.mode = .automatic
+      default: throw SettingsError("\(reader.file): \(path)mode must be automatic, approve or off, not \(name)")
+      }
+    }
+    if let count = try reader.number(path + "refusals", in: 1...1000) { interception.learning.refusalCount = count }
+    if let seconds = try reader.number(path + "window", in: 1...86_400) {
+      interception.learning.refusalWindowSeconds = Int64(seconds)
+    }
+    if let seconds = try reader.number(path + "duration", in: 1...31_536_000) {
+      interception.learning.bypassSeconds = Int64(seconds)
+    }
+    if let count = try reader.number(path + "entries", in: 1...1_000_000) {
+      interception.learning.entryCountMax = count
+    }
   }
 
   private mutating func readExplicit(
@@ -201,49 +225,4 @@ extension Settings {
       interception.decrypted.serverPort = UInt16(port)
     }
   }
-
-  mutating func readPolicy(_ reader: inout SettingsReader) throws(SettingsError) {
-    guard let value = reader.value("policy") else { return }
-    guard case .list(let items) = value else {
-      throw SettingsError("\(reader.file): policy must be a list of entries")
-    }
-    for (index, item) in items.enumerated() {
-      policy.append(try policyEntry(item, "\(reader.file): policy entry \(index + 1)"))
-    }
-  }
-
-  private func policyEntry(
-    _ item: ConfigurationValue, _ origin: String
-  ) throws(SettingsError) -> PolicyEntry {
-    guard case .map(let fields) = item else { throw SettingsError("\(origin) must be a mapping") }
-    guard case .scalar(let name)? = item.at("action"), let action = PolicyEntry.Action(rawValue: name) else {
-      throw SettingsError("\(origin) needs an action: inspect, tunnel or block")
-    }
-    var entry = PolicyEntry(action: action, origin: origin)
-    for field in fields where field.key != "action" {
-      let texts: [String]
-      switch field.value {
-      case .scalar(let text): texts = [text]
-      case .list(let values): texts = values.compactMap { if case .scalar(let text) = $0 { text } else { nil } }
-      case .map: throw SettingsError("\(origin): \(field.key) must be a value or a list")
-      }
-      do throws(RuleValueError) {
-        let list = "[" + texts.joined(separator: ",") + "]"
-        switch field.key {
-        case "sni": entry.names = texts.map { $0.lowercased() }
-        case "servers": entry.servers = try variables.resolve(try AddressExpression(list))
-        case "clients": entry.clients = try variables.resolve(try AddressExpression(list))
-        case "ports": entry.ports = try variables.resolve(try PortExpression(list))
-        default: throw SettingsError("\(origin): there is no field \(field.key) (action, sni, servers, clients, ports)").asValueError
-        }
-      } catch {
-        throw SettingsError("\(origin): \(field.key): \(error.message)")
-      }
-    }
-    return entry
-  }
-}
-
-extension SettingsError {
-  fileprivate var asValueError: RuleValueError { RuleValueError(message) }
 }

@@ -2,6 +2,7 @@ import Capture
 import Detection
 import EventOutput
 import Inspection
+import Interception
 import RuleLanguage
 import Traffic
 
@@ -17,6 +18,8 @@ public struct Settings: Sendable {
   public var control = ControlSettings()
   /// Entries of the TLS policy in order (`policy`).
   public var policy: [PolicyEntry] = []
+  /// Where the files of the policy's categories are (`policy-categories`).
+  public var categoryFolder = "/etc/sluice/categories"
   /// Exception policies as set, by their key; the rest follows the mode.
   var exceptionPolicies: [String: ExceptionPolicy] = [:]
   /// What was set and has no meaning here, a line each; for standard error.
@@ -92,6 +95,7 @@ public struct TLSStageSettings: Sendable {
   public var showsBlockPage = false
   public var decrypted = DecryptedSettings()
   public var explicit = ExplicitSettings()
+  public var learning = LearnedBypassSettings()
 }
 
 /// The proxy that clients name themselves (`CONNECT`, absolute URIs, SOCKS).
@@ -123,20 +127,6 @@ public struct DecryptedSettings: Sendable {
   public var waitingBytesMax = 64 << 20
 
   public var isWanted: Bool { file != nil || socket != nil || interface != nil }
-}
-
-/// One line of the TLS policy; the first that fits decides.
-public struct PolicyEntry: Sendable {
-  public enum Action: String, Sendable, CaseIterable { case inspect, tunnel, block }
-
-  public var action: Action
-  /// Suffixes of the server name: `example.com` fits it and every name below it.
-  public var names: [String] = []
-  public var servers: AddressSet?
-  public var clients: AddressSet?
-  public var ports: PortSet?
-  /// Where it stands, for `explain`.
-  public var origin: String
 }
 
 public struct ControlSettings: Sendable {
