@@ -149,7 +149,10 @@ public struct RuleCompiler {
       }
       if let marks { ledger?.note(option, since: marks, reader) }
     }
-    do throws(RuleValueError) { try reader.finish() } catch {
+    do throws(RuleValueError) {
+      try reader.finish()
+      try reader.checkContradictions()
+    } catch {
       throw RuleDiagnostic(
         location: rule.options.first { error.keywords.contains($0.name) }?.location ?? rule.location, sid: rule.sid,
         message: error.message, hint: error.hint)

@@ -30,6 +30,8 @@ struct RuleReader {
   /// `app-layer-protocol` stands in the rule.
   var asksForProtocol = false
   var warnings: [String] = []
+  /// What `flow` options have asked for.
+  var namedFlow = FlowCondition()
   /// The folder of the rule's file, where files that it names are looked for.
   var directory: String?
 
@@ -43,17 +45,28 @@ struct RuleReader {
     if let handler = KeywordTable.handlers[option.name] {
       try handler(&self, option)
     } else if PayloadProgramBuilder.keywords.contains(option.name) {
+      if Self.valueless.contains(option.name) { try option.refuseValue() }
       try readPayload(option)
     } else if let declaration = KeywordTable.buffers[option.name] {
+      try option.refuseValue()
       try select(declaration)
     } else if let declaration = KeywordTable.legacyModifiers[option.name] {
+      try option.refuseValue()
       try moveLastContent(to: declaration, option.name)
     } else if let header = KeywordTable.headers[option.name] {
+      try option.refuseValue()
       try select(header)
     } else {
       throw KeywordTable.unknown(option.name)
     }
   }
+
+  /// Keywords about payloads that Suricata takes without a value only.
+  private static let valueless: Set<String> = [
+    "nocase", "rawbytes", "startswith", "endswith", "base64_data", "dotprefix", "strip_whitespace",
+    "compress_whitespace", "to_lowercase", "to_uppercase", "header_lowercase", "strip_pseudo_headers",
+    "url_decode", "domain", "tld", "to_md5", "to_sha1", "to_sha256",
+  ]
 
   mutating func add(_ condition: PacketCondition) {
     draft.conditions.append(.packet(condition))
@@ -90,6 +103,10 @@ struct RuleReader {
       try blocks[index].builder.add(option, variables: &variables)
       lastContentBlock = index
     case let name where BufferTransform.keywords.contains(name):
+      // Source: Suricata: "transforms must directly follow stickybuffers".
+      guard current != 0 else {
+        throw .misplaced("\(name) needs a sticky buffer before it", hint: "http.uri; \(name); content:\"…\"")
+      }
       // Steps before a transform belong to the buffer as it is.
       if blocks[current].builder.hasSteps { startBlock(like: current) }
       try blocks[current].builder.add(option, variables: &variables)

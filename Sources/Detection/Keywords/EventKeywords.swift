@@ -62,6 +62,12 @@ enum EventKeywords {
     guard let appProtocol = AppProtocol(name: name), appProtocol != .unknown || !isNegated else {
       throw RuleValueError("\(name) is not a protocol that is recognised")
     }
+    let known = reader.draft.conditions.compactMap { condition in
+      if case .state(.appProtocol(_, let isNegated)) = condition { isNegated } else { nil as Bool? }
+    }
+    guard known.isEmpty || isNegated && !known.contains(false) else {
+      throw .misplaced("a protocol that must be goes with no other app-layer-protocol")
+    }
     reader.add(.appProtocol(appProtocol, isNegated: isNegated))
     reader.asksForProtocol = true
   }

@@ -38,6 +38,9 @@ enum FlowKeywords {
           "\(item.text) is no flow option",
           hint: NearMatch.find(item.word, among: flowOptions.keys).map { "did you mean \($0)?" })
       }
+      // Source: Suricata refuses a direction or state that is set already.
+      guard reader.namedFlow.isDisjoint(with: condition) else { throw item.error("\(item.text) is asked for already") }
+      reader.namedFlow.formUnion(condition)
       reader.draft.head.flow.formUnion(condition)
     }
     for pair in exclusive where reader.draft.head.flow.isSuperset(of: pair) {

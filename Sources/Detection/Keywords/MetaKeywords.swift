@@ -5,7 +5,7 @@ import RuleLanguage
 /// - Source: Suricata "Meta Keywords", "Prefiltering Keywords".
 enum MetaKeywords {
   static let table: [String: KeywordHandler] = [
-    "msg": { _, _ in }, "sid": { _, _ in }, "gid": { _, _ in }, "rev": { _, _ in },
+    "msg": { (_, option) throws(RuleValueError) in _ = try option.required() }, "sid": { _, _ in }, "gid": { _, _ in }, "rev": { _, _ in },
     "metadata": { (_, option) throws(RuleValueError) in _ = try option.required() },
     "reference": reference, "classtype": classtype, "priority": priority, "target": target,
     "noalert": { (reader, option) throws(RuleValueError) in
@@ -51,11 +51,16 @@ enum MetaKeywords {
   }
 
   private static let target: KeywordHandler = { (reader, option) throws(RuleValueError) in
+    let target: RuleInfo.Target
     switch try option.word() {
-    case "src_ip": reader.draft.info.target = .source
-    case "dest_ip": reader.draft.info.target = .destination
+    case "src_ip": target = .source
+    case "dest_ip": target = .destination
     default: throw RuleValueError("must be src_ip or dest_ip")
     }
+    guard reader.draft.info.target.map({ $0 == target }) ?? true else {
+      throw .misplaced("the rule names the other side as target already")
+    }
+    reader.draft.info.target = target
   }
 
   /// The version of Suricata whose rule language this is.

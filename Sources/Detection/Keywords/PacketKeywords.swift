@@ -6,7 +6,11 @@ import RuleLanguage
 /// - Source: Suricata "IP Keywords", "TCP keywords", "ICMP keywords", dsize, vlan.
 enum PacketKeywords {
   static let table: [String: KeywordHandler] = [
-    "dsize": number(65_535) { .payloadSize($0) },
+    "dsize": { (reader, option) throws(RuleValueError) in
+      let isKnown = reader.draft.conditions.contains { if case .packet(.payloadSize) = $0 { true } else { false } }
+      if isKnown { throw .misplaced("a rule has one dsize", hint: "dsize:10<>20") }
+      reader.add(.payloadSize(try option.condition(max: 65_535)))
+    },
     "flags": flags, "tcp.flags": flags, "seq": sequence, "ack": acknowledgement,
     "tcp.seq": sequence, "tcp.ack": acknowledgement,
     "window": window, "tcp.window": window, "tcp.mss": number(65_535) { .tcpMSS($0) },
@@ -177,6 +181,12 @@ enum PacketKeywords {
     if mode != .equal { text = String(text.dropFirst()).trimmed }
     guard let number = UInt8(text) ?? protocolNumbers[text.lowercased()] else {
       throw RuleValueError("\(text) is no IP protocol")
+    }
+    let modes = reader.draft.conditions.compactMap { condition in
+      if case .packet(.ipProtocol(let known)) = condition { known.mode } else { nil as IPProtocolCondition.Mode? }
+    }
+    guard modes.isEmpty || mode != .equal && !modes.contains(.equal) else {
+      throw .misplaced("a rule that names one protocol has no other ip_proto")
     }
     reader.add(.ipProtocol(IPProtocolCondition(mode: mode, number: number)))
   }

@@ -4,6 +4,8 @@ extension ContentStep {
   /// Applies a modifier that stands behind this content in the rule.
   mutating func apply(_ option: RuleOption, _ variables: PayloadVariables) throws(RuleValueError) {
     let value = KeywordValue(option.value ?? [])
+    // Source: Suricata refuses a modifier that a content has already.
+    if has(option.name) { throw .misplaced("the content has \(option.name) already") }
     switch option.name {
     case "nocase": isCaseInsensitive = true
     case "rawbytes": break  // Suricata keeps it for old rules; the buffer named decides.
@@ -41,6 +43,21 @@ extension ContentStep {
       }
       replacement = pattern.bytes
     default: throw RuleValueError("\(option.name) does not modify a content")
+    }
+  }
+
+  private func has(_ modifier: String) -> Bool {
+    switch modifier {
+    case "nocase": isCaseInsensitive
+    case "startswith": startsWith
+    case "endswith": endsWith
+    case "offset": offset != nil
+    case "depth": depth != nil
+    case "distance": distance != nil
+    case "within": within != nil
+    case "fast_pattern": fastPattern != nil
+    case "replace": replacement != nil
+    default: false
     }
   }
 

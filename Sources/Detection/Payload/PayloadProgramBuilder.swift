@@ -33,6 +33,9 @@ public struct PayloadProgramBuilder {
   /// There is a step already: a sticky buffer named again begins a new block where buffers are multiple.
   public var hasSteps: Bool { !drafts.isEmpty }
 
+  /// `absent` stands with it.
+  var hasAbsence: Bool { absence != .mustExist }
+
   /// How much there is of each kind, for explanations.
   struct Counts {
     var steps = 0

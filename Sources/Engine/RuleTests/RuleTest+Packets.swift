@@ -15,6 +15,7 @@ extension RuleTest {
   /// The packets that the test stands for, from their IP headers on.
   func packets() throws(RuleTestProblem) -> [TestPacket] {
     let keys = TestKeys(self)
+    if kind == .raw { return try RawTestPackets.packets(parts, keys) }
     let packets = TestPackets(
       client: try keys.address("client", default: "10.0.0.10"),
       server: try keys.address("server", default: "192.168.0.80"))
@@ -29,7 +30,16 @@ extension RuleTest {
       }
       connection.close()
       return connection.packets.packets
-    case .udp, .dnsQuery, .dnsResponse, .icmp, .packet:
+    case .tcpExchange:
+      var connection = TestConnection(
+        packets, clientPort: Self.clientPort, serverPort: try keys.number("port", default: 0))
+      let first = try firstDirection(keys)
+      for _ in 0..<count {
+        for (index, part) in parts.enumerated() { connection.send(index % 2 == 0 ? first : first.opposite, part) }
+      }
+      connection.close()
+      return connection.packets.packets
+    case .udp, .udpExchange, .dnsQuery, .dnsResponse, .icmp, .packet, .raw:
       var packets = packets
       for index in 0..<count { try appendDatagrams(keys, index, to: &packets) }
       return packets.packets
@@ -60,7 +70,7 @@ extension RuleTest {
         port: Self.tlsPort,
         request: try handshake.clientHello(keys, serverName: Array("server.example".utf8)),
         response: handshake.serverFlight(certificate: certificate))
-    case .tcp, .udp, .dnsQuery, .dnsResponse, .icmp, .packet:
+    case .tcp, .tcpExchange, .udp, .udpExchange, .dnsQuery, .dnsResponse, .icmp, .packet, .raw:
       return Exchange(port: try keys.number("port", default: 0), request: text)
     }
   }
@@ -82,7 +92,7 @@ extension RuleTest {
   private func appendDatagrams(
     _ keys: TestKeys, _ index: Int, to packets: inout TestPackets
   ) throws(RuleTestProblem) {
-    guard text.count <= TestPackets.datagramBytesMax else {
+    guard parts.allSatisfy({ $0.count <= TestPackets.datagramBytesMax }) else {
       throw RuleTestProblem("the text does not fit into one datagram")
     }
     let number = UInt16(truncatingIfNeeded: index + 1)
@@ -90,6 +100,12 @@ extension RuleTest {
     case .udp:
       let port = try keys.number("port", default: UInt16(0))
       packets.udp(.toServer, clientPort: Self.clientPort, serverPort: port, text)
+    case .udpExchange:
+      let port = try keys.number("port", default: UInt16(0))
+      let first = try firstDirection(keys)
+      for (index, part) in parts.enumerated() {
+        packets.udp(index % 2 == 0 ? first : first.opposite, clientPort: Self.clientPort, serverPort: port, part)
+      }
     case .dnsQuery, .dnsResponse:
       let message = try TestDNSMessage(name: keys.bytes("name") ?? [], type: keys.bytes("type") ?? [])
       let query = message.query(identifier: number)
@@ -111,8 +127,18 @@ extension RuleTest {
           .toServer, clientPort: Self.clientPort, serverPort: port, sequence: 1, acknowledgement: 0,
           flags: try flags(keys), text[...])
       }
-    case .httpRequest, .httpResponse, .httpExchange, .tcp, .tcpResponse, .tlsClientHello, .tlsCertificate:
+    case .httpRequest, .httpResponse, .httpExchange, .tcp, .tcpResponse, .tcpExchange, .tlsClientHello,
+      .tlsCertificate, .raw:
       break
+    }
+  }
+
+  /// Who speaks first in an exchange.
+  private func firstDirection(_ keys: TestKeys) throws(RuleTestProblem) -> Direction {
+    switch keys.text("first") ?? "client" {
+    case "client": return .toServer
+    case "server": return .toClient
+    case let other: throw RuleTestProblem("first= is client or server, not \(other)")
     }
   }
 

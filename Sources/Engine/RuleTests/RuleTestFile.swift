@@ -124,8 +124,10 @@ private struct RuleTestReader {
     if let unknown = names.subtracting(kind.requiredKeys).subtracting(kind.optionalKeys).min() {
       throw RuleTestProblem("a test of kind \(kind.rawValue) has no \(unknown)=")
     }
-    guard test.parts.count == kind.partCount else {
-      throw RuleTestProblem("a test of kind \(kind.rawValue) has \(kind.partCount) texts, not \(test.parts.count)")
+    guard kind.partCounts.contains(test.parts.count) else {
+      let few = kind.partCounts.lowerBound, many = kind.partCounts.upperBound
+      throw RuleTestProblem(
+        "a test of kind \(kind.rawValue) has \(few == many ? "\(few)" : "\(few) to \(many)") texts, not \(test.parts.count)")
     }
     if kind.needsText, test.parts.contains(where: \.isEmpty) {
       throw RuleTestProblem("a test of kind \(kind.rawValue) needs a text")

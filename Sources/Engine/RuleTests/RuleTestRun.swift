@@ -117,7 +117,7 @@ public struct RuleTestRun: Sendable {
       settings: inspection, ruleSet: rules.ruleSet, shared: SharedDetectionState(names: names),
       sink: collector)
     for packet in packets {
-      _ = path.process(packet.bytes.rawSpan, link: .raw, time: packet.time)
+      _ = path.process(packet.bytes.rawSpan, link: packet.link, time: packet.time)
     }
     path.finish()
     return collector.sids

@@ -1,9 +1,10 @@
 import Traffic
 
-/// A packet that a test stands for, from its IPv4 header on.
+/// A packet that a test stands for, from its IP header on unless it says otherwise.
 struct TestPacket: Sendable, Equatable {
   var time: Timestamp
   var bytes: [UInt8]
+  var link = LinkType.raw
 }
 
 /// Writes the packets between the two hosts of a test, each a millisecond after the one before.

@@ -7,7 +7,7 @@ extension KeywordCatalog {
     guard let name = buffer.names.first else { return nil }
     var description = KeywordDescription(
       name, aliases: Array(buffer.names.dropFirst()), kind: .stickyBuffer, protocols: protocols(buffer),
-      way: way(buffer), summary: buffer.summary, example: "\(name); content:\"example\";",
+      way: way(buffer), summary: buffer.summary, example: example(buffer, name),
       source: "Sources/AppLayer")
     description.isMultiple = buffer.isMultiple
     description.isStreaming = buffer.isStreaming
@@ -20,8 +20,20 @@ extension KeywordCatalog {
       KeywordDescription(
         modifier, kind: .legacyModifier, protocols: protocols(buffer), way: way(buffer),
         summary: "Moves the content before it to \(buffer.names.first ?? "").",
-        example: "content:\"example\"; \(modifier);",
+        example: (buffer.id == .httpHeaderRaw ? "flow:to_server; " : "") + "content:\"example\"; \(modifier);",
         source: "Sources/Detection/Compile/RuleReader.swift")
+    }
+  }
+
+  /// Some buffers have a form that their contents must have too.
+  private static func example(_ buffer: BufferDeclaration, _ name: String) -> String {
+    switch buffer.id {
+    case .ja3Hash, .ja3sHash: "\(name); content:\"e7d705a3286e19ea42f587b344ee6865\";"
+    case .tlsCertificateSerial: "\(name); content:\"5C:19:B7\";"
+    case .tlsCertificateFingerprint:
+      "\(name); content:\"4a:a3:66:76:82:cb:6b:23:bb:c3:58:47:23:a4:63:a7:78:a4:a1:18\";"
+    case .httpHeaderRaw: "flow:to_server; \(name); content:\"X-Example|3a|  1\";"
+    default: "\(name); content:\"example\";"
     }
   }
 
