@@ -1,4 +1,5 @@
 import Detection
+import Glibc
 import RuleLanguage
 import Testing
 
@@ -7,6 +8,21 @@ import Testing
 /// The folder of the sources that these tests were built from.
 enum SourceFolder {
   static let path = #filePath.split(separator: "/").dropLast(3).reduce(into: "") { $0 += "/" + $1 }
+
+  /// Names of the Swift files in a folder.
+  static func files(_ folder: String) throws -> [String] {
+    guard let handle = unsafe opendir(path + "/" + folder) else { return [] }
+    defer { unsafe closedir(handle) }
+    var names: [String] = []
+    while let entry = unsafe readdir(handle) {
+      // SAFETY: readdir's entry is valid until the next call; its name ends in NUL.
+      let name = unsafe withUnsafePointer(to: entry.pointee.d_name) {
+        unsafe String(cString: UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self))
+      }
+      if name.hasSuffix(".swift") { names.append(name) }
+    }
+    return names.sorted()
+  }
 
   static func text(_ name: String) throws -> String {
     String(decoding: try #require(TextFile.read(path + "/" + name)), as: UTF8.self)

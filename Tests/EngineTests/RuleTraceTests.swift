@@ -86,7 +86,7 @@ import Traffic
   @Test(arguments: [
     (#"alert tcp any any -> any 81 (content:"POST"; sid:1;)"#, "destination port 80 is not in 81"),
     (#"alert udp any any -> any any (content:"POST"; sid:1;)"#, "its protocol is not udp"),
-    (#"alert dns any any -> any any (dns.query; content:"a"; sid:1;)"#, "its application protocol is http, not dns"),
+    (#"alert dns any any -> any any (dns.query; content:"a"; sid:1;)"#, "its application protocol is http, not dns or doh2"),
   ])
   func `a flow whose header does not fit is told apart`(rule: String, reason: String) throws {
     let report = try trace(rule).report

@@ -110,8 +110,10 @@ extension [ContentStep] {
         start = content.offset?.constant ?? 0
       }
       // Contents, offsets and distances are below 2^21 each, and a rule has at most 4,096 options.
-      end = Swift.max(0, start &+ length)
-      most = Swift.max(most, end)
+      let contentEnd = Swift.max(0, start &+ length)
+      most = Swift.max(most, contentEnd)
+      // Nothing counts from what must not be there.
+      if !content.isNegated { end = contentEnd }
     }
     return UInt64(most)
   }

@@ -50,13 +50,11 @@ extension ContentStep {
     switch modifier {
     case "nocase": isCaseInsensitive
     case "startswith": startsWith
-    case "endswith": endsWith
     case "offset": offset != nil
     case "depth": depth != nil
     case "distance": distance != nil
     case "within": within != nil
     case "fast_pattern": fastPattern != nil
-    case "replace": replacement != nil
     default: false
     }
   }
