@@ -81,6 +81,11 @@ public final class RelayFlow {
   /// HTTP was recognised inside.
   public var isHTTP: Bool { inspection.appLayer?.appProtocol == .http }
 
+  /// What an HTTP/2 client can be sent in place of an answer; nil where that cannot be.
+  public func http2Refusal(page: [UInt8]) -> [UInt8]? {
+    (inspection.appLayer?.parser as? HTTP2Parser)?.refusal(page: page)
+  }
+
   /// Inspects the next stretch before anything of it is passed on.
   public func inspect(_ chunk: borrowing StreamChunk) -> RelayDecision {
     guard !isCut else { return .cut(rule: nil, reason: .flowDrop) }

@@ -241,6 +241,20 @@ struct HTTP2ParserTests {
     #expect(!event(.controlFrameFlood, pings, settings))
   }
 
+  @Test func aRefusalIsAnAnswerThatAClientUnderstands() throws {
+    let parser = HTTP2Parser(settings: HTTP2Settings(), http: HTTPSettings())
+    feed(parser, [.client(Self.get), .server(Frame.settings([]))])
+    let refusal = try #require(parser.refusal(page: Array("no".utf8)))
+    let stream = try #require(http2Streams([.client(Self.get), .server(refusal)]).first)
+    #expect(stream.text(.httpStatusCode, .toClient) == "403")
+    #expect(stream.text(.httpContentType, .toClient) == "text/html")
+    #expect(stream.text(.httpResponseBody, .toClient) == "no")
+    #expect(stream.isComplete)
+    // In the middle of a frame nothing can be said.
+    feed(parser, [.server(Array(Frame.settings([(1, 2)]).dropLast()))])
+    #expect(parser.refusal(page: []) == nil)
+  }
+
   // MARK: DNS over HTTPS
 
   /// id 0, RD, one question: "a.b" A IN.

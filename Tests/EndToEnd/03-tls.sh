@@ -37,7 +37,7 @@ for how in --http1.1 --http2; do
   done
 done
 fetch_tls https://www.origin.test/login --data-binary "user=x ATTACK-IN-BODY" 2>/dev/null
-same "so does one in a body" 56 $?
+within "so does one in a body" 92 $(($? == 0 ? 99 : $?))
 head -c 300000 /dev/zero | tr '\0' a >"$work/long"
 same "a long body passes" taken "$(fetch_tls https://www.origin.test/sink -H Expect: --data-binary "@$work/long")"
 same "all of it arrived" 300000 "$(seen sink | wc -c)"

@@ -141,7 +141,7 @@ origin_certificates() {
   cd - >/dev/null || exit 1
 }
 
-# nginx: 80 and 8080 plain, 443 TLS, 9443 TLS with the certificate that nobody signed.
+# nginx: 80 and 8080 plain, 8090 plain HTTP/2, 443 TLS with HTTP/2 (files coded as their names end), 9443 TLS with the certificate that nobody signed.
 nginx_up() {
   mkdir -p "$work/www" "$work/nginx"
   chmod 777 "$work/nginx"
@@ -159,9 +159,13 @@ http {
   root $work/www; keepalive_requests 1000000; sendfile on;
   ssl_protocols TLSv1.2 TLSv1.3;
   server { listen 80; listen [::]:80; listen 8080; listen [::]:8080; }
+  server { listen 8090 http2; listen [::]:8090 http2; }
   server {
     listen 443 ssl http2; listen [::]:443 ssl http2;
     ssl_certificate $work/origin/server.pem; ssl_certificate_key $work/origin/server.key;
+    location ~ \.gz$ { add_header Content-Encoding gzip; }
+    location ~ \.br$ { add_header Content-Encoding br; }
+    location ~ \.zst$ { add_header Content-Encoding zstd; }
     location /sink {
       client_max_body_size 0; proxy_request_buffering off; proxy_http_version 1.1; proxy_pass http://127.0.0.1:8082;
     }

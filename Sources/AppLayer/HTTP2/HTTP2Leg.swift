@@ -25,6 +25,8 @@ final class HTTP2Leg {
   /// Octets of padding at the end of a DATA frame.
   var padding = 0
   let inflater: HPACKInflater
+  /// A frame was seen.
+  var hasBegun = false
   /// The client did not begin as it should.
   var lacksPreface = false
   /// The header block under way.
@@ -192,6 +194,7 @@ extension HTTP2Parser {
   private func beginFrame(_ leg: HTTP2Leg, _ time: Timestamp) {
     let frame = leg.frame
     let direction = leg.direction
+    leg.hasBegun = true
     leg.left = frame.length
     leg.padding = 0
     // Source: Suricata 8 tells of long frames; DATA is followed whatever its length.

@@ -92,8 +92,8 @@ final class RelayAdapter: RelayInspector {
     case .forward: return .forward
     case .cut(let rule, let reason):
       let text = rule.map { "sid \($0.sid): \($0.message)" } ?? reason.rawValue
-      if observer.showsBlockPage, flow.isHTTP, chunk.direction == .toServer {
-        return .block(response: BlockPage.response(rule), reason: text)
+      if observer.showsBlockPage, chunk.direction == .toServer, let page = BlockPage.response(rule, flow) {
+        return .block(response: page, reason: text)
       }
       return .cut(reason: text)
     }
@@ -133,17 +133,23 @@ extension DecryptionFacts {
 
 /// What a client is told instead of what was blocked.
 enum BlockPage {
-  static func response(_ rule: RuleInfo?) -> [UInt8] {
+  /// - Returns: nil where the connection cannot be answered.
+  static func response(_ rule: RuleInfo?, _ flow: RelayFlow) -> [UInt8]? {
+    let body = Array(html(rule).utf8)
+    guard flow.isHTTP else { return flow.http2Refusal(page: body) }
+    return Array(
+      """
+      HTTP/1.1 403 Forbidden\r\nContent-Type: text/html\r\nContent-Length: \(body.count)\r\n\
+      Cache-Control: no-store\r\nConnection: close\r\n\r\n
+      """.utf8) + body
+  }
+
+  private static func html(_ rule: RuleInfo?) -> String {
     let sid = rule.map { "sid \($0.sid)" } ?? "policy"
-    let body = """
+    return """
       <!doctype html><title>Blocked</title><h1>Blocked</h1>
       <p>This request was blocked by the network's intrusion prevention (\(sid)).</p>
 
       """
-    return Array(
-      """
-      HTTP/1.1 403 Forbidden\r\nContent-Type: text/html\r\nContent-Length: \(body.utf8.count)\r\n\
-      Cache-Control: no-store\r\nConnection: close\r\n\r\n\(body)
-      """.utf8)
   }
 }

@@ -116,6 +116,7 @@ extension TLSStageSettings {
   fileprivate var workerSettings: Interception.InterceptionSettings {
     var settings = Interception.InterceptionSettings()
     settings.untrustedUpstream = badCertificate == .block ? .block : .passDefect
+    settings.offersHTTP2 = offersHTTP2
     settings.serverFirstWaitMilliseconds = Int64(serverFirstMilliseconds)
     settings.helloTimeoutMilliseconds = Int64(helloTimeoutSeconds) * 1000
     settings.dialTimeoutMilliseconds = Int64(connectTimeoutSeconds) * 1000

@@ -147,6 +147,7 @@ extension Settings {
     if let seconds = try reader.number(path + "drain-timeout", in: 0...3600) {
       interception.drainTimeoutSeconds = seconds
     }
+    if let offers = try reader.flag(path + "http2") { interception.offersHTTP2 = offers }
     if let shows = try reader.flag(path + "block-page") { interception.showsBlockPage = shows }
     try readDecrypted(&reader, path + "decrypted.")
     try readExplicit(&reader, path + "explicit.")

@@ -93,6 +93,8 @@ public struct TLSStageSettings: Sendable {
   public var serverFirstMilliseconds = 300
   /// A drop is told to the client with a page (HTTP), else both ends see a reset.
   public var showsBlockPage = false
+  /// HTTP/2 where client and server both speak it; off, both are held to HTTP/1.1.
+  public var offersHTTP2 = true
   public var decrypted = DecryptedSettings()
   public var explicit = ExplicitSettings()
   public var learning = LearnedBypassSettings()

@@ -55,6 +55,9 @@ public struct InterceptionSettings: Sendable {
   public var cutStyle: CutStyle = .reset
   public var malformedHello: MalformedHello = .reset
 
+  /// HTTP/2 is offered to servers where the client offers it.
+  public var offersHTTP2 = true
+
   /// How long a silent client is waited for before the server is called, for protocols in which
   /// the server speaks first. Milliseconds.
   public var serverFirstWaitMilliseconds: Int64 = 300

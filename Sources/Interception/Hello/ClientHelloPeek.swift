@@ -16,7 +16,15 @@ public struct ClientHelloSketch: Sendable, Equatable {
 
   /// The highest version offered that is a version at all (GREASE values are not).
   public var highestVersion: UInt16 { versions.filter { (0x0300...0x0304).contains($0) }.max() ?? 0 }
-  public var offersHTTP1: Bool { alpn.contains("http/1.1") }
+
+  /// What of the client's offer (RFC 7301) the server is offered, in the client's order.
+  ///
+  /// A client that speaks HTTP is held to the versions that the inspection reads, so that no other
+  /// choice of the server leads round it; clients of other protocols keep theirs.
+  func protocolsToOffer(withHTTP2: Bool) -> [String] {
+    let readable = alpn.filter { $0 == "http/1.1" || (withHTTP2 && $0 == "h2") }
+    return readable.isEmpty ? alpn.filter { $0 != "h2" } : readable
+  }
 }
 
 /// Gathers the first bytes of a client until it is clear whether they are a ClientHello.

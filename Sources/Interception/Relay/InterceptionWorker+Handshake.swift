@@ -12,8 +12,7 @@ extension InterceptionWorker {
       tell(.mintingFailed(OpenSSLErrors.drain().text), connection)
       return refuse(connection, alert: 80)
     }
-    // HTTP/2 is not offered: the protocol both legs speak must be one the inspection reads.
-    let protocols = sketch.offersHTTP1 ? ["http/1.1"] : sketch.alpn.filter { $0 != "h2" }
+    let protocols = sketch.protocolsToOffer(withHTTP2: settings.offersHTTP2)
     let key = SessionCache.Key(
       destination: connection.destination, sni: sketch.sni, protocols: protocols, versionMax: sketch.highestVersion)
     endpoint.offer(name: sketch.sni, protocols: protocols, versionMax: sketch.highestVersion)
