@@ -65,6 +65,16 @@ struct RecognitionTests {
     ([0, 0, 0, 64, 0xfe, 0x53, 0x4d, 0x42], .smb), ([5, 0, 11, 3, 0x10, 0, 0, 0, 72, 0], .dcerpc),
   ]
 
+  @Test func nothingOfALargeFirstChunkIsLost() throws {
+    let body = [UInt8](repeating: 97, count: 50_000)
+    let whole = crlf("POST / HTTP/1.1\nHost: a\nContent-Length: 50000\n\n") + body
+    let http = try #require(flow([.client(whole)]).transactions.first as? HTTPTransaction)
+    #expect(http.requestLengthBytes == 50_000)
+    #expect(http.bytes(.httpRequestBody, .toServer) == body)
+    #expect(http.isComplete(.toServer))
+    #expect(http.files(.toServer).first?.hasGap == false)
+  }
+
   @Test(arguments: streams)
   func streamsAreRecognisedByTheirFirstBytesOnAnyPort(bytes: [UInt8], expected: AppProtocol) {
     #expect(flow([.client(bytes)]).appProtocol == expected)

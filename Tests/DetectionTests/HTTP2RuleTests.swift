@@ -56,4 +56,21 @@ import Traffic
     #expect(result.ruleSet.ruleCount == 0)
     #expect(!result.diagnostics.isEmpty)
   }
+
+  @Test func aBodyIsSearchedAcrossFramesAndChunks() {
+    let bench = Bench("drop http any any -> any any (flow:established,to_server; http.request_body; content:\"ATTACK-IN-BODY\"; sid:1;)", isInline: true)
+    bench.flow.appProtocol = .http2
+    let parser = HTTP2Parser(settings: HTTP2Settings(), http: HTTPSettings())
+    var found: [UInt32] = []
+    func send(_ bytes: [UInt8]) {
+      parser.consume(StreamChunk(bytes: bytes.rawSpan, direction: .toServer, offset: 0, time: Timestamp(seconds: 1)))
+      for transaction in parser.transactions { found += bench.transaction(transaction) }
+    }
+    // HEADERS, END_HEADERS, stream 1: :method POST, :path /.
+    send(Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8) + [0, 0, 2, 1, 4, 0, 0, 0, 1, 0x83, 0x84])
+    for part in [[UInt8](repeating: 97, count: 16_377) + Array("ATTACK-".utf8), Array("IN-BODY".utf8) + [UInt8](repeating: 98, count: 16_377)] {
+      send([0, 0x40, 0, 0, 0, 0, 0, 0, 1] + part)
+    }
+    #expect(found == [1])
+  }
 }

@@ -228,7 +228,7 @@ stats: {interval: 1}
 outputs:
   - eve-log:
       enabled: yes
-      types: [alert, drop, http, dns, tls, flow, stats, sluice]
+      types: [alert, drop, http, http2, dns, tls, flow, stats, sluice]
 capture: {mode: router, first-queue: ${QUEUE:-0}, queues: ${QUEUES:-1}, fail-open: ${FAIL_OPEN:-yes}}
 interception:
   enabled: ${TLS:-yes}

@@ -20,6 +20,8 @@ public final class AppLayerFlow {
     /// Where the held bytes begin in the stream.
     var start: UInt64 = 0
     var isEnded = false
+    /// Octets of the chunk in hand that were too many to be held.
+    var restCount: UInt64 = 0
   }
 
   let settings: AppLayerSettings
@@ -106,9 +108,23 @@ public final class AppLayerFlow {
       return
     }
     if isDecided { return }
-    hold(turned)
+    let heldCount = hold(turned)
     if turned.gapBefore > 0 { forget(turned.direction, turned) }
     decideStream(turned.direction, turned.time)
+    let direction = turnsChunks ? chunk.direction.opposite : chunk.direction
+    takeRest(of: turned, from: heldCount, direction)
+  }
+
+  /// What of a chunk was too much to be held goes to the parser that its beginning has led to.
+  private func takeRest(of chunk: borrowing StreamChunk, from heldCount: Int, _ direction: Direction) {
+    let bytes = chunk.bytes
+    guard heldCount < bytes.byteCount else { return }
+    update(direction) { $0.restCount = 0 }
+    guard parser != nil else { return }
+    feed(
+      StreamChunk(
+        bytes: bytes.extracting(heldCount..<bytes.byteCount), direction: direction,
+        offset: chunk.offset &+ UInt64(heldCount), isEnd: chunk.isEnd, time: chunk.time))
   }
 
   /// A whole UDP datagram.
@@ -140,22 +156,28 @@ public final class AppLayerFlow {
 
   private func side(_ direction: Direction) -> Side { direction == .toServer ? client : server }
 
-  private func hold(_ chunk: borrowing StreamChunk) {
+  /// - Returns: how many octets of the chunk were taken up.
+  private func hold(_ chunk: borrowing StreamChunk) -> Int {
     let room = max(0, settings.recognitionLimitBytes &* 2 - side(chunk.direction).held.count)
     let bytes = chunk.bytes
     let taken = bytes.extracting(0..<min(room, bytes.byteCount))
-    let (offset, isEnd) = (chunk.offset, chunk.isEnd)
+    let offset = chunk.offset
+    let isEnd = chunk.isEnd
+    let restCount = UInt64(bytes.byteCount - taken.byteCount)
     if chunk.direction == .toServer {
       if client.held.isEmpty { client.start = offset }
       client.held.append(taken)
       client.seenCount &+= UInt64(bytes.byteCount)
+      client.restCount = restCount
       client.isEnded = client.isEnded || isEnd
     } else {
       if server.held.isEmpty { server.start = offset }
       server.held.append(taken)
       server.seenCount &+= UInt64(bytes.byteCount)
+      server.restCount = restCount
       server.isEnded = server.isEnded || isEnd
     }
+    return taken.byteCount
   }
 
   /// Bytes were lost before the protocol was known: only what comes behind them can tell.
@@ -242,10 +264,11 @@ public final class AppLayerFlow {
   private func refeed(_ side: Side, _ direction: Direction, _ time: Timestamp) {
     guard side.seenCount > 0 || side.isEnded else { return }
     let held = side.held
-    let lost = side.seenCount > UInt64(held.count) ? side.seenCount - UInt64(held.count) : 0
+    let kept = UInt64(held.count) &+ side.restCount
+    let lost = side.seenCount > kept ? side.seenCount - kept : 0
     let chunk = StreamChunk(
       bytes: held.rawSpan, direction: direction, offset: side.start,
-      isEnd: side.isEnded && lost == 0, time: time)
+      isEnd: side.isEnded && lost == 0 && side.restCount == 0, time: time)
     if parser != nil {
       checkOtherSide(chunk)
       feed(chunk)
@@ -254,7 +277,7 @@ public final class AppLayerFlow {
     feed(
       StreamChunk(
         bytes: RawSpan(), direction: direction, offset: side.start &+ side.seenCount,
-        gapBefore: lost, isEnd: side.isEnded, time: time))
+        gapBefore: lost, isEnd: side.isEnded && side.restCount == 0, time: time))
   }
 
   private func makeParser(_ found: AppProtocol) -> AppLayerParser? {
@@ -364,8 +387,9 @@ public final class AppLayerFlow {
       feed(chunk)
       return
     }
-    hold(chunk)
+    let heldCount = hold(chunk)
     decideStream(chunk.direction, chunk.time)
+    takeRest(of: chunk, from: heldCount, chunk.direction)
   }
 
   private func makesParser(_ wanted: AppProtocol) -> Bool {
