@@ -217,6 +217,7 @@ outputs:
         - drop
         - anomaly
         - http
+        - http2
         - dns
         - tls
         - flow

@@ -122,3 +122,16 @@ import Traffic
     #expect(sketch.alpn == ["h2", "http/1.1"])
   }
 }
+
+@Test(arguments: [
+  (["h2", "http/1.1"], true, ["h2", "http/1.1"]), (["h2", "http/1.1"], false, ["http/1.1"]),
+  (["http/1.1", "h2", "spdy/3"], true, ["http/1.1", "h2"]), (["h2"], false, []), (["h2"], true, ["h2"]),
+  (["dot"], true, ["dot"]), (["acme-tls/1", "h2"], false, ["acme-tls/1"]), ([], true, []),
+])
+func `the server is offered what the inspection reads of what the client offers`(
+  offered: [String], withHTTP2: Bool, expected: [String]
+) {
+  var sketch = ClientHelloSketch()
+  sketch.alpn = offered
+  #expect(sketch.protocolsToOffer(withHTTP2: withHTTP2) == expected)
+}
