@@ -22,7 +22,7 @@ refuse "a socket that is no address" in_gateway "$sluice" run --config "$work/sl
   --set interception.decrypted.socket=nowhere
 sluice_up --set interception.decrypted.file="$work/clear.pcapng" --set interception.decrypted.file-size=256kb \
   --set interception.decrypted.files=3 --set interception.decrypted.socket="$work/clear.sock" \
-  --set interception.decrypted.interface=sensor0 --set interception.decrypted.server-port=80
+  --set interception.key-log-file="$work/keys" --set interception.decrypted.interface=sensor0 --set interception.decrypted.server-port=80
 
 same "the file is for its owner alone" 600 "$(stat -c %a "$work/clear.pcapng")"
 same "so is the socket" 600 "$(stat -c %a "$work/clear.sock")"
@@ -48,6 +48,10 @@ same "a tunnelled page passes" "hello from the origin" \
 idle() { [[ $(statistic sluice.interception.active) == 0 ]]; }
 expect "no connection is left" wait_for 10 idle
 
+same "secrets are for their owner alone" 600 "$(stat -c %a "$work/keys")"
+same "the secrets of both legs of four connections are there" 8 \
+  "$(grep -cE '^CLIENT_TRAFFIC_SECRET_0 [0-9a-f]{64} [0-9a-f]{64,96}$' "$work/keys")"
+contains "it is warned of" "secrets of TLS connections are written" "$(cat "$work/sluice.log")"
 # read_back FILE: the records of a capture of what was decrypted.
 read_back() {
   rm -rf "$work/back"

@@ -30,6 +30,12 @@ final class TLSStage: Sendable {
     do throws(InterceptionError) {
       // Every listener is bound before the first thread runs: a port in use leaves nothing half set up.
       var listeners: [[ListenerSocket]] = []
+      var workerSettings = stage.workerSettings
+      if let file = stage.keyLogFile {
+        workerSettings.keyLog = try KeyLog(path: file)
+        DaemonLog.write("warning: the secrets of TLS connections are written to \(file)")
+      }
+      let relaySettings = workerSettings
       for _ in 0..<stage.workerCount {
         listeners.append([
           try ListenerSocket(.anyIPv4(port: stage.listenPort)),
@@ -45,7 +51,7 @@ final class TLSStage: Sendable {
             let observer = StageObserver(settings, publication, shared, records, alerts[index], decrypted)
             do throws(InterceptionError) {
               let worker = try InterceptionWorker(
-                index: index, settings: stage.workerSettings, services: services, listeners: own,
+                index: index, settings: relaySettings, services: services, listeners: own,
                 observer: observer, mailbox: mailbox)
               worker.run()
             } catch {

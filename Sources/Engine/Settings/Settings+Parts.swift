@@ -149,6 +149,7 @@ extension Settings {
     }
     if let offers = try reader.flag(path + "http2") { interception.offersHTTP2 = offers }
     if let shows = try reader.flag(path + "block-page") { interception.showsBlockPage = shows }
+    if let file = try reader.text(path + "key-log-file") { interception.keyLogFile = file }
     try readDecrypted(&reader, path + "decrypted.")
     try readExplicit(&reader, path + "explicit.")
     try readLearning(&reader, path + "learning.")

@@ -98,6 +98,8 @@ public struct TLSStageSettings: Sendable {
   public var decrypted = DecryptedSettings()
   public var explicit = ExplicitSettings()
   public var learning = LearnedBypassSettings()
+  /// A file that the secrets of TLS connections are appended to.
+  public var keyLogFile: String?
 }
 
 /// The proxy that clients name themselves (`CONNECT`, absolute URIs, SOCKS).

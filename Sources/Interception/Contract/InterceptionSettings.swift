@@ -85,5 +85,8 @@ public struct InterceptionSettings: Sendable {
   public var verificationCountMax = 4_096
   public var verificationSeconds: Int64 = 600
 
+  /// Where the secrets of both legs are written; nil for nowhere.
+  public var keyLog: KeyLog?
+
   public init() {}
 }

@@ -33,9 +33,11 @@ final class TLSContext {
   let pointer: OpaquePointer
   let method: SocketBIOMethod
   let role: TLSRole
+  let keyLog: KeyLog?
 
-  private init(_ role: TLSRole, _ pointer: OpaquePointer, _ method: SocketBIOMethod) {
+  private init(_ role: TLSRole, _ pointer: OpaquePointer, _ method: SocketBIOMethod, _ keyLog: KeyLog?) {
     self.role = role
+    self.keyLog = keyLog
     unsafe self.pointer = pointer
     self.method = method
   }
@@ -45,8 +47,8 @@ final class TLSContext {
   ///
   /// - Parameter tickets: nil for no resumption, as is right where the client is to see a defect
   ///   of the server's certificate each time.
-  static func clientLeg(tickets: TicketKeys?) throws(InterceptionError) -> TLSContext {
-    let context = try unsafe make(.server, TLS_server_method())
+  static func clientLeg(tickets: TicketKeys?, keyLog: KeyLog? = nil) throws(InterceptionError) -> TLSContext {
+    let context = try unsafe make(.server, TLS_server_method(), keyLog)
     let pointer = unsafe context.pointer
     unsafe SSL_CTX_set_options(pointer, sluice_options_server())
     // No cache: sessions travel in tickets, so that clients cannot fill our memory.
@@ -69,8 +71,8 @@ final class TLSContext {
 
   /// For the leg towards the server. Certificates are looked at after the handshake, by
   /// ``UpstreamVerifier``; so the handshake itself takes any.
-  static func serverLeg() throws(InterceptionError) -> TLSContext {
-    let context = try unsafe make(.client, TLS_client_method())
+  static func serverLeg(keyLog: KeyLog? = nil) throws(InterceptionError) -> TLSContext {
+    let context = try unsafe make(.client, TLS_client_method(), keyLog)
     let pointer = unsafe context.pointer
     unsafe SSL_CTX_set_options(pointer, sluice_options_both())
     unsafe sluice_ctx_set_session_cache_mode(pointer, sluice_cache_client_external())
@@ -87,7 +89,9 @@ final class TLSContext {
     return context
   }
 
-  private static func make(_ role: TLSRole, _ kind: OpaquePointer?) throws(InterceptionError) -> TLSContext {
+  private static func make(
+    _ role: TLSRole, _ kind: OpaquePointer?, _ keyLog: KeyLog?
+  ) throws(InterceptionError) -> TLSContext {
     guard let method = SocketBIOMethod(), let pointer = unsafe SSL_CTX_new(kind) else {
       throw .library(OpenSSLErrors.drain().text)
     }
@@ -96,7 +100,14 @@ final class TLSContext {
     // One system call fetches several records.
     unsafe sluice_ctx_set_read_ahead(pointer, 1)
     unsafe sluice_ctx_set_read_buffer(pointer, 65_536)
-    return unsafe TLSContext(role, pointer, method)
+    if keyLog != nil {
+      unsafe SSL_CTX_set_keylog_callback(pointer) { ssl, line in
+        guard let ssl = unsafe ssl, let line = unsafe line, let endpoint = unsafe TLSEndpoint.owner(of: ssl) else { return }
+        // SAFETY: OpenSSL ends the line with a zero.
+        endpoint.logKeys(unsafe Array(String(cString: line).utf8))
+      }
+    }
+    return unsafe TLSContext(role, pointer, method, keyLog)
   }
 }
 

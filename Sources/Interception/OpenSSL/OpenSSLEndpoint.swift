@@ -48,6 +48,8 @@ final class TLSEndpoint {
     unsafe SSL_free(pointer)
   }
 
+  func logKeys(_ line: [UInt8]) { context.keyLog?.write(line) }
+
   static func owner(of ssl: OpaquePointer) -> TLSEndpoint? {
     guard let owner = unsafe sluice_owner(ssl) else { return nil }
     return unsafe Unmanaged<TLSEndpoint>.fromOpaque(owner).takeUnretainedValue()

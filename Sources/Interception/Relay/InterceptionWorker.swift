@@ -67,9 +67,9 @@ public final class InterceptionWorker {
     self.listeners = listeners
     dialer = Dialer(source: settings.sourceAddress, mark: settings.serverMark)
     queue = try EventQueue(batchCount: 256)
-    serverLeg = try TLSContext.serverLeg()
-    clientLeg = try TLSContext.clientLeg(tickets: services.tickets)
-    defectLeg = try TLSContext.clientLeg(tickets: nil)
+    serverLeg = try TLSContext.serverLeg(keyLog: settings.keyLog)
+    clientLeg = try TLSContext.clientLeg(tickets: services.tickets, keyLog: settings.keyLog)
+    defectLeg = try TLSContext.clientLeg(tickets: nil, keyLog: settings.keyLog)
     do {
       minter = try LeafMinter(issuers: services.issuers, countMax: settings.leafCountMax)
     } catch {
