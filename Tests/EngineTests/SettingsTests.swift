@@ -202,7 +202,7 @@ func refusal(_ body: () throws -> Void) -> String? {
       """)
     #expect(
       all.warnings.map { $0.split(separator: " ")[1] } == [
-        "suricata-version", "max-pending-packets", "af-packet", "stream.unheard-of",
+        "outputs.fast", "suricata-version", "max-pending-packets", "af-packet", "stream.unheard-of",
       ])
     #expect(all.warnings.allSatisfy { $0.contains("t.yaml:") && !$0.contains("\n") })
     #expect(all.warnings.last?.contains("t.yaml:15:") == true || all.warnings.last?.contains("t.yaml:14:") == true)

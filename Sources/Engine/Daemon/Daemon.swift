@@ -118,6 +118,9 @@ public final class Daemon: Sendable {
     waitForSignals(statisticsWriter)
     ServiceManager.notify("STOPPING=1")
     stopAll()
+    for path in shared.names.datasets.save() {
+      DaemonLog.write("\(path): the set of values could not be saved: \(TextFile.lastError())")
+    }
     writeStatistics(statisticsWriter)
     records.close()
     writer.join()

@@ -27,6 +27,7 @@ public enum RuleLoader {
     let read = try read(settings, paths)
     var diagnostics = read.diagnostics
     var compiler = RuleCompiler(settings: read.compilerSettings, shared: shared)
+    try declareDatasets(settings, shared)
     let total = read.files.reduce(0) { sum, syntax in
       sum + syntax.rules.count + syntax.diagnostics.count { $0.severity == .error }
     }
@@ -39,6 +40,17 @@ public enum RuleLoader {
       loaded: result.ruleSet.ruleCount, files: read.paths)
   }
 
+  private static func declareDatasets(
+    _ settings: Settings, _ shared: SharedDetectionState
+  ) throws(SettingsError) {
+    shared.names.datasets.setDirectory(settings.rules.dataDirectory)
+    for description in settings.rules.datasets {
+      do throws(RuleValueError) { try shared.names.datasets.declare(description) } catch {
+        throw SettingsError("datasets.\(description.name): \(error.message)")
+      }
+    }
+  }
+
   /// Rules as written, and what they are compiled with.
   struct ReadRules {
     var paths: [String]
@@ -49,8 +61,8 @@ public enum RuleLoader {
   }
 
   static func read(_ settings: Settings, _ paths: [String]) throws(SettingsError) -> ReadRules {
-    let paths = try find(settings, paths)
     var diagnostics: [RuleDiagnostic] = []
+    let paths = try find(settings, paths, &diagnostics)
     let compilerSettings = try compilerSettings(settings, paths, &diagnostics)
     var files: [RuleFileSyntax] = []
     for path in paths {
@@ -64,11 +76,24 @@ public enum RuleLoader {
 
   // MARK: Finding
 
-  private static func find(_ settings: Settings, _ paths: [String]) throws(SettingsError) -> [String] {
+  /// What the configuration names and is not there is warned of, as Suricata does: its default configuration
+  /// names a file that is fetched later. What is named on the command line must be there.
+  private static func find(
+    _ settings: Settings, _ paths: [String], _ diagnostics: inout [RuleDiagnostic]
+  ) throws(SettingsError) -> [String] {
     var files: [String] = []
     for name in settings.rules.files {
       let path = name.hasPrefix("/") ? name : settings.rules.directory.map { $0 + "/" + name } ?? name
-      files += try expand(path)
+      var reason = "no file fits it"
+      do throws(SettingsError) {
+        let found = try expand(path)
+        files += found
+        if !found.isEmpty { continue }
+      } catch { reason = TextFile.lastError() }
+      diagnostics.append(
+        RuleDiagnostic(
+          severity: .warning, location: RuleLocation(file: path, line: 0, column: 0),
+          message: "rule-files names it, and it is left out: \(reason)"))
     }
     for path in paths { files += try expand(path) }
     return files

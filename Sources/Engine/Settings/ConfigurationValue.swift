@@ -15,10 +15,24 @@ public indirect enum ConfigurationValue: Sendable, Equatable {
     public var value: ConfigurationValue
     /// Line in the file, from 1; 0 for settings given on the command line.
     public var line: Int
+    /// The file, where another one included it.
+    public var file: String?
+
+    init(key: String, value: ConfigurationValue, line: Int, file: String? = nil) {
+      self.key = key
+      self.value = value
+      self.line = line
+      self.file = file
+    }
   }
 
   /// - Throws: ``SettingsError`` with file and line.
   public static func parse(_ text: String, file: String) throws(SettingsError) -> ConfigurationValue {
+    try parse(text, ConfigurationSource(file: file))
+  }
+
+  static func parse(_ text: String, _ source: ConfigurationSource) throws(SettingsError) -> ConfigurationValue {
+    let file = source.file
     let node: Node?
     do {
       node = try Yams.compose(yaml: text)
@@ -26,7 +40,9 @@ public indirect enum ConfigurationValue: Sendable, Equatable {
       throw SettingsError("\(file): \(error)".split(separator: "\n").joined(separator: " "))
     }
     guard let node else { return .map([]) }
-    let value = try convert(node, file, depth: 0)
+    let value = try convert(node, source, depth: 0)
+    // A file of keys without values is as good as an empty one.
+    if case .scalar("") = value { return .map([]) }
     guard case .map = value else { throw SettingsError("\(file): the top level must be a mapping") }
     return value
   }
@@ -35,27 +51,69 @@ public indirect enum ConfigurationValue: Sendable, Equatable {
   private static let depthMax = 64
 
   private static func convert(
-    _ node: Node, _ file: String, depth: Int
+    _ node: Node, _ source: ConfigurationSource, depth: Int
   ) throws(SettingsError) -> ConfigurationValue {
-    guard depth < depthMax else { throw SettingsError("\(file): nested deeper than \(depthMax) levels") }
+    guard depth < depthMax else { throw SettingsError("\(source.file): nested deeper than \(depthMax) levels") }
     switch node {
-    case .scalar(let scalar): return .scalar(scalar.string)
+    case .scalar(let scalar):
+      // `outputs: !include outputs.yaml`
+      guard scalar.tag.description == "!include" else { return .scalar(scalar.string) }
+      return try source.include(scalar.string)
     case .sequence(let sequence):
       var items: [ConfigurationValue] = []
-      for item in sequence { items.append(try convert(item, file, depth: depth + 1)) }
+      for item in sequence { items.append(try convert(item, source, depth: depth + 1)) }
       return .list(items)
-    case .mapping(let mapping):
-      var entries: [Entry] = []
-      for (key, value) in mapping {
-        let line = key.mark?.line ?? 0
-        guard let name = key.string else {
-          throw SettingsError("\(file):\(line): a key must be text")
-        }
-        entries.append(Entry(key: name, value: try convert(value, file, depth: depth + 1), line: line))
-      }
-      return .map(entries)
-    case .alias: throw SettingsError("\(file): an alias that names nothing")
+    case .mapping(let mapping): return try convert(mapping, source, depth: depth)
+    case .alias: throw SettingsError("\(source.file): an alias that names nothing")
     }
+  }
+
+  private static func convert(
+    _ mapping: Node.Mapping, _ source: ConfigurationSource, depth: Int
+  ) throws(SettingsError) -> ConfigurationValue {
+    var result = ConfigurationValue.map([])
+    for (key, node) in mapping {
+      let line = key.mark?.line ?? 0
+      guard let name = key.string else {
+        throw SettingsError("\(source.file):\(line): a key must be text")
+      }
+      let value = try convert(node, source, depth: depth + 1)
+      guard name == "include" else {
+        result.merge(Entry(key: name, value: value, line: line, file: source.includedFile))
+        continue
+      }
+      for file in value.texts {
+        guard case .map(let entries) = try source.include(file) else {
+          throw SettingsError("\(file): the top level must be a mapping")
+        }
+        for entry in entries { result.merge(entry) }
+      }
+    }
+    return result
+  }
+
+  /// A single value, or those of a list.
+  private var texts: [String] {
+    switch self {
+    case .scalar(let text): text.isEmpty ? [] : [text]
+    case .list(let items): items.flatMap(\.texts)
+    case .map: []
+    }
+  }
+
+  /// Adds an entry to a mapping: what came first gives way, but mappings are joined.
+  private mutating func merge(_ entry: Entry) {
+    guard case .map(var entries) = self else { return }
+    if let index = entries.firstIndex(where: { $0.key == entry.key }) {
+      if case .map = entries[index].value, case .map(let more) = entry.value {
+        for inner in more { entries[index].value.merge(inner) }
+      } else {
+        entries[index] = entry
+      }
+    } else {
+      entries.append(entry)
+    }
+    self = .map(entries)
   }
 
   /// Sets what a dotted path names, making what is missing: `a.b.0.c=value`.

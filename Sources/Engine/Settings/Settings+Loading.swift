@@ -46,19 +46,21 @@ extension Settings {
     try readAppLayer(&reader)
     try readExceptionPolicies(&reader)
     try readOutputs(&reader)
+    try readDatasets(&reader)
     try readCapture(&reader)
     try readInterception(&reader)
     try readPolicy(&reader)
     if let socket = try reader.text("control.socket") { control.socket = socket }
   }
 
+  /// Keys of Suricata in a section that bears the name of one of ours.
+  private static let theirs: Set<String> = ["capture.disable-offloading", "capture.checksum-validation"]
   private static let ours = ["capture", "interception", "policy", "control"]
 
   /// Suricata's keys without a meaning here are warned of, ours must be right.
   private mutating func noteUnknown(_ reader: SettingsReader) throws(SettingsError) {
-    for (path, line) in reader.unknownPaths() {
-      let place = line > 0 ? "\(reader.file):\(line)" : reader.file
-      if Self.ours.contains(where: { path == $0 || path.hasPrefix($0 + ".") }) {
+    for (path, place) in reader.unknownPaths() {
+      if !Self.theirs.contains(path), Self.ours.contains(where: { path == $0 || path.hasPrefix($0 + ".") }) {
         let hint = Self.nearest(path, among: reader.known).map { " (did you mean \($0)?)" } ?? ""
         throw SettingsError("\(place): there is no setting \(path)\(hint)")
       }
@@ -189,8 +191,21 @@ extension Settings {
       "memcap", "prealloc-sessions", "bypass", "reassembly.randomize-chunk-size",
       "reassembly.randomize-chunk-range", "reassembly.raw", "reassembly.segment-prealloc",
       "reassembly.check-overlap-different-data",
+      "reassembly.urgent",
     ] { reader.note("stream." + name) }
-    reader.note("defrag")
+    try readDefrag(&reader)
+  }
+
+  /// - Source: Suricata `defrag`; tables here grow with what is in them.
+  private mutating func readDefrag(_ reader: inout SettingsReader) throws(SettingsError) {
+    if let size = try reader.size("defrag.memcap"), size > 0 { inspection.defragmentation.memcapBytes = size }
+    if let count = try reader.number("defrag.trackers", in: 1...16_000_000) {
+      inspection.defragmentation.datagramCountMax = count
+    }
+    if let seconds = try reader.number("defrag.timeout", in: 1...86_400) {
+      inspection.defragmentation.timeoutSeconds = Int64(seconds)
+    }
+    for name in ["hash-size", "max-frags", "prealloc"] { reader.note("defrag." + name) }
   }
 
   private mutating func readHostPolicies(_ reader: inout SettingsReader) throws(SettingsError) {

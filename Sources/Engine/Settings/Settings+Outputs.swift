@@ -26,7 +26,7 @@ extension Settings {
       try readTypes(types, reader.file)
     }
     try readFileStore(&reader)
-    reader.note("outputs")
+    noteOutputs(&reader)
     if !outputs.isEVEEnabled { outputs.eve = .none }
     selectLogs()
   }
@@ -120,7 +120,26 @@ extension Settings {
     case "http2": outputs.eve.logsHTTP2 = true
     case "mdns": outputs.eve.logsMDNS = true
     case "sluice": outputs.eve.logsInterception = true
-    default: break
+    default: otherTypes.append(name)
+    }
+  }
+
+  /// Warns of outputs that are switched on and that there are none of here.
+  private mutating func noteOutputs(_ reader: inout SettingsReader) {
+    reader.note("outputs")
+    guard case .list(let items)? = reader.root.at("outputs") else { return }
+    for item in items {
+      guard case .map(let entries) = item else { continue }
+      for entry in entries where !["eve-log", "file-store"].contains(entry.key) {
+        guard entry.value.at("enabled").map(SettingsReader.isOff) != true else { continue }
+        warnings.append("\(entry.file ?? reader.file):\(entry.line): outputs.\(entry.key) has no meaning here and is ignored")
+      }
+    }
+    if case .scalar(let type)? = reader.root.at("outputs.eve-log.filetype"), type != "regular" {
+      warnings.append("\(reader.file): outputs.eve-log.filetype: \(type) is written as a regular file")
+    }
+    if !otherTypes.isEmpty {
+      warnings.append("\(reader.file): outputs.eve-log.types: there are no records of \(otherTypes.joined(separator: ", "))")
     }
   }
 

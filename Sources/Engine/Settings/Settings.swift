@@ -22,6 +22,8 @@ public struct Settings: Sendable {
   public var categoryFolder = "/etc/sluice/categories"
   /// Exception policies as set, by their key; the rest follows the mode.
   var exceptionPolicies: [String: ExceptionPolicy] = [:]
+  /// Types of records that are asked for and that there are none of here.
+  var otherTypes: [String] = []
   /// What was set and has no meaning here, a line each; for standard error.
   public var warnings: [String] = []
 
@@ -37,6 +39,10 @@ public struct RuleSettings: Sendable {
   public var thresholdFile: String?
   public var actionOrder: [RuleAction] = [.pass, .drop, .reject, .alert]
   public var cacheDirectory: String?
+  /// Sets of values of the configuration (`datasets`).
+  public var datasets: [DatasetDescription] = []
+  /// Where sets of values are saved (`data-dir`); nil is the working folder.
+  public var dataDirectory: String?
 }
 
 public struct OutputSettings: Sendable {

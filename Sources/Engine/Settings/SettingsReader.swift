@@ -119,26 +119,33 @@ struct SettingsReader {
   }
 
   /// The paths in the configuration that nothing looked at, with their lines.
-  func unknownPaths() -> [(path: String, line: Int)] {
-    var unknown: [(path: String, line: Int)] = []
-    collect(root, "", 0, &unknown)
+  func unknownPaths() -> [(path: String, place: String)] {
+    var unknown: [(path: String, place: String)] = []
+    collect(root, "", file, &unknown)
     return unknown
   }
 
+  private func place(_ entry: ConfigurationValue.Entry) -> String {
+    let file = entry.file ?? self.file
+    return entry.line > 0 ? "\(file):\(entry.line)" : file
+  }
+
   private func collect(
-    _ value: ConfigurationValue, _ path: String, _ line: Int, _ unknown: inout [(path: String, line: Int)]
+    _ value: ConfigurationValue, _ path: String, _ place: String, _ unknown: inout [(path: String, place: String)]
   ) {
     if known.contains(path) { return }
     switch value {
+    // A key whose values are all commented out says nothing.
+    case .scalar(""): return
     case .map(let entries) where !entries.isEmpty && (path.isEmpty || hasKnown(below: path)):
       for entry in entries {
-        collect(entry.value, path.isEmpty ? entry.key : path + "." + entry.key, entry.line, &unknown)
+        collect(entry.value, path.isEmpty ? entry.key : path + "." + entry.key, self.place(entry), &unknown)
       }
     case .list(let items) where hasKnown(below: path):
       for item in items {
-        if case .map = item { collect(item, path, line, &unknown) }
+        if case .map = item { collect(item, path, place, &unknown) }
       }
-    default: if !path.isEmpty { unknown.append((path, line)) }
+    default: if !path.isEmpty { unknown.append((path, place)) }
     }
   }
 
