@@ -56,8 +56,23 @@ struct StreamPath: ~Copyable {
     payloadIsInStream: Bool, streamEvents: StreamEventSet
   ) {
     let direction = facts.packetDirection
-    let window = flow[direction]
+    // Taken out while it is looked at, so that its bytes are not copied when it moves on.
+    var window = StreamWindow()
+    swap(&window, &flow[direction])
+    defer { swap(&window, &flow[direction]) }
     let isDue = window.hasNews && isStreamDue(flow, window, direction)
+    inspect(
+      flow, window, isDue: isDue, packet: packet, bytes: bytes, facts: facts,
+      payloadIsInStream: payloadIsInStream, streamEvents: streamEvents)
+    window.hasNews = false
+    if isDue { window.markInspected() }
+  }
+
+  private mutating func inspect(
+    _ flow: FlowInspection, _ window: borrowing StreamWindow, isDue: Bool,
+    packet: borrowing DecodedPacket, bytes: RawSpan, facts: FlowFacts, payloadIsInStream: Bool,
+    streamEvents: StreamEventSet
+  ) {
     let piece = StreamPiece(
       window: window.bytes.rawSpan, newFrom: isDue ? window.newFrom : window.bytes.count,
       offset: window.offset, isEnd: isDue && window.isEnd)
@@ -70,9 +85,7 @@ struct StreamPath: ~Copyable {
         tracer, packet, bytes: bytes, stream: piece, flow: facts, state: flow.detection,
         payloadIsInStream: payloadIsInStream, streamEvents: streamEvents, matches: matches)
     }
-    if isDue { flow[direction].markInspected() }
-    guard window.hasNews else { return }
-    inspectTransactions(flow, direction, packet, bytes, facts, window)
+    if window.hasNews { inspectTransactions(flow, facts.packetDirection, packet, bytes, facts, window) }
   }
 
   /// Tries the rules on what is new in one direction of a flow, where no packet is at hand.
@@ -80,9 +93,12 @@ struct StreamPath: ~Copyable {
     _ flow: FlowInspection, direction: Direction, packet: borrowing DecodedPacket, bytes: RawSpan,
     facts: FlowFacts
   ) {
-    let window = flow[direction]
+    var window = StreamWindow()
+    swap(&window, &flow[direction])
+    defer { swap(&window, &flow[direction]) }
     guard window.hasNews else { return }
-    if isStreamDue(flow, window, direction) {
+    let isDue = isStreamDue(flow, window, direction)
+    if isDue {
       detector.inspectStream(
         window.bytes.rawSpan, newFrom: window.newFrom, offset: window.offset, isEnd: window.isEnd,
         direction: direction, packet: packet, flow: facts, state: flow.detection, into: &matches)
@@ -91,14 +107,15 @@ struct StreamPath: ~Copyable {
           tracer, window.bytes.rawSpan, offset: window.offset, direction: direction, packet: packet,
           flow: facts, state: flow.detection, matches: matches)
       }
-      flow[direction].markInspected()
     }
     inspectTransactions(flow, direction, packet, bytes, facts, window)
+    window.hasNews = false
+    if isDue { window.markInspected() }
   }
 
   private mutating func inspectTransactions(
     _ flow: FlowInspection, _ direction: Direction, _ packet: borrowing DecodedPacket, _ bytes: RawSpan,
-    _ facts: FlowFacts, _ window: StreamWindow
+    _ facts: FlowFacts, _ window: borrowing StreamWindow
   ) {
     let transactions = flow.appLayer?.transactions ?? []
     if !transactions.isEmpty {
@@ -112,7 +129,6 @@ struct StreamPath: ~Copyable {
           flow: facts, state: flow.detection, matches: matches)
       }
     }
-    flow[direction].hasNews = false
   }
 
   /// Tries the rules on the stream on a piece of it that is let through ahead of a hole, or once more.
@@ -121,8 +137,8 @@ struct StreamPath: ~Copyable {
   ) {
     let direction = facts.packetDirection
     detector.inspectStream(
-      piece, newFrom: 0, offset: flow[direction].offset, isEnd: false, direction: direction,
-      packet: packet, flow: facts, state: flow.detection, into: &matches)
+      piece, newFrom: 0, offset: flow[direction].offset, isEnd: false, isAside: true,
+      direction: direction, packet: packet, flow: facts, state: flow.detection, into: &matches)
   }
 
   /// The transaction that a match on packet or stream is told with, where there is but one
@@ -146,7 +162,7 @@ struct StreamPath: ~Copyable {
   /// Inline every octet is, before it passes. Otherwise a chunk is waited for, so that what is said
   /// twice within one is told once: until there are enough octets, the stream ends, or an exchange of
   /// the application layer is complete (Suricata `toserver-chunk-size`).
-  private func isStreamDue(_ flow: FlowInspection, _ window: StreamWindow, _ direction: Direction) -> Bool {
+  private func isStreamDue(_ flow: FlowInspection, _ window: borrowing StreamWindow, _ direction: Direction) -> Bool {
     let newBytes = window.bytes.count - window.newFrom
     if window.isEnd { return true }
     guard newBytes > 0 else { return false }

@@ -51,6 +51,9 @@ final class Bench {
     return result
   }
 
+  /// Octets that literals were looked for in, beyond the prefilter.
+  var searchedBytes: UInt64 { detector.scratch.searchedBytes }
+
   /// Why rules were refused.
   var refusals: [String] { result.diagnostics.filter { $0.severity == .error }.map(\.message) }
 
@@ -105,6 +108,16 @@ final class Bench {
     var matches = MatchList()
     detector.inspectStream(
       window.bytes.rawSpan, newFrom: newFrom, offset: window.offset, isEnd: isEnd,
+      direction: direction, packet: packet, flow: flow, state: state, into: &matches)
+    return sids(&matches)
+  }
+
+  /// Sends a piece of the stream that is let through ahead of a hole.
+  func aside(_ text: String, direction: Direction = .toServer) -> [UInt32] {
+    turn(direction)
+    var matches = MatchList()
+    detector.inspectStream(
+      Array(text.utf8).rawSpan, newFrom: 0, offset: windows[direction]?.offset ?? 0, isEnd: false, isAside: true,
       direction: direction, packet: packet, flow: flow, state: state, into: &matches)
     return sids(&matches)
   }

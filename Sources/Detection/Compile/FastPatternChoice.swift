@@ -13,6 +13,8 @@ enum FastPatternChoice {
     var pattern: FastPattern
     var score: Int
     var isRequested: Bool
+    /// The number of the content among those of its program; nil where a part of it is looked for.
+    var content: Int?
   }
 
   /// - Parameter steps: the programs that may be chosen from, with the index of their buffer step.
@@ -21,14 +23,16 @@ enum FastPatternChoice {
     for (step, program, weight) in programs {
       // A rule that also matches without the buffer cannot be found by what is in it.
       guard program.absence == .mustExist else { continue }
-      for content in program.contents where !content.isNegated && !content.bytes.isEmpty {
+      for (number, content) in program.contents.enumerated()
+      where !content.isNegated && !content.bytes.isEmpty {
         let bytes = chopped(content)
         let choice = Choice(
           step: step,
           pattern: FastPattern(
             bytes: content.isCaseInsensitive ? bytes.map(ByteSearch.lower) : bytes,
             isCaseInsensitive: content.isCaseInsensitive, constraint: constraint(content)),
-          score: strength(bytes) * weight / 100, isRequested: content.fastPattern != nil)
+          score: strength(bytes) * weight / 100, isRequested: content.fastPattern != nil,
+          content: bytes.count == content.bytes.count ? number : nil)
         guard let known = best else {
           best = choice
           continue

@@ -50,13 +50,14 @@ struct GroupBuilder {
     self.portSets = portSets
   }
 
-  mutating func add(_ draft: RuleDraft, as rule: RuleIndex) {
+  /// Notes in the draft which content the prefilter finds.
+  mutating func add(_ draft: inout RuleDraft, as rule: RuleIndex) {
     switch draft.kind {
     case .addressOnly: addresses.append((rule, draft.head))
     case .packet: addPacket(draft, rule)
-    case .payload: addPayload(draft, rule)
+    case .payload: addPayload(&draft, rule)
     case .transaction:
-      for place in draft.transactionPlaces { addTransaction(draft, rule, place) }
+      for place in draft.transactionPlaces { addTransaction(&draft, rule, place) }
     case .protocolFound: groups.protocolFound.append(rule)
     case .event: addEvent(draft, rule)
     }
@@ -97,9 +98,10 @@ struct GroupBuilder {
     }
   }
 
-  private mutating func addPayload(_ draft: RuleDraft, _ rule: RuleIndex) {
+  private mutating func addPayload(_ draft: inout RuleDraft, _ rule: RuleIndex) {
     guard let payload = draft.payload else { return }
     let choice = FastPatternChoice.best([(nil, payload, 100)])
+    if let content = choice?.content { draft.payload?.orderLiterals(withoutContent: content) }
     for direction in directions(draft) {
       let ports = serverPorts(draft.head, direction)
       if !draft.head.appProtocols.isAny {
@@ -154,7 +156,7 @@ struct GroupBuilder {
   // MARK: Transactions
 
   private mutating func addTransaction(
-    _ draft: RuleDraft, _ rule: RuleIndex, _ place: TransactionPlace
+    _ draft: inout RuleDraft, _ rule: RuleIndex, _ place: TransactionPlace
   ) {
     let slot = RuleGroups.slot(place.appProtocol, place.direction)
     // Taken out while it is changed, or its tables would be copied for each rule.
@@ -172,6 +174,7 @@ struct GroupBuilder {
       if isOnEvent { plan.events.append(rule) } else { plan.unconditional.append(rule) }
       return
     }
+    if let content = choice.content { draft.buffers[index].program.orderLiterals(withoutContent: content) }
     let step = draft.buffers[index]
     // A rule over both directions is found in the one that has the literal's buffer.
     guard step.progress(place.appProtocol, place.direction) != nil else { return }

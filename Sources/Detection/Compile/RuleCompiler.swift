@@ -97,7 +97,7 @@ public struct RuleCompiler {
     parts.rateFilters = overlay.rateFilters
     for index in drafts.indices { overlay.apply(to: &drafts[index]) }
     var builder = GroupBuilder(addressSets: addressSets, portSets: portSets)
-    for (index, draft) in drafts.enumerated() { builder.add(draft, as: RuleIndex(index)) }
+    for index in drafts.indices { builder.add(&drafts[index], as: RuleIndex(index)) }
     let built = builder.finish(
       threadCount: settings.threadCount, cache: settings.cacheDirectory.map(PatternCache.init))
     parts.groups = built.groups

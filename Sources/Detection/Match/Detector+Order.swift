@@ -47,8 +47,8 @@ extension Detector {
     let streamContext = TrialContext(
       packet: packet, ends: ends, flow: flow, state: state, packetBytes: bytes.extracting(0..<0))
     prepare(state)
-    var pending = direction == .toServer ? state.toServer.pending : state.toClient.pending
-    let pendingBefore = pending.count
+    var pending: [FlowDetection.PendingRule] = []
+    swap(&pending, &state[direction].pending)
     streamCandidates.removeAll(keepingCapacity: true)
     if stream.hasNews {
       collectStream(stream, direction, flow, state, streamContext, &pending)
@@ -57,8 +57,7 @@ extension Detector {
     collectPacket(packetContext)
     tryInOrder(packetContext, bytes, streamContext, stream, &pending, into: &matches)
     if stream.isEnd { pending.removeAll(keepingCapacity: true) }
-    guard pendingBefore > 0 || !pending.isEmpty else { return }
-    if direction == .toServer { state.toServer.pending = pending } else { state.toClient.pending = pending }
+    swap(&pending, &state[direction].pending)
   }
 
   /// Goes through three ascending lists at once: rules on headers, candidates on the packet's payload
@@ -71,7 +70,6 @@ extension Detector {
     let headers = ruleSet.groups.packet[
       PacketClass(packet.packet).rawValue &* 2 &+ packet.ends.direction.index]
     let payload = packet.packet.payload(of: bytes)
-    let facts = BufferFacts(offset: piece.offset, isComplete: true)
     var (header, candidate, streamed) = (0, 0, 0)
     while true {
       let nextHeader = header < headers.count ? headers[header] : .max
@@ -83,10 +81,7 @@ extension Detector {
       if nextCandidate == rule { candidate &+= 1 }
       if nextStreamed == rule {
         streamed &+= 1
-        let trial = tryRule(
-          rule, payload: piece.window, facts: facts, source: .stream, stream, into: &matches)
-        if trial != .undecided { pending.removeAll { $0.rule == rule } }
-        if trial == .matched { continue }
+        if tryOnStream(rule, piece, stream, &pending, into: &matches) == .matched { continue }
       }
       if nextHeader == rule || nextCandidate == rule {
         _ = tryRule(

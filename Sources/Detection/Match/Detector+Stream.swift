@@ -14,9 +14,11 @@ extension Detector {
   ///   - offset: where `window` begins in the stream.
   ///   - isEnd: nothing follows.
   ///   - packet: the packet that brought the bytes; for relayed streams one that holds the addresses.
+  ///   - isAside: a piece that is not the next of the stream, but let through ahead of it or once more:
+  ///     it leaves no trace in what is remembered of the stream.
   public mutating func inspectStream(
-    _ window: RawSpan, newFrom: Int, offset: UInt64, isEnd: Bool, direction: Direction,
-    packet: DecodedPacket, flow: FlowFacts, state: FlowDetection,
+    _ window: RawSpan, newFrom: Int, offset: UInt64, isEnd: Bool, isAside: Bool = false,
+    direction: Direction, packet: DecodedPacket, flow: FlowFacts, state: FlowDetection,
     into matches: inout MatchList
   ) {
     guard ruleSet.ruleCount > 0, !state.isPassed, window.byteCount > newFrom else { return }
@@ -26,27 +28,46 @@ extension Detector {
     let context = TrialContext(
       packet: packet, ends: ends, flow: flow, state: state, packetBytes: empty.rawSpan)
     let piece = StreamPiece(window: window, newFrom: newFrom, offset: offset, isEnd: isEnd)
-    var pending = direction == .toServer ? state.toServer.pending : state.toClient.pending
-    let pendingBefore = pending.count
-    collectStream(piece, direction, flow, state, context, &pending)
-    if !candidates.isEmpty {
-      let facts = BufferFacts(offset: offset, isComplete: true)
-      for index in candidates.indices {
-        let rule = candidates[index]
-        let trial = tryRule(
-          rule, payload: window, facts: facts, source: .stream, context, into: &matches)
-        if trial != .undecided { pending.removeAll { $0.rule == rule } }
-      }
+    var pending: [FlowDetection.PendingRule] = []
+    if !isAside { swap(&pending, &state[direction].pending) }
+    collectStream(piece, isAside: isAside, direction, flow, state, context, &pending)
+    for index in candidates.indices {
+      _ = tryOnStream(candidates[index], piece, context, &pending, into: &matches)
     }
     if isEnd { pending.removeAll(keepingCapacity: true) }
-    guard pendingBefore > 0 || !pending.isEmpty else { return }
-    if direction == .toServer { state.toServer.pending = pending } else { state.toClient.pending = pending }
+    if !isAside { swap(&pending, &state[direction].pending) }
+  }
+
+  /// Tries a rule on the stream, if it could hold on what is new.
+  mutating func tryOnStream(
+    _ rule: RuleIndex, _ piece: borrowing StreamPiece, _ context: borrowing TrialContext,
+    _ pending: inout [FlowDetection.PendingRule], into matches: inout MatchList
+  ) -> Trial {
+    let place = pending.firstIndex { $0.rule == rule }
+    if let place, !isPrefilterOff, let program = ruleSet.bodies[Int(rule)].payload {
+      let prospect = pending[place].growing.prospect(
+        program, step: 0, instance: 0, piece.window, offset: piece.offset, isEnd: piece.isEnd,
+        retriesAtOnce: true, searched: &scratch.searchedBytes)
+      switch prospect {
+      case .worthTrying: break
+      case .notYet: return .undecided
+      case .never:
+        pending.remove(at: place)
+        return .ruledOut
+      }
+    }
+    let trial = tryRule(
+      rule, payload: piece.window, facts: BufferFacts(offset: piece.offset, isComplete: true),
+      source: .stream, context, into: &matches)
+    if let place, trial != .undecided { pending.remove(at: place) }
+    return trial
   }
 
   /// Finds the rules to be tried on a stream, ascending, into `candidates`.
   mutating func collectStream(
-    _ piece: borrowing StreamPiece, _ direction: Direction, _ flow: FlowFacts, _ state: FlowDetection,
-    _ context: borrowing TrialContext, _ pending: inout [FlowDetection.PendingRule]
+    _ piece: borrowing StreamPiece, isAside: Bool = false, _ direction: Direction, _ flow: FlowFacts,
+    _ state: FlowDetection, _ context: borrowing TrialContext,
+    _ pending: inout [FlowDetection.PendingRule]
   ) {
     counters.streamBytesInspected &+= UInt64(piece.window.byteCount &- piece.newFrom)
     candidates.removeAll(keepingCapacity: true)
@@ -56,11 +77,11 @@ extension Detector {
       ruleSet.groups.stream[direction.index], piece.window, piece.newFrom, piece.offset, context, &pending)
     if flow.appProtocol != .unknown {
       // The protocol may have become known only now: what was not scanned for it yet is still there.
-      let isNew = state.streamProtocol(direction) != flow.appProtocol
+      let isNew = !isAside && state[direction].streamProtocol != flow.appProtocol
       collect(
         ruleSet.groups.streamByProtocol[RuleGroups.slot(flow.appProtocol, direction)], piece.window,
         isNew ? 0 : piece.newFrom, piece.offset, context, &pending)
-      if isNew { state.setStreamProtocol(flow.appProtocol, direction) }
+      if isNew { state[direction].streamProtocol = flow.appProtocol }
     }
     sortCandidates()
   }
@@ -72,31 +93,39 @@ extension Detector {
     guard !group.isEmpty else { return }
     candidates += group.unconditional
     if group.table >= 0 {
-      scan(ruleSet.groups.tables[Int(group.table)], window, newFrom, offset, &pending)
+      scan(ruleSet.groups.tables[Int(group.table)], window, newFrom, offset, context, &pending)
     }
     let portTable = group.table(forPort: context.ends.serverPort)
     if portTable >= 0 {
-      scan(ruleSet.groups.tables[Int(portTable)], window, newFrom, offset, &pending)
+      scan(ruleSet.groups.tables[Int(portTable)], window, newFrom, offset, context, &pending)
     }
   }
 
+  /// Of the rules whose literals were seen those are kept whose heads hold.
   private mutating func scan(
     _ table: PatternTable, _ window: RawSpan, _ newFrom: Int, _ offset: UInt64,
-    _ pending: inout [FlowDetection.PendingRule]
+    _ context: borrowing TrialContext, _ pending: inout [FlowDetection.PendingRule]
   ) {
     let before = candidates.count
     collectCandidates(table, window, newFrom: newFrom, offset: offset)
     let hitEnd = offset &+ UInt64(window.byteCount)
+    var kept = before
     for index in before..<candidates.count {
       let rule = candidates[index]
       if let known = pending.firstIndex(where: { $0.rule == rule }) {
         pending[known].hitEnd = hitEnd
-      } else if pending.count < FlowDetection.pendingMax {
+        continue
+      }
+      guard headHolds(rule, context.ends, context.flow) else { continue }
+      candidates[kept] = rule
+      kept &+= 1
+      if pending.count < FlowDetection.pendingMax {
         pending.append(FlowDetection.PendingRule(rule: rule, hitEnd: hitEnd))
       } else {
         counters.pendingOverflow &+= 1
       }
     }
+    candidates.removeLast(candidates.count &- kept)
   }
 
   /// A rule waits while its literal may still lie in the window.

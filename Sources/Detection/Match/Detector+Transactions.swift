@@ -348,9 +348,16 @@ extension Detector {
         || view.offset &+ UInt64(view.count) >= Self.undecidedBytesMax
       // Steps that share numbers with another buffer's must run each time.
       if canTell, body.buffers[index].isStreaming, !body.sharesVariables, !isPrefilterOff {
-        canTell = growing.isWorthTrying(
-          body.buffers[index].program, step: index, instance: instance, bytes, view, isLast: isFinal,
-          retriesAtOnce: isInline)
+        switch growing.prospect(
+          body.buffers[index].program, step: index, instance: instance, bytes, offset: view.offset,
+          isEnd: view.isComplete || isFinal, retriesAtOnce: isInline, searched: &scratch.searchedBytes)
+        {
+        case .worthTrying: break
+        case .notYet: canTell = false
+        case .never:
+          guard body.buffers[index].isMultiple || body.isTransactional else { return .ruledOut }
+          canTell = false
+        }
       }
       if canTell, runs(body.buffers[index].program, on: bytes, facts) { return .matched }
       areAllComplete = areAllComplete && view.isComplete

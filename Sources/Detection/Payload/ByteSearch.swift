@@ -1,32 +1,29 @@
-import CSluiceLinux
 import Traffic
 
-// SAFETY: every pointer comes from `withUnsafeBytes` of a span and is used inside its closure;
-// `from + count(haystack) <= byteCount` is checked before any is advanced, and each load of sixteen
-// octets stands behind a check that so many follow.
+// SAFETY: every pointer comes from `withUnsafeBytes` of a span and is used inside its closure. A literal
+// is looked at only at positions where all of it lies before `to` (`last` below), its anchors lie inside
+// it, and each load of sixteen octets begins at such a position and ends at or before the last of them
+// plus the anchor, hence inside the bytes.
 
 /// Finds a literal in bytes.
 enum ByteSearch {
   /// The first position in `from..<to` at which all of `literal` stands before `to`.
   ///
-  /// - Parameter literal: lower case where `ignoringCase`.
-  /// - Complexity: O(n) with a case-sensitive literal (memmem); O(n·m) at worst ignoring case.
+  /// - Parameters:
+  ///   - literal: lower case where `ignoringCase`.
+  ///   - anchors: two places in the literal whose octets are rare; the first and the last by default.
+  /// - Complexity: O(n) where the anchors tell; O(n·m) at worst.
   static func find(
-    _ literal: RawSpan, in bytes: RawSpan, from: Int, to: Int, ignoringCase: Bool
+    _ literal: RawSpan, in bytes: RawSpan, from: Int, to: Int, ignoringCase: Bool,
+    anchors: LiteralAnchors? = nil
   ) -> Int? {
-    guard from >= 0, to <= bytes.byteCount, from <= to, literal.byteCount > 0,
-      to - from >= literal.byteCount
-    else { return nil }
+    let count = literal.byteCount
+    guard from >= 0, to <= bytes.byteCount, from <= to, count > 0, to - from >= count else { return nil }
+    let anchors = anchors ?? LiteralAnchors(first: 0, second: UInt8(clamping: count - 1))
+    guard Int(anchors.first) < count, Int(anchors.second) < count else { return nil }
     return unsafe bytes.withUnsafeBytes { haystack -> Int? in
       unsafe literal.withUnsafeBytes { needle -> Int? in
-        guard let start = haystack.baseAddress, let wanted = needle.baseAddress else { return nil }
-        if !ignoringCase {
-          guard let hit = unsafe sluice_memmem(start + from, to - from, wanted, needle.count) else { return nil }
-          return unsafe UnsafeRawPointer(hit) - start
-        }
-        return unsafe findIgnoringCase(
-          needle, in: UnsafeRawBufferPointer(start: start + from, count: to - from)
-        ).map { $0 + from }
+        unsafe search(needle, in: haystack, from: from, last: to - count, anchors, ignoringCase)
       }
     }
   }
@@ -41,46 +38,91 @@ enum ByteSearch {
     return true
   }
 
-  /// Looks at sixteen positions at a time for those where the first and the last octet are right.
-  private static func findIgnoringCase(
-    _ needle: UnsafeRawBufferPointer, in haystack: UnsafeRawBufferPointer
+  /// Looks at sixteen positions at a time for those where both anchors are right.
+  private static func search(
+    _ needle: UnsafeRawBufferPointer, in haystack: UnsafeRawBufferPointer, from: Int, last: Int,
+    _ anchors: LiteralAnchors, _ ignoringCase: Bool
   ) -> Int? {
-    let count = needle.count
-    let first = unsafe needle[0]
-    let last = unsafe needle[count - 1]
+    guard let base = haystack.baseAddress else { return nil }
+    let first = Int(anchors.first)
+    let second = Int(anchors.second)
+    let wanted = unsafe (needle[first], needle[second])
     // Bit 5 tells the cases of a letter apart; of other octets it is a part.
-    let firstFold = SIMD16<UInt8>(repeating: isLower(first) ? 0x20 : 0)
-    let lastFold = SIMD16<UInt8>(repeating: isLower(last) ? 0x20 : 0)
-    let firsts = SIMD16<UInt8>(repeating: first)
-    let lasts = SIMD16<UInt8>(repeating: last)
-    var position = 0
-    let end = haystack.count - count
-    while position + 15 <= end {
-      let heads = unsafe haystack.loadUnaligned(fromByteOffset: position, as: SIMD16<UInt8>.self)
-      let tails = unsafe haystack.loadUnaligned(
-        fromByteOffset: position + count - 1, as: SIMD16<UInt8>.self)
-      let hits = ((heads | firstFold) .== firsts) .& ((tails | lastFold) .== lasts)
-      if any(hits) {
-        for lane in 0..<16 where hits[lane] {
-          if unsafe isEqual(needle, haystack, position + lane) { return position + lane }
+    let firstFold = SIMD16<UInt8>(repeating: ignoringCase && isLower(wanted.0) ? 0x20 : 0)
+    let secondFold = SIMD16<UInt8>(repeating: ignoringCase && isLower(wanted.1) ? 0x20 : 0)
+    let firsts = SIMD16<UInt8>(repeating: wanted.0)
+    let seconds = SIMD16<UInt8>(repeating: wanted.1)
+    var position = from
+    while position &+ 63 <= last {
+      var any = SIMD2<UInt64>()
+      for step in 0..<4 {
+        let place = unsafe base + (position &+ step &* 16)
+        any |= unsafe candidates(place, first, second, firsts, seconds, firstFold, secondFold)
+      }
+      if any[0] | any[1] != 0 {
+        for step in 0..<4 {
+          let place = position &+ step &* 16
+          let lanes = unsafe candidates(base + place, first, second, firsts, seconds, firstFold, secondFold)
+          if let hit = unsafe check(lanes, needle, haystack, place, ignoringCase) { return hit }
         }
       }
-      position += 16
+      position &+= 64
     }
-    while position <= end {
-      if unsafe isEqual(needle, haystack, position) { return position }
-      position += 1
+    while position &+ 15 <= last {
+      let lanes = unsafe candidates(
+        base + position, first, second, firsts, seconds, firstFold, secondFold)
+      if let hit = unsafe check(lanes, needle, haystack, position, ignoringCase) { return hit }
+      position &+= 16
+    }
+    while position <= last {
+      if unsafe isEqual(needle, haystack, position, ignoringCase) { return position }
+      position &+= 1
+    }
+    return nil
+  }
+
+  /// An octet of ones for each of the sixteen positions from `place` at which both anchors are right.
+  @inline(__always)
+  private static func candidates(
+    _ place: UnsafeRawPointer, _ first: Int, _ second: Int, _ firsts: SIMD16<UInt8>,
+    _ seconds: SIMD16<UInt8>, _ firstFold: SIMD16<UInt8>, _ secondFold: SIMD16<UInt8>
+  ) -> SIMD2<UInt64> {
+    let heads = unsafe place.loadUnaligned(fromByteOffset: first, as: SIMD16<UInt8>.self)
+    let tails = unsafe place.loadUnaligned(fromByteOffset: second, as: SIMD16<UInt8>.self)
+    let hits = ((heads | firstFold) .== firsts) .& ((tails | secondFold) .== seconds)
+    return unsafe unsafeBitCast(hits, to: SIMD2<UInt64>.self)
+  }
+
+  @inline(__always)
+  private static func check(
+    _ lanes: SIMD2<UInt64>, _ needle: UnsafeRawBufferPointer, _ haystack: UnsafeRawBufferPointer,
+    _ position: Int, _ ignoringCase: Bool
+  ) -> Int? {
+    for half in 0..<2 {
+      var bits = lanes[half]
+      while bits != 0 {
+        let lane = bits.trailingZeroBitCount >> 3
+        let place = position &+ half &* 8 &+ lane
+        if unsafe isEqual(needle, haystack, place, ignoringCase) { return place }
+        bits &= ~(0xff << UInt64(lane &* 8))
+      }
     }
     return nil
   }
 
   @inline(__always)
   private static func isEqual(
-    _ needle: UnsafeRawBufferPointer, _ haystack: UnsafeRawBufferPointer, _ position: Int
+    _ needle: UnsafeRawBufferPointer, _ haystack: UnsafeRawBufferPointer, _ position: Int,
+    _ ignoringCase: Bool
   ) -> Bool {
+    let count = needle.count
     var index = 0
-    while unsafe index < needle.count && lower(haystack[position + index]) == needle[index] { index += 1 }
-    return index == needle.count
+    if ignoringCase {
+      while unsafe index < count && lower(haystack[position &+ index]) == needle[index] { index &+= 1 }
+    } else {
+      while unsafe index < count && haystack[position &+ index] == needle[index] { index &+= 1 }
+    }
+    return index == count
   }
 
   @inline(__always)
@@ -89,5 +131,47 @@ enum ByteSearch {
   @inline(__always)
   static func lower(_ byte: UInt8) -> UInt8 {
     byte &- 0x41 < 26 ? byte | 0x20 : byte
+  }
+}
+
+/// Two places in a literal whose octets are the rarest in traffic, so that few positions need a closer look.
+struct LiteralAnchors: Sendable, BitwiseCopyable {
+  var first: UInt8
+  var second: UInt8
+
+  init(first: UInt8, second: UInt8) {
+    self.first = first
+    self.second = second
+  }
+
+  init(_ literal: [UInt8]) {
+    self.init(first: 0, second: 0)
+    let places = 0..<min(literal.count, 256)
+    guard let rarest = places.max(by: { Self.rarity(literal[$0]) < Self.rarity(literal[$1]) }) else { return }
+    first = UInt8(rarest)
+    let next =
+      places.filter { literal[$0] != literal[rarest] }
+      .max { Self.rarity(literal[$0]) < Self.rarity(literal[$1]) }
+    second = UInt8(next ?? places.last { $0 != rarest } ?? rarest)
+  }
+
+  /// How seldom an octet is met in text and in binary data, 0…3.
+  static func rarity(_ byte: UInt8) -> Int {
+    switch byte {
+    case 0, 0x20, UInt8(ascii: "a"), UInt8(ascii: "e"), UInt8(ascii: "i"), UInt8(ascii: "n"),
+      UInt8(ascii: "o"), UInt8(ascii: "r"), UInt8(ascii: "s"), UInt8(ascii: "t"):
+      0
+    case 0x61...0x7a, 0x30...0x32, 0x0a, 0x0d, 0xff, UInt8(ascii: "/"), UInt8(ascii: "."),
+      UInt8(ascii: "="), UInt8(ascii: "\""), UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: "-"),
+      UInt8(ascii: ":"):
+      1
+    case 0x21...0x7e, 0x01, 0x80: 2
+    default: 3
+    }
+  }
+
+  /// How well a literal tells one buffer from another; more is better.
+  static func strength(_ literal: [UInt8]) -> Int {
+    literal.prefix(32).reduce(0) { $0 + 2 + rarity($1) }
   }
 }

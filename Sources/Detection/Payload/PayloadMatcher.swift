@@ -83,11 +83,11 @@ extension PayloadProgram {
     // All of it lies before these bytes: what stood there is not known, negated or not.
     guard window.upperBound > 0 || facts.offset == 0 || step.isUnbounded else { return false }
     if step.isNegated {
-      guard find(step, bytes, window) != nil else { return run(index + 1, bytes, facts, &scratch) }
+      guard find(step, bytes, window, &scratch) != nil else { return run(index + 1, bytes, facts, &scratch) }
       giveUp(unlessRelative: step, &scratch)
       return false
     }
-    while let hit = find(step, bytes, window) {
+    while let hit = find(step, bytes, window, &scratch) {
       let noted = scratch.replacements.count
       scratch.cursor = hit + Int(step.literalCount)
       note(step, at: hit, &scratch)
@@ -109,21 +109,31 @@ extension PayloadProgram {
     if !step.isRelative, !hasVariables { scratch.isDiscontinued = true }
   }
 
-  private func find(_ step: ContentInstruction, _ bytes: RawSpan, _ window: Range<Int>) -> Int? {
+  private func find(
+    _ step: ContentInstruction, _ bytes: RawSpan, _ window: Range<Int>, _ scratch: inout PayloadScratch
+  ) -> Int? {
     let count = Int(step.literalCount)
-    let start = Int(step.literalStart)
-    let literal = literals.rawSpan.extracting(start..<start + count)
     guard window.count >= count else { return nil }
     if step.endsWith {
+      let start = Int(step.literalStart)
+      let literal = literals.rawSpan.extracting(start..<start + count)
       let position = bytes.byteCount - count
       guard window.upperBound == bytes.byteCount, position >= window.lowerBound else { return nil }
       guard !step.startsWith || position == window.lowerBound else { return nil }
       return ByteSearch.matches(literal, in: bytes, at: position, ignoringCase: step.isCaseInsensitive)
         ? position : nil
     }
+    let hit = find(step, in: bytes, from: window.lowerBound, to: window.upperBound)
+    scratch.searchedBytes &+= UInt64((hit.map { $0 + count } ?? window.upperBound) - window.lowerBound)
+    return hit
+  }
+
+  /// The first place of a content's literal in `from..<to`.
+  func find(_ step: ContentInstruction, in bytes: RawSpan, from: Int, to: Int) -> Int? {
+    let start = Int(step.literalStart)
+    let literal = literals.rawSpan.extracting(start..<start + Int(step.literalCount))
     return ByteSearch.find(
-      literal, in: bytes, from: window.lowerBound, to: window.upperBound,
-      ignoringCase: step.isCaseInsensitive)
+      literal, in: bytes, from: from, to: to, ignoringCase: step.isCaseInsensitive, anchors: step.anchors)
   }
 
   private func note(_ step: ContentInstruction, at position: Int, _ scratch: inout PayloadScratch) {

@@ -23,6 +23,10 @@ public struct PayloadProgram: Sendable {
   var hasVariables = false
   /// A later occurrence of one step never lets the next begin earlier: contents only, at fixed distances.
   var isMonotone = false
+  /// The literals that must occur, in the order in which they are looked for in a buffer that grows.
+  var literalOrder = LiteralOrder()
+  /// Steps that did not hold can hold later only where one of the literals occurs anew.
+  var needsNewLiteral = false
   var expressions: [RegularExpression] = []
   var datasets: [DatasetTest] = []
   /// The buffer's name in records of what was found in it.
@@ -43,6 +47,48 @@ public struct PayloadProgram: Sendable {
   /// No step could use anything but the bytes of one content anywhere in the buffer.
   public var isSinglePlainContent: Bool {
     steps.count == 1 && contents.count == 1 && contents[0].isUnconstrained
+  }
+}
+
+/// Steps of a program in another order, packed: at most sixteen, of the first sixteen.
+struct LiteralOrder: Sendable, BitwiseCopyable {
+  static let stepsMax = 16
+  private var packed: UInt64 = 0
+  private(set) var count = 0
+
+  /// The step that is at this place in the order.
+  subscript(index: Int) -> Int { Int(packed >> (UInt64(index & 15) &* 4) & 15) }
+
+  mutating func append(_ step: Int) {
+    guard count < Self.stepsMax, step < Self.stepsMax else { return }
+    packed |= UInt64(step) << (UInt64(count) &* 4)
+    count += 1
+  }
+}
+
+extension PayloadProgram {
+  /// Puts the literals in the order in which they are to be looked for: those that may stand only in some
+  /// place first, because they rule out for good, then the rarest.
+  ///
+  /// - Parameter found: a content that the prefilter has seen already.
+  mutating func orderLiterals(withoutContent found: Int? = nil) {
+    var ranks: [(step: Int, rank: Int)] = []
+    var content = 0
+    for (index, step) in steps.enumerated() {
+      guard case .content(let instruction) = step else { continue }
+      defer { content += 1 }
+      guard !instruction.isNegated, content != found else { continue }
+      let start = Int(instruction.literalStart)
+      let literal = Array(literals[start..<start + Int(instruction.literalCount)])
+      let isBound = !instruction.isRelative && (instruction.startsWith || instruction.depth != nil)
+      ranks.append((index, LiteralAnchors.strength(literal) + (isBound ? 1000 : 0)))
+    }
+    literalOrder = LiteralOrder()
+    for entry in ranks.sorted(by: { $0.rank > $1.rank }) { literalOrder.append(entry.step) }
+    needsNewLiteral = !steps.isEmpty && steps.allSatisfy { step in
+      guard case .content(let instruction) = step else { return false }
+      return !(instruction.isNegated && instruction.endsWith)
+    }
   }
 }
 

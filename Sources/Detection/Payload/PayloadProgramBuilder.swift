@@ -200,6 +200,7 @@ public struct PayloadProgramBuilder {
       if program.steps.last?.isRelative == true { program.anchorLastMatch() }
     }
     program.isMonotone = program.steps.allSatisfy(\.keepsOrder)
+    program.orderLiterals()
     return program
   }
 }
@@ -210,7 +211,8 @@ extension PayloadProgram {
     var step = ContentInstruction(
       literalStart: Int32(literals.count), literalCount: Int32(bytes.count),
       isNegated: content.isNegated, isCaseInsensitive: content.isCaseInsensitive,
-      isRelative: content.isRelative, startsWith: content.startsWith, endsWith: content.endsWith,
+      isRelative: content.isRelative, anchors: LiteralAnchors(bytes), startsWith: content.startsWith,
+      endsWith: content.endsWith,
       offset: content.offset, depth: content.depth, distance: content.distance, within: content.within)
     literals += bytes
     if let replacement = content.replacement {

@@ -23,6 +23,8 @@ public struct PayloadScratch: ~Copyable {
   /// Times that a rule ran out of its budget, and that PCRE2 ran out of its own.
   public internal(set) var budgetExhaustedCount: UInt64 = 0
   public internal(set) var expressionLimitCount: UInt64 = 0
+  /// Octets that literals were looked for in.
+  public internal(set) var searchedBytes: UInt64 = 0
 
   public static let stepsMax = 3000
 

@@ -25,6 +25,7 @@ struct ContentInstruction: Sendable, BitwiseCopyable {
   var isRelative: Bool
   /// A later step is positioned by this one: on its failure the next occurrence is tried.
   var anchorsNext = false
+  var anchors: LiteralAnchors
   var startsWith: Bool
   var endsWith: Bool
   var offset: Operand?

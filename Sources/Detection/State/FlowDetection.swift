@@ -11,6 +11,7 @@ public final class FlowDetection {
     /// Where the fast pattern ended, octets from the start of the stream; once the window has moved
     /// past it, the rule is forgotten.
     var hitEnd: UInt64
+    var growing = GrowingBuffer()
   }
 
   struct DirectionState {
@@ -44,15 +45,12 @@ public final class FlowDetection {
 
   public init() {}
 
-  func streamProtocol(_ direction: Direction) -> AppProtocol {
-    direction == .toServer ? toServer.streamProtocol : toClient.streamProtocol
-  }
-
-  func setStreamProtocol(_ appProtocol: AppProtocol, _ direction: Direction) {
-    if direction == .toServer {
-      toServer.streamProtocol = appProtocol
-    } else {
-      toClient.streamProtocol = appProtocol
+  subscript(direction: Direction) -> DirectionState {
+    _read {
+      if direction == .toServer { yield toServer } else { yield toClient }
+    }
+    _modify {
+      if direction == .toServer { yield &toServer } else { yield &toClient }
     }
   }
 }
