@@ -28,7 +28,7 @@ import Traffic
       let database = try #require(cache.load(patterns))
       var plan = PatternTablePlan()
       for (index, pattern) in patterns.enumerated() { plan.add(pattern, rule: RuleIndex(index)) }
-      let table = PatternTable(database: database, plan: plan)
+      let table = PatternTable(databases: [database], plan: plan)
       var scanner = PatternScanner()
       scanner.prepare([table])
       let bytes = Array("a literal 7.".utf8)

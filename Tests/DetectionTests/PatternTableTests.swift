@@ -9,7 +9,7 @@ import Traffic
   ) throws -> [Int] {
     var plan = PatternTablePlan()
     for (index, pattern) in patterns.enumerated() { plan.add(pattern, rule: RuleIndex(index)) }
-    let table = PatternTable(database: try PatternDatabase.compile(plan.patterns), plan: plan)
+    let table = PatternTable(databases: [try PatternDatabase.compile(plan.patterns)], plan: plan)
     var scanner = PatternScanner()
     scanner.prepare([table])
     let bytes = Array(text.utf8)
@@ -48,5 +48,34 @@ import Traffic
     #expect(try hits([pattern("ab", atEnd)], in: "ab.ab", isComplete: false).isEmpty)
     #expect(try hits([pattern("ab", HitConstraint(endMin: 2, endMax: 2))], in: ".ab").isEmpty)
     #expect(try hits([pattern("ab", HitConstraint(endMin: 2, endMax: 2))], in: "abab") == [0])
+  }
+
+  @Test func literalsAreLookedForInPartsAndFoundAsInOne() throws {
+    var plan = PatternTablePlan()
+    let near = HitConstraint(endMin: 4, endMax: 8)
+    plan.add(pattern("ab"), rule: 0)
+    plan.add(pattern("head", near), rule: 1)
+    for index in 2..<20 { plan.add(pattern("literal \(index)."), rule: RuleIndex(index)) }
+    plan.divide()
+    #expect(plan.parts.count == 3)
+    let table = PatternTable(
+      databases: try plan.parts.map { try PatternDatabase.compile(Array(plan.patterns[$0])) }, plan: plan)
+    func rules(_ text: String, offset: UInt64 = 0) -> [RuleIndex] {
+      var scanner = PatternScanner()
+      scanner.prepare([table])
+      var found: [RuleIndex] = []
+      for part in table.parts.indices {
+        let bytes = Array(text.utf8)
+        let isDone = scanner.scan(table, part: part, bytes.rawSpan, offset: offset)
+        #expect(isDone)
+        for hit in 0..<scanner.hitCount { found.append(table.rules[Int(table.starts[scanner.hit(hit)])]) }
+      }
+      return found.sorted()
+    }
+    #expect(rules("a head, ab, literal 7. literal 19.") == [0, 1, 7, 19])
+    #expect(rules("a long head, literal 2") == [])
+    #expect(rules("a head", offset: 4) == [])
+    #expect(rules("a head", offset: 2) == [1])
+    #expect(rules("abhead", offset: 1 << 40) == [0])
   }
 }

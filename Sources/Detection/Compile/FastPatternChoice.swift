@@ -13,12 +13,42 @@ enum FastPatternChoice {
     var pattern: FastPattern
     var score: Int
     var isRequested: Bool
+    var isNearStart: Bool
     /// The number of the content among those of its program; nil where a part of it is looked for.
     var content: Int?
+
+    fileprivate var rank: (Int, Int, Int) { (isNearStart ? 1 : 0, isRequested ? 1 : 0, score) }
   }
 
-  /// - Parameter steps: the programs that may be chosen from, with the index of their buffer step.
-  static func best(_ programs: [(step: Int?, program: PayloadProgram, weight: Int)]) -> Choice? {
+  /// Octets that begin so many streams that they tell nothing.
+  private static let commonStarts: [[UInt8]] =
+    ["GET ", "POST ", "HTTP/", "220 ", "EHLO ", "HELO ", "USER ", "PASS ", "SSH-"].map { Array($0.utf8) }
+    + [[0x16, 0x03]]
+
+  /// Octets of a literal that is looked for in one place, where every stream has something.
+  private static let fixedMin = 2
+  /// Places that count as one.
+  private static let fixedPlaces: UInt32 = 8
+
+  private static func isTellingNearStart(_ bytes: [UInt8], _ constraint: HitConstraint) -> Bool {
+    guard constraint.endMax <= PatternTablePlan.headReach, !constraint.isAtEnd else { return false }
+    let isFixed = constraint.endMax &- min(constraint.endMin, constraint.endMax) < fixedPlaces
+    guard bytes.count >= (isFixed ? fixedMin : nearMin) else { return false }
+    return !commonStarts.contains { bytes.starts(with: $0) || $0.starts(with: bytes) }
+  }
+
+  /// Octets of a literal that may lie anywhere near the start.
+  private static let nearMin = 4
+
+  /// Of a stream or packet, a literal near the start is taken before any other: it is looked for in the
+  /// first octets alone.
+  ///
+  /// - Parameters:
+  ///   - programs: those that may be chosen from, with the index of their buffer step.
+  ///   - reach: octets that the payload has at most.
+  static func best(
+    _ programs: [(step: Int?, program: PayloadProgram, weight: Int)], reach: UInt32 = .max
+  ) -> Choice? {
     var best: Choice?
     for (step, program, weight) in programs {
       // A rule that also matches without the buffer cannot be found by what is in it.
@@ -26,18 +56,21 @@ enum FastPatternChoice {
       for (number, content) in program.contents.enumerated()
       where !content.isNegated && !content.bytes.isEmpty {
         let bytes = chopped(content)
+        var constraint = constraint(content)
+        let isNearStart = step == nil && isTellingNearStart(bytes, constraint)
+        constraint.endMax = min(constraint.endMax, reach)
         let choice = Choice(
           step: step,
           pattern: FastPattern(
             bytes: content.isCaseInsensitive ? bytes.map(ByteSearch.lower) : bytes,
-            isCaseInsensitive: content.isCaseInsensitive, constraint: constraint(content)),
+            isCaseInsensitive: content.isCaseInsensitive, constraint: constraint),
           score: strength(bytes) * weight / 100, isRequested: content.fastPattern != nil,
-          content: bytes.count == content.bytes.count ? number : nil)
+          isNearStart: isNearStart, content: bytes.count == content.bytes.count ? number : nil)
         guard let known = best else {
           best = choice
           continue
         }
-        if (choice.isRequested ? 1 : 0, choice.score) > (known.isRequested ? 1 : 0, known.score) {
+        if choice.rank > known.rank {
           best = choice
         }
       }

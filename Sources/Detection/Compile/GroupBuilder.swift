@@ -100,7 +100,7 @@ struct GroupBuilder {
 
   private mutating func addPayload(_ draft: inout RuleDraft, _ rule: RuleIndex) {
     guard let payload = draft.payload else { return }
-    let choice = FastPatternChoice.best([(nil, payload, 100)])
+    let choice = FastPatternChoice.best([(nil, payload, 100)], reach: draft.payloadReach)
     if let content = choice?.content { draft.payload?.orderLiterals(withoutContent: content) }
     for direction in directions(draft) {
       let ports = serverPorts(draft.head, direction)

@@ -67,3 +67,18 @@ enum RuleKind: UInt8, Sendable {
   /// Packets with decode, stream or flow events.
   case event
 }
+
+extension RuleDraft {
+  /// Octets that the payload of a packet has at most where the rule holds (`dsize`).
+  var payloadReach: UInt32 {
+    var reach = UInt32.max
+    for case .packet(.payloadSize(let condition)) in conditions {
+      switch condition {
+      case .equal(let count), .lessOrEqual(let count): reach = min(reach, UInt32(clamping: count))
+      case .less(let count), .between(_, let count): reach = min(reach, UInt32(clamping: count))
+      case .notEqual, .greater, .greaterOrEqual, .notBetween, .bits, .notBits: continue
+      }
+    }
+    return reach
+  }
+}

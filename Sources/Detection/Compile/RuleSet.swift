@@ -37,8 +37,8 @@ public final class RuleSet: Sendable {
     suppressions = parts.suppressions
     rateFilters = parts.rateFilters
     let tables = parts.groups.tables
-    patternBytes = tables.reduce(0) { $0 + ($1.database?.byteCount ?? 0) }
-    databaseCount = tables.count
+    patternBytes = tables.reduce(0) { $0 + $1.parts.reduce(0) { $0 + ($1.database?.byteCount ?? 0) } }
+    databaseCount = tables.reduce(0) { $0 + $1.parts.count }
     patternCount = tables.reduce(0) { $0 + $1.constraints.count }
   }
 

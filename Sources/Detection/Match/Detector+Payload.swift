@@ -39,18 +39,19 @@ extension Detector {
       candidates += table.allRules
       return
     }
-    let from = max(0, newFrom &- (table.longest &- 1))
-    guard
-      scanner.scan(
-        table, bytes, from: from, newFrom: newFrom, offset: offset, isComplete: isComplete)
-    else {
-      candidates += table.allRules
-      return
-    }
-    for index in 0..<scanner.hitCount {
-      let pattern = scanner.hit(index)
-      let rules = Int(table.starts[pattern])..<Int(table.starts[pattern &+ 1])
-      for rule in rules { candidates.append(table.rules[rule]) }
+    for part in table.parts.indices {
+      guard
+        scanner.scan(
+          table, part: part, bytes, newFrom: newFrom, offset: offset, isComplete: isComplete)
+      else {
+        candidates += table.allRules
+        return
+      }
+      for index in 0..<scanner.hitCount {
+        let pattern = scanner.hit(index)
+        let rules = Int(table.starts[pattern])..<Int(table.starts[pattern &+ 1])
+        for rule in rules { candidates.append(table.rules[rule]) }
+      }
     }
   }
 

@@ -13,6 +13,7 @@ struct PatternJobs {
   /// - Returns: the number that the table will have.
   mutating func add(_ plan: PatternTablePlan) -> Int32 {
     plans.append(plan)
+    plans[plans.count - 1].divide()
     return Int32(truncatingIfNeeded: plans.count - 1)
   }
 
@@ -40,6 +41,8 @@ struct PatternJobs {
 /// The queue that the threads take tables from.
 private final class PatternWork: Sendable {
   private let plans: [PatternTablePlan]
+  /// The parts of all tables, each compiled by itself.
+  private let parts: [[FastPattern]]
   /// Largest first, so that the threads end together.
   private let order: [Int]
   private let cache: PatternCache?
@@ -49,7 +52,9 @@ private final class PatternWork: Sendable {
   init(plans: [PatternTablePlan], cache: PatternCache?) {
     self.plans = plans
     self.cache = cache
-    order = plans.indices.sorted { plans[$0].patterns.count > plans[$1].patterns.count }
+    let parts = plans.flatMap { plan in plan.parts.map { Array(plan.patterns[$0]) } }
+    self.parts = parts
+    order = parts.indices.sorted { parts[$0].count > parts[$1].count }
     results = Mutex(([:], []))
   }
 
@@ -59,7 +64,7 @@ private final class PatternWork: Sendable {
       guard position < order.count else { return }
       let index = order[position]
       do throws(PatternCompileError) {
-        let database = try compile(plans[index].patterns)
+        let database = try compile(parts[index])
         results.withLock { $0.databases[index] = database }
       } catch { results.withLock { $0.failures.append(error.message) } }
     }
@@ -76,8 +81,11 @@ private final class PatternWork: Sendable {
   func outcome() -> PatternJobs.Outcome {
     results.withLock { results in
       var tables: [PatternTable] = []
-      for (index, plan) in plans.enumerated() {
-        tables.append(PatternTable(database: results.databases[index], plan: plan))
+      var first = 0
+      for plan in plans {
+        let databases = (first..<first + plan.parts.count).map { results.databases[$0] }
+        tables.append(PatternTable(databases: databases, plan: plan))
+        first += plan.parts.count
       }
       return PatternJobs.Outcome(tables: tables, failures: results.failures)
     }

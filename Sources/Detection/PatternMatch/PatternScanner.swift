@@ -39,9 +39,10 @@ struct PatternScanner: ~Copyable {
   mutating func prepare(_ tables: [PatternTable]) {
     var needed = capacity
     for table in tables {
-      guard let database = table.database else { continue }
-      unsafe hs_alloc_scratch(database.pointer, &scratch)
-      needed = max(needed, database.patternCount)
+      needed = max(needed, table.constraints.count)
+      for part in table.parts {
+        if let database = part.database { unsafe hs_alloc_scratch(database.pointer, &scratch) }
+      }
     }
     guard needed > capacity else { return }
     unsafe stamps.deallocate()
@@ -57,31 +58,39 @@ struct PatternScanner: ~Copyable {
     generation = 0
   }
 
-  /// Scans `bytes[from...]` for the literals of `table`.
+  /// Scans `bytes[from...]` for the literals of one part of `table`.
   ///
   /// - Parameters:
-  ///   - from: where to start; hits that end at or before `newFrom` are left out.
+  ///   - newFrom: hits that end at or before it are left out.
   ///   - offset: where the first octet of `bytes` lies in the whole buffer.
   ///   - isComplete: the buffer ends here, so a literal that must stand at its end may count.
   /// - Returns: false when the scan could not be done and every literal must be taken as seen.
   mutating func scan(
-    _ table: PatternTable, _ bytes: RawSpan, from: Int = 0, newFrom: Int = 0, offset: UInt64 = 0,
+    _ table: PatternTable, part number: Int = 0, _ bytes: RawSpan, newFrom: Int = 0, offset: UInt64 = 0,
     isComplete: Bool = true
   ) -> Bool {
     hitCount = 0
-    let start = min(max(from, 0), bytes.byteCount)
-    guard start < bytes.byteCount else { return true }
-    guard let database = table.database, database.patternCount <= capacity, let scratch = unsafe scratch else { return false }
+    let part = table.parts[number]
+    let from = newFrom &- (part.longest &- 1)
+    var end = bytes.byteCount
+    if part.reach != .max {
+      guard offset < UInt64(part.reach) else { return true }
+      end = min(end, Int(UInt64(part.reach) &- offset))
+    }
+    let start = min(max(from, 0), end)
+    guard start < end, newFrom < end else { return true }
+    guard let database = part.database, table.constraints.count <= capacity, let scratch = unsafe scratch else { return false }
     advanceGeneration()
-    let length = bytes.byteCount &- start
+    let length = end &- start
     // SAFETY: the context and the pointers in it outlive the scan, which ends before this returns.
     let outcome: (status: Int32, count: Int) = unsafe table.constraints.withUnsafeBufferPointer { constraints in
       guard let rawConstraints = constraints.baseAddress else { return (HS_SUCCESS, 0) }
       var context = unsafe ScanContext(
-        stamps: stamps, ends: ends, hits: hits, constraints: rawConstraints, hitCount: 0,
+        stamps: stamps, ends: ends, hits: hits, constraints: rawConstraints, first: UInt32(part.first),
+        hitCount: 0,
         generation: generation, base: offset &+ UInt64(start), bufferBase: offset,
         newFrom: UInt64(max(0, newFrom &- start)), length: UInt64(length), isComplete: isComplete)
-      let status = unsafe bytes.extracting(start..<bytes.byteCount).withUnsafeBytes { raw in
+      let status = unsafe bytes.extracting(start..<end).withUnsafeBytes { raw in
         unsafe hs_scan(
           database.pointer, raw.baseAddress?.assumingMemoryBound(to: CChar.self),
           UInt32(truncatingIfNeeded: min(length, Int(UInt32.max))), 0, scratch, noteHit, &context)
@@ -122,6 +131,8 @@ private struct ScanContext {
   var ends: UnsafeMutablePointer<UInt32>
   var hits: UnsafeMutablePointer<UInt32>
   var constraints: UnsafePointer<HitConstraint>
+  /// What the numbers of the part's literals begin with.
+  var first: UInt32
   var hitCount: Int
   var generation: UInt32
   var base: UInt64
@@ -136,8 +147,9 @@ private let noteHit:
   @convention(c) (UInt32, UInt64, UInt64, UInt32, UnsafeMutableRawPointer?) -> Int32 = {
     id, _, to, _, raw in
     // SAFETY: `scan` passes its context, and ids are those given at compile time, below the count
-    // of literals that the tables were sized for.
+    // of the part's literals, so that with `first` they lie below that of the table's.
     guard let context = unsafe raw?.assumingMemoryBound(to: ScanContext.self) else { return 0 }
+    let id = unsafe id &+ context.pointee.first
     let pattern = Int(id)
     guard unsafe to > context.pointee.newFrom else { return 0 }
     let constraint = unsafe context.pointee.constraints[pattern]

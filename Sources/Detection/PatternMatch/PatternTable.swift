@@ -1,18 +1,28 @@
-/// Which rules each literal of a database stands for.
+/// Which rules each literal of a buffer stands for.
 final class PatternTable: Sendable {
-  /// nil when it could not be compiled: then every rule of the table is a candidate.
-  let database: PatternDatabase?
+  /// The databases that the literals are looked for with.
+  let parts: [PatternPart]
   let constraints: [HitConstraint]
   /// Rules of pattern p: `rules[starts[p]..<starts[p + 1]]`, ascending.
   let starts: [UInt32]
   let rules: [RuleIndex]
-  /// Octets of the longest literal: what scans of consecutive pieces must overlap by, less one.
+  /// Octets of the longest literal.
   let longest: Int
   /// Every rule of the table, ascending: the candidates when the prefilter is switched off.
-  let allRules: [RuleIndex]
+  var allRules: [RuleIndex] { Array(Set(rules)).sorted() }
 
-  init(database: PatternDatabase?, plan: PatternTablePlan) {
-    self.database = database
+  /// - Parameter databases: one for each part of the plan; nil where it could not be compiled.
+  init(databases: [PatternDatabase?], plan: PatternTablePlan) {
+    var parts: [PatternPart] = []
+    for (ranges, database) in zip(plan.parts, databases) {
+      let patterns = plan.patterns[ranges]
+      parts.append(
+        PatternPart(
+          database: database, first: ranges.lowerBound, count: ranges.count,
+          longest: patterns.reduce(0) { max($0, $1.bytes.count) },
+          reach: patterns.reduce(0) { max($0, $1.constraint.endMax) }))
+    }
+    self.parts = parts
     constraints = plan.patterns.map(\.constraint)
     var starts: [UInt32] = [0]
     var rules: [RuleIndex] = []
@@ -23,14 +33,28 @@ final class PatternTable: Sendable {
     self.starts = starts
     self.rules = rules
     longest = plan.patterns.reduce(0) { max($0, $1.bytes.count) }
-    allRules = Array(Set(rules)).sorted()
   }
+}
+
+/// Literals of a table that are looked for together.
+struct PatternPart: Sendable {
+  /// nil when it could not be compiled: then every rule of the part is a candidate.
+  let database: PatternDatabase?
+  /// The part's literals are those numbered `first..<first + count`.
+  let first: Int
+  let count: Int
+  /// Octets of the longest literal: what scans of consecutive pieces must overlap by, less one.
+  let longest: Int
+  /// Octets from the start of the buffer beyond which no hit counts.
+  let reach: UInt32
 }
 
 /// What is to become a ``PatternTable``: literals, each once, with their rules.
 struct PatternTablePlan {
   private(set) var patterns: [FastPattern] = []
   private(set) var rules: [[RuleIndex]] = []
+  /// Ranges of literals that get a database each.
+  private(set) var parts: [Range<Int>] = []
   private var numbers: [FastPattern: Int] = [:]
 
   var isEmpty: Bool { patterns.isEmpty }
@@ -43,5 +67,38 @@ struct PatternTablePlan {
     numbers[pattern] = patterns.count
     patterns.append(pattern)
     rules.append([rule])
+    parts = [0..<patterns.count]
+  }
+
+  /// Literals that count within so many octets from the start of their buffer alone are looked for there
+  /// alone.
+  static let headReach: UInt32 = 1024
+  /// Shorter literals make Vectorscan look at every octet, where it could take steps of several.
+  static let longMin = 4
+  /// Fewer literals than this are not worth a scan of their own.
+  static let partMin = 8
+
+  /// Puts literals together that are looked for in one way.
+  mutating func divide() {
+    func part(_ pattern: FastPattern) -> Int {
+      if pattern.constraint.endMax <= Self.headReach, !pattern.constraint.isAtEnd { return 0 }
+      return pattern.bytes.count < Self.longMin ? 1 : 2
+    }
+    var groups: [[Int]] = [[], [], []]
+    for (index, pattern) in patterns.enumerated() { groups[part(pattern)].append(index) }
+    if groups[2].count < Self.partMin {
+      groups[2] = (groups[1] + groups[2]).sorted()
+      groups[1] = []
+    }
+    let order = groups.flatMap { $0 }
+    patterns = order.map { patterns[$0] }
+    rules = order.map { rules[$0] }
+    numbers = [:]
+    parts = []
+    var first = 0
+    for group in groups where !group.isEmpty {
+      parts.append(first..<first + group.count)
+      first += group.count
+    }
   }
 }

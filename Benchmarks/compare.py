@@ -1,0 +1,194 @@
+#!/usr/bin/env python3
+"""Runs `sluice eval` and Suricata in turn on the same captures with the same rules, and compares.
+
+    Benchmarks/compare.py --suricata-root DIR --rules FILE [--rules FILE] CAPTURE...
+
+DIR is a chroot with Suricata in it (SURICATA_ROOT does as well); root rights are needed to enter it. Without
+--rules both run without any. Printed for each capture: CPU seconds of the packets alone and their ratio,
+microseconds a packet, CPU seconds and memory of the load, peak memory, and alerts that differ, by sid.
+
+CPU seconds are user and system time of all threads, so they hold on a machine that has other work. The load is
+measured on an empty capture and taken away from the whole. Of several runs the least counts.
+"""
+import argparse
+import collections
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+
+HOME = "[192.168.0.0/16,10.0.0.0/8,172.16.0.0/12]"
+OVERRIDES = """%YAML 1.1
+---
+outputs:
+  - eve-log:
+      enabled: yes
+      filetype: regular
+      filename: eve.json
+      types:
+        - alert
+stats:
+  enabled: no
+vars:
+  address-groups:
+    HOME_NET: "@HOME@"
+    EXTERNAL_NET: "any"
+rule-files: []
+unix-command:
+  enabled: no
+"""
+EMPTY = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
+
+
+def run(command, log):
+    with open(log, "w") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
+    if os.waitstatus_to_exitcode(status) not in (0, 1):
+        sys.exit("failed: %s\n%s" % (" ".join(command), open(log).read()[-2000:]))
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss // 1024
+
+
+def best(command, log, runs):
+    results = [run(command, log) for _ in range(runs)]
+    return min(cpu for cpu, _ in results), max(memory for _, memory in results)
+
+
+def alerts(path):
+    count = collections.Counter()
+    if not os.path.exists(path):
+        return count
+    for line in open(path, errors="replace"):
+        event = json.loads(line)
+        if event.get("event_type") == "alert":
+            count[event["alert"]["gid"], event["alert"]["signature_id"]] += 1
+    return count
+
+
+def packets(path):
+    """Packets of a classic pcap file; None for other kinds."""
+    with open(path, "rb") as file:
+        head = file.read(24)
+        order = {b"\xd4\xc3\xb2\xa1": "<", b"\xa1\xb2\xc3\xd4": ">"}.get(head[:4])
+        count = 0
+        while order:
+            record = file.read(16)
+            if len(record) < 16:
+                return count
+            file.seek(struct.unpack(order + "I", record[8:12])[0], 1)
+            count += 1
+    return None
+
+
+class Sluice:
+    name = "sluice"
+
+    def __init__(self, options, work):
+        self.options, self.work = options, os.path.join(work, "sluice")
+        os.makedirs(os.path.join(self.work, "cache"), mode=0o700)
+
+    def command(self, capture):
+        command = [self.options.sluice, "eval", "--output", self.work, "--json",
+                   "--set", "vars.address-groups.HOME_NET=" + self.options.home,
+                   "--set", "detect.sgh-mpm-caching-path=" + os.path.join(self.work, "cache")]
+        for rules in self.options.rules:
+            command += ["--rules", rules]
+        return command + [capture]
+
+    def eve(self):
+        return os.path.join(self.work, "eve.json")
+
+
+class Suricata:
+    name = "suricata"
+
+    def __init__(self, options, root):
+        self.options, self.root = options, root
+        self.work = tempfile.mkdtemp(prefix="compare.", dir=os.path.join(root, "tmp"))
+        self.inside = "/" + os.path.relpath(self.work, root)
+        with open(os.path.join(self.work, "overrides.yaml"), "w") as file:
+            file.write(OVERRIDES.replace("@HOME@", options.home))
+        with open(os.path.join(self.work, "all.rules"), "w") as file:
+            for rules in options.rules:
+                file.write(open(rules, errors="surrogateescape").read().encode("utf-8", "surrogateescape")
+                           .decode("utf-8", "replace"))
+
+    def put(self, capture):
+        place = os.path.join(self.work, os.path.basename(capture))
+        if not os.path.exists(place):
+            try:
+                os.link(capture, place)
+            except OSError:
+                shutil.copy(capture, place)
+        return self.inside + "/" + os.path.basename(capture)
+
+    def command(self, capture):
+        return ["chroot", self.root, "suricata", "-c", "/etc/suricata/suricata.yaml",
+                "--include", self.inside + "/overrides.yaml", "-S", self.inside + "/all.rules",
+                "-r", self.put(capture), "--runmode", "single", "-l", self.inside, "-k", "none"]
+
+    def eve(self):
+        return os.path.join(self.work, "eve.json")
+
+
+def measure(engine, capture, empty, work, runs):
+    log = os.path.join(work, engine.name + ".log")
+    run(engine.command(empty), log)  # fills caches of files and patterns
+    load, load_memory = best(engine.command(empty), log, runs)
+    if os.path.exists(engine.eve()):
+        os.remove(engine.eve())
+    cpu, peak = run(engine.command(capture), log)
+    found = alerts(engine.eve())
+    for _ in range(runs - 1):
+        again, memory = run(engine.command(capture), log)
+        cpu, peak = min(cpu, again), max(peak, memory)
+    return {"run": max(cpu - load, 0.001), "load": load, "load_memory": load_memory, "peak": peak, "alerts": found}
+
+
+def report(capture, results, count):
+    print(os.path.basename(capture) + (": %d packets" % count if count else ""))
+    for name, r in results.items():
+        each = ", %.2f us a packet" % (r["run"] / count * 1e6) if count else ""
+        print("  %-9s run %.2f CPU s%s; load %.2f CPU s, %d MB; peak %d MB; %d alerts"
+              % (name, r["run"], each, r["load"], r["load_memory"], r["peak"], sum(r["alerts"].values())))
+    if len(results) < 2:
+        return
+    ours, theirs = results["sluice"], results["suricata"]
+    print("  ratio     %.2f x in the packets, %.2f x in the load" % (theirs["run"] / ours["run"], theirs["load"] / ours["load"]))
+    sids = sorted(set(ours["alerts"]) | set(theirs["alerts"]))
+    differing = [s for s in sids if ours["alerts"][s] != theirs["alerts"][s]]
+    print("  alerts    %d sids, %d differ" % (len(sids), len(differing)))
+    for gid, sid in differing:
+        print("    %d:%d suricata %d sluice %d" % (gid, sid, theirs["alerts"][gid, sid], ours["alerts"][gid, sid]))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("captures", nargs="+")
+    parser.add_argument("--sluice", default=".build/release/sluice")
+    parser.add_argument("--suricata-root", default=os.environ.get("SURICATA_ROOT"))
+    parser.add_argument("--rules", action="append", default=[])
+    parser.add_argument("--home", default=HOME, help="HOME_NET of both")
+    parser.add_argument("--runs", type=int, default=3)
+    options = parser.parse_args()
+    work = tempfile.mkdtemp(prefix="sluice-compare.")
+    engines = [Sluice(options, work)]
+    if options.suricata_root:
+        engines.append(Suricata(options, os.path.abspath(options.suricata_root)))
+    empty = os.path.join(work, "empty.pcap")
+    with open(empty, "wb") as file:
+        file.write(EMPTY)
+    try:
+        for capture in options.captures:
+            results = {e.name: measure(e, capture, empty, work, options.runs) for e in engines}
+            report(capture, results, packets(capture))
+    finally:
+        for directory in [work] + [e.work for e in engines]:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
