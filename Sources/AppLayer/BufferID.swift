@@ -16,6 +16,10 @@ public enum BufferID: UInt8, Sendable, Hashable, CaseIterable {
   // DNS
   case dnsQueryName, dnsQueriesName, dnsAnswerName, dnsAuthorityName, dnsAdditionalName
   case dnsResponseName
+  // SMTP and mail
+  case smtpHelo, smtpMailFrom, smtpRecipient
+  case emailFrom, emailSubject, emailTo, emailCC, emailDate, emailMessageID, emailXMailer, emailURL
+  case emailReceived
   // mDNS
   case mdnsQueriesName, mdnsAnswerName, mdnsAuthorityName, mdnsAdditionalName, mdnsResponseName
 }

@@ -7,6 +7,7 @@ public struct EVESettings: Sendable {
   public var tls: TLS? = TLS()
   public var drop: Drop? = Drop()
   public var anomaly: Anomaly? = Anomaly()
+  public var smtp: SMTP? = SMTP()
   public var logsFlow = true
   /// Each direction of a flow on its own.
   public var logsNetflow = false
@@ -36,6 +37,7 @@ public struct EVESettings: Sendable {
   public static var none: EVESettings {
     var out = EVESettings()
     (out.alert, out.http, out.dns, out.tls, out.drop, out.anomaly) = (nil, nil, nil, nil, nil, nil)
+    out.smtp = nil
     out.logsFlow = false
     out.logsNetflow = false
     out.logsFileInfo = false
@@ -88,6 +90,15 @@ public struct EVESettings: Sendable {
     /// `formats`.
     public var isDetailed = true
     public var isGrouped = true
+    public init() {}
+  }
+
+  public struct SMTP: Sendable {
+    /// Header fields that are written besides, lower case (`extended`, `custom`).
+    public var fields: [String] = []
+    /// `md5`: what is written as a digest.
+    public var hashesBody = false
+    public var hashesSubject = false
     public init() {}
   }
 

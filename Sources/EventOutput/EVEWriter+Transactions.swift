@@ -20,6 +20,12 @@ extension EVEWriter {
       TLSRecord.write(tls, settings: settings, into: &json)
       json.endObject()
       end(context.decryption)
+    case let smtp as SMTPTransaction:
+      guard let settings = settings.smtp else { return }
+      begin("smtp", context, .flow, bytes)
+      json.member("tx_id", smtp.id)
+      SMTPRecord.write(smtp, settings: settings, into: &json)
+      end(context.decryption)
     case let dns as DNSTransaction:
       if dns.appProtocol == .mdns {
         writeMulticast(dns, context, bytes)
@@ -115,6 +121,7 @@ extension EVEWriter {
       json.beginObject("tls")
       TLSRecord.write(tls, settings: settings.tls ?? EVESettings.TLS(), into: &json)
       json.endObject()
+    case let smtp as SMTPTransaction: SMTPRecord.write(smtp, settings: nil, into: &json)
     case let dns as DNSTransaction where dns.appProtocol == .mdns:
       json.beginObject("mdns")
       DNSRecords.writeMulticast(dns, into: &json)

@@ -61,7 +61,9 @@ public struct LogSelection: Sendable {
   public var dropsWholeFlows = false
   public var flows = true
   /// Protocols whose transactions are written.
-  public var transactions: Set<AppProtocol> = [.http, .tls, .dns, .mdns, .http2, .doh2]
+  public var transactions: Set<AppProtocol> = [
+    .http, .tls, .dns, .mdns, .http2, .doh2, .smtp,
+  ]
   /// Files that have been transferred.
   public var files = true
   /// Alerts carry the bytes that were inspected.

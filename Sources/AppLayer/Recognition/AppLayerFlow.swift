@@ -287,7 +287,8 @@ public final class AppLayerFlow {
     case .tls: TLSParser(settings: settings.tls)
     case .dns, .mdns:
       DNSParser(framing: transport == .tcp ? .stream : .datagram, appProtocol: found)
-    case .unknown, .failed, .smtp, .ftp, .ftpData, .ssh, .smb, .dcerpc, .imap, .pop3,
+    case .smtp: SMTPParser(settings: settings.smtp, files: files)
+    case .unknown, .failed, .ftp, .ftpData, .ssh, .smb, .dcerpc, .imap, .pop3,
       .doh2, .quic, .dhcp, .ntp, .tftp, .sip, .websocket:
       nil
     }

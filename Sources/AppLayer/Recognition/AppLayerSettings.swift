@@ -5,6 +5,7 @@ public struct AppLayerSettings: Sendable {
   public var http = HTTPSettings()
   public var http2 = HTTP2Settings()
   public var tls = TLSSettings()
+  public var smtp = SMTPSettings()
   public var files = FileSettings()
   /// Octets of one direction after which recognition gives up; bounds what an undecided flow holds.
   public var recognitionLimitBytes = 8192

@@ -156,7 +156,7 @@ struct Recogniser {
     "mkcol", "copy", "move", "lock", "unlock", "version-control", "checkout", "uncheckout", "checkin",
     "update", "label", "report", "mkworkspace", "mkactivity", "baseline-control", "merge", "invalid",
   ]
-  private static let mailCommands: [StaticString] = ["ehlo ", "helo ", "lhlo "]
+  private static let mailCommands: [StaticString] = ["ehlo", "helo", "lhlo"]
   private static let fileCommands: [StaticString] = ["user ", "feat\r", "auth tls", "syst\r", "pass "]
   /// Octets of a first line after which it is none.
   private static let lineCountMax = 4096
@@ -171,7 +171,10 @@ struct Recogniser {
       if after < bytes.count, HTTPText.isBlank(bytes[after]) { return .found(.http) }
     }
     if HTTPText.hasPrefix(bytes, whole, "quit"), isPort(25, 465, 587) { return .found(.smtp) }
-    for command in Self.mailCommands where HTTPText.hasPrefix(bytes, whole, command) {
+    for command in Self.mailCommands
+    where HTTPText.hasPrefix(bytes, whole, command) && start + 4 < bytes.count
+      && HTTPText.isSpace(bytes[start + 4])
+    {
       return .found(.smtp)
     }
     if HTTPText.hasPrefix(bytes, whole, "http/1."), start == 0 { return .foundReversed(.http) }

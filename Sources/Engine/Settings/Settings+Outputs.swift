@@ -98,6 +98,7 @@ extension Settings {
       tls.logsJA4 = flag("ja4", true)
       tls.logsResumed = flag("session-resumption", true)
       outputs.eve.tls = tls
+    case "smtp": outputs.eve.smtp = smtp(value)
     case "drop":
       var drop = EVESettings.Drop()
       drop.logsAlerts = flag("alerts", true)
@@ -141,6 +142,25 @@ extension Settings {
     if !otherTypes.isEmpty {
       warnings.append("\(reader.file): outputs.eve-log.types: there are no records of \(otherTypes.joined(separator: ", "))")
     }
+  }
+
+  /// Header fields that `extended` adds.
+  private static let extendedMailFields = [
+    "reply-to", "bcc", "message-id", "subject", "x-mailer", "user-agent", "received", "x-originating-ip",
+    "in-reply-to", "references", "importance", "priority", "sensitivity", "organization", "content-md5", "date",
+  ]
+
+  private func smtp(_ value: ConfigurationValue) -> EVESettings.SMTP {
+    var smtp = EVESettings.SMTP()
+    if let names = texts(value.at("custom")) {
+      smtp.fields = names.map { $0.lowercased() }
+    } else if case .scalar(let text)? = value.at("extended"), SettingsReader.flag(text) == true {
+      smtp.fields = Self.extendedMailFields
+    }
+    let hashed = texts(value.at("md5")) ?? []
+    smtp.hashesBody = hashed.contains("body")
+    smtp.hashesSubject = hashed.contains("subject")
+    return smtp
   }
 
   // MARK: Files
@@ -205,6 +225,7 @@ extension Settings {
     if eve.http != nil { inspection.logs.transactions.insert(.http) }
     if eve.dns != nil { inspection.logs.transactions.insert(.dns) }
     if eve.tls != nil { inspection.logs.transactions.insert(.tls) }
+    if eve.smtp != nil { inspection.logs.transactions.insert(.smtp) }
     if eve.logsMDNS { inspection.logs.transactions.insert(.mdns) }
     if eve.logsHTTP2 { inspection.logs.transactions.insert(.http2) }
     if eve.logsHTTP2 || eve.dns != nil { inspection.logs.transactions.insert(.doh2) }

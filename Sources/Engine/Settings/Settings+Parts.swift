@@ -56,6 +56,7 @@ extension Settings {
       inspection.appLayer.http.metaFieldLimitBytes = limit
     }
     try readHTTP2(&reader)
+    try readMail(&reader, "app-layer.protocols.smtp.mime.")
     if let handling = try reader.text("app-layer.protocols.tls.encryption-handling") {
       inspection.bypassesEncrypted = handling == "bypass"
     }
@@ -76,6 +77,19 @@ extension Settings {
     if let count = try reader.number(path + "max-control-frames-per-second") {
       inspection.appLayer.http2.controlFramesPerSecondMax = count
     }
+  }
+
+  private mutating func readMail(_ reader: inout SettingsReader, _ path: String) throws(SettingsError) {
+    var mime = inspection.appLayer.smtp.mime
+    if let isOn = try reader.flag(path + "decode-mime") { mime.isEnabled = isOn }
+    if let isOn = try reader.flag(path + "decode-base64") { mime.decodesBase64 = isOn }
+    if let isOn = try reader.flag(path + "decode-quoted-printable") { mime.decodesQuotedPrintable = isOn }
+    if let depth = try reader.size(path + "header-value-depth") { mime.headerValueBytesMax = depth }
+    if let isOn = try reader.flag(path + "extract-urls") { mime.extractsURLs = isOn }
+    if let schemes = try reader.texts(path + "extract-urls-schemes") { mime.urlSchemes = schemes }
+    if let isOn = try reader.flag(path + "log-url-scheme") { mime.keepsURLScheme = isOn }
+    if let isOn = try reader.flag(path + "body-md5") { mime.hashesBody = isOn }
+    inspection.appLayer.smtp.mime = mime
   }
 
   /// 0 stands for no limit.
