@@ -14,8 +14,9 @@ public enum DNSRecords {
   }
 
   /// Writes the members of version 3; the caller opens and closes the object.
+  /// - Parameter isInside: as a part of another record, which leaves the groups out.
   public static func write(
-    _ tx: DNSTransaction, settings: EVESettings.DNS, into json: inout JSONWriter
+    _ tx: DNSTransaction, settings: EVESettings.DNS, isInside: Bool = false, into json: inout JSONWriter
   ) {
     let message = tx.message
     json.member("version", 3)
@@ -31,7 +32,7 @@ public enum DNSRecords {
     }
     writeSection("authorities", message.authorities, into: &json)
     writeSection("additionals", message.additionals, into: &json)
-    if settings.isGrouped { writeGrouped(message.answers, into: &json) }
+    if settings.isGrouped, !isInside { writeGrouped(message.answers, into: &json) }
   }
 
   /// Writes the members of version 2: a request tells of one question, a response of all.
@@ -39,7 +40,7 @@ public enum DNSRecords {
     _ tx: DNSTransaction, query: Int, settings: EVESettings.DNS, into json: inout JSONWriter
   ) {
     let message = tx.message
-    if message.isResponse { json.member("version", 2) }
+    json.member("version", 2)
     json.member("type", message.isResponse ? "answer" : "query")
     json.member("id", message.id)
     if message.isResponse { writeFlags(message, into: &json) }
@@ -88,6 +89,7 @@ public enum DNSRecords {
   private static func writeSection(
     _ key: StaticString, _ records: [DNSRecord], into json: inout JSONWriter
   ) {
+    let records = records.filter { if case .opt(let options) = $0.data { !options.isEmpty } else { true } }
     guard !records.isEmpty else { return }
     json.beginArray(key)
     for record in records {
@@ -120,7 +122,8 @@ public enum DNSRecords {
       for option in options {
         json.beginObject()
         json.member("code", option.code)
-        json.member("data", option.data)
+        json.key("data")
+        json.string { out in for octet in option.data { JSONText.appendHex(octet, to: &out) } }
         json.endObject()
       }
       json.endArray()
@@ -179,10 +182,11 @@ public enum DNSRecords {
     let bytes = octets.rawSpan
     json.string { out in
       if octets.count == 16 {
-        // Shown as IPv6 even where it maps an IPv4 address.
-        let address = IPAddress(high: bytes.u64(at: 0), low: bytes.u64(at: 8))
-        if address.isIPv4 { out += "::ffff:".utf8 }
-        JSONText.appendShortAddress(address, to: &out)
+        // All groups in full, also where it maps an IPv4 address.
+        for index in 0..<16 {
+          if index > 0, index & 1 == 0 { out.append(UInt8(ascii: ":")) }
+          JSONText.appendHex(bytes.u8(at: index), to: &out)
+        }
       } else if octets.count == 4 {
         JSONText.appendAddress(IPAddress(ipv4: bytes.u32(at: 0)), to: &out)
       }
@@ -203,11 +207,15 @@ public enum DNSRecords {
     json.endObject()
   }
 
+  private static func isGrouped(_ record: DNSRecord) -> Bool {
+    if case .soa = record.data { return true }
+    return hasValue(record.data, type: record.type)
+  }
+
   /// Answers by type, in the order in which types first occur.
   private static func writeGrouped(_ records: [DNSRecord], into json: inout JSONWriter) {
     var types: [UInt16] = []
-    for record in records
-    where !types.contains(record.type) && hasValue(record.data, type: record.type) {
+    for record in records where !types.contains(record.type) && isGrouped(record) {
       types.append(record.type)
     }
     guard !types.isEmpty else { return }
@@ -215,7 +223,7 @@ public enum DNSRecords {
     for type in types {
       json.key(text: Array(DNSNames.type(type).utf8))
       json.beginArray()
-      for record in records where record.type == type && hasValue(record.data, type: type) {
+      for record in records where record.type == type && isGrouped(record) {
         if case .txt(let texts) = record.data {
           for text in texts { json.string(text) }
         } else {
@@ -234,6 +242,17 @@ public enum DNSRecords {
     let message = tx.message
     json.member("type", message.isResponse ? "response" : "request")
     json.member("id", message.id)
+    let flags: [(Bool, StaticString)] = [
+      (message.isAuthoritative, "aa"), (message.isTruncated, "tc"), (message.isRecursionDesired, "rd"),
+      (message.isRecursionAvailable, "ra"), (message.z, "z"),
+    ]
+    if flags.contains(where: \.0) {
+      json.beginArray("flags")
+      for (isSet, name) in flags where isSet { json.string(name) }
+      json.endArray()
+    }
+    json.member("opcode", message.opcode)
+    json.member("rcode", message.rcode)
     if !message.queries.isEmpty {
       json.beginArray("queries")
       for query in message.queries {

@@ -42,7 +42,9 @@ struct EVEHeader {
     if hasPacket, context.packetNumber > 0 { json.member("pcap_cnt", context.packetNumber) }
     json.member("event_type", type)
     writeVLANs(context, into: &json)
-    writeEnds(context, sense, hasPacket, into: &json)
+    // Suricata leaves the version out of these alone.
+    let isNetflow = if case .direction = sense { !hasPacket } else { false }
+    writeEnds(context, sense, hasPacket, isNetflow: isNetflow, into: &json)
     if logsEthernet, hasPacket { writeFrame(context, sense, bytes, into: &json) }
     if let versionName { json.member("suricata_version", text: versionName) }
   }
@@ -91,7 +93,7 @@ struct EVEHeader {
   }
 
   private func writeEnds(
-    _ context: borrowing EventContext, _ sense: AddressSense, _ hasPacket: Bool,
+    _ context: borrowing EventContext, _ sense: AddressSense, _ hasPacket: Bool, isNetflow: Bool,
     into json: inout JSONWriter
   ) {
     let packet = context.packet
@@ -111,8 +113,12 @@ struct EVEHeader {
     if number == IPProtocol.icmp || number == IPProtocol.icmpv6 {
       writeICMP(context, into: &json)
     }
+    if number == IPProtocol.esp, !hasPacket {
+      // The upper and the lower half of the index stand in the place of ports.
+      json.member("spi", UInt32(tuple.sourcePort) << 16 | UInt32(tuple.destinationPort))
+    }
     let version = packet.ipVersion != 0 ? packet.ipVersion : context.flow?.ipVersion ?? 0
-    if version != 0 { json.member("ip_v", version) }
+    if version != 0, !isNetflow { json.member("ip_v", version) }
     if hasPacket { writeSource(context, into: &json) }
     if let communityID {
       json.key("community_id")

@@ -53,6 +53,10 @@ public struct EVESettings: Sendable {
     public var logsPayload = false
     public var logsPrintablePayload = false
     public var logsPacket = false
+    /// `tagged-packets`: packets that a rule's `tag` asks for.
+    public var logsTaggedPackets = true
+    /// `payload-length`: how long the payload is.
+    public var logsPayloadLength = false
     /// Octets of payload at most (`payload-buffer-size`).
     public var payloadOctetsMax = 4096
     /// `metadata.app-layer`: the transaction's own record.

@@ -18,8 +18,11 @@ extension EVEWriter {
     if let tunnel = context.tunnel { write(tunnel, depth: context.packet.tunnelDepth) }
     json.key("alert")
     writeAlert(event, settings, context, forwarded)
-    if settings.logsAppLayer, let transaction = event.transaction { writeInside(transaction) }
-    writeFiles(event)
+    if settings.logsAppLayer, let transaction = event.transaction {
+      writeProgress(transaction)
+      writeInside(transaction)
+      writeFiles(event)
+    }
     writeAppProtocol(context)
     writeDirection(context)
     if settings.logsFlow, let flow = EVEHeader.oriented(context) { writeFlowSummary(flow) }
@@ -48,16 +51,30 @@ extension EVEWriter {
     _ forwarded: IPAddress?
   ) {
     json.beginObject()
-    if let forwarded, settings.forwardedFor?.mode == .extraData {
-      EVEHeader.member("xff", forwarded, into: &json)
-    }
     json.member("action", event.alert.isBlocked ? "blocked" : "allowed")
     json.prepared(ruleText(event.rule, settings))
     if let target = event.rule.target, let tuple = EVEHeader.tuple(context, .packet) {
       writeTarget(target, tuple)
     }
     writeContext(event.alert.captures)
+    if let forwarded { EVEHeader.member("xff", forwarded, into: &json) }
     json.endObject()
+  }
+
+  /// How far each side of the transaction has come, by the names that rule hooks have.
+  private func writeProgress(_ transaction: Transaction) {
+    for (key, direction) in [("ts_progress", .toServer), ("tc_progress", .toClient)]
+      as [(StaticString, Direction)]
+    {
+      let progress = transaction.progress(direction)
+      let name: String? =
+        switch transaction.appProtocol {
+        case .http: HTTPProgress.name(progress, direction)
+        case .tls: TLSProgress.name(progress, direction)
+        default: nil
+        }
+      if let name { json.member(key, text: name) }
+    }
   }
 
   /// Which end attacked and which was attacked (`target` keyword).
@@ -133,8 +150,8 @@ extension EVEWriter {
       if settings.logsPayload {
         json.key("payload")
         json.string { JSONText.appendBase64(Array(payload).rawSpan, to: &$0) }
-        json.member("payload_length", event.payload.count)
       }
+      if settings.logsPayloadLength { json.member("payload_length", event.payload.count) }
       if settings.logsPrintablePayload {
         json.key("payload_printable")
         json.string { JSONText.appendPrintable(Array(payload).rawSpan, to: &$0) }
@@ -144,6 +161,13 @@ extension EVEWriter {
       }
     }
     if settings.logsPacket, bytes.byteCount > 0 { writePacket(context, bytes) }
+  }
+
+  /// - Source: Suricata "Tag": event type `packet`.
+  func writeTaggedPacket(_ context: borrowing EventContext, _ bytes: RawSpan) {
+    begin("packet", context, .packet, bytes)
+    writePacket(context, bytes)
+    end(context.decryption)
   }
 
   private func writePacket(_ context: borrowing EventContext, _ bytes: RawSpan) {

@@ -28,6 +28,7 @@ extension EVEWriter {
     json.member("age", max(0, flow.last.seconds - flow.start.seconds))
     json.member("state", text: flow.state)
     if !flow.reason.isEmpty { json.member("reason", text: flow.reason) }
+    if flow.transactionCount > 0 { json.member("tx_cnt", flow.transactionCount) }
     json.member("alerted", flow.hasAlerted)
     if !flow.action.isEmpty { json.member("action", text: flow.action) }
     writePolicies(flow.exceptionPolicies)
@@ -45,7 +46,11 @@ extension EVEWriter {
       let side = direction == .toServer ? flow.toServer : flow.toClient
       guard side.packets > 0 else { continue }
       begin("netflow", context, .direction(direction), RawSpan(), hasPacket: false)
-      writeAppProtocol(context)
+      if flow.appProtocol == .unknown {
+        json.member("app_proto", "unknown")
+      } else {
+        writeAppProtocol(context)
+      }
       json.beginObject("netflow")
       json.member("pkts", side.packets)
       json.member("bytes", side.bytes)
@@ -56,6 +61,7 @@ extension EVEWriter {
       json.member("age", max(0, flow.last.seconds - flow.start.seconds))
       json.member("min_ttl", side.timeToLiveMin)
       json.member("max_ttl", side.timeToLiveMax)
+      if flow.transactionCount > 0 { json.member("tx_cnt", flow.transactionCount) }
       json.endObject()
       writeMetadata(flow, [])
       if flow.tuple.ipProtocol == IPProtocol.tcp {
@@ -119,8 +125,7 @@ extension EVEWriter {
     case .decode where !settings.logsDecode, .stream where !settings.logsStream,
       .applayer where !settings.logsAppLayer:
       return
-    case .decode, .stream: begin("anomaly", context, .packet, bytes)
-    case .applayer: begin("anomaly", context, .flow, bytes)
+    case .decode, .stream, .applayer: begin("anomaly", context, .packet, bytes)
     }
     if let id = event.transactionID { json.member("tx_id", id) }
     json.beginObject("anomaly")

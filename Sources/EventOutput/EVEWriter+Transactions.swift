@@ -128,7 +128,7 @@ extension EVEWriter {
       json.endObject()
     case let dns as DNSTransaction:
       json.beginObject("dns")
-      DNSRecords.write(dns, settings: settings.dns ?? EVESettings.DNS(), into: &json)
+      DNSRecords.write(dns, settings: settings.dns ?? EVESettings.DNS(), isInside: true, into: &json)
       json.endObject()
     default: return
     }

@@ -58,6 +58,8 @@ public final class EVEWriter: EventSink {
     case .flow:
       if settings.logsFlow { writeFlow(context) }
       if settings.logsNetflow { writeNetflow(context) }
+    case .taggedPacket:
+      if settings.alert?.logsTaggedPackets == true { writeTaggedPacket(context, bytes) }
     case .interception(let record):
       if settings.logsInterception { write(record, context) }
     }

@@ -19,6 +19,8 @@ public enum Event {
   /// A flow is over.
   case flow
   case interception(InterceptionRecord)
+  /// A packet that a rule's `tag` asks for.
+  case taggedPacket
 }
 
 /// Where and when an event happened: what most records share.

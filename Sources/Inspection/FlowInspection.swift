@@ -12,6 +12,8 @@ final class FlowInspection {
   /// Flow-wide oddities of the application layer that were told already.
   var reportedEventCount = 0
   var hasAlerted = false
+  /// Transactions seen so far, those that are done with included.
+  var transactionCount: UInt64 = 0
   /// A packet was dropped in this direction and logged.
   var isDropLogged: (toServer: Bool, toClient: Bool) = (false, false)
   var exceptionPolicies: [ExceptionPolicyUse] = []

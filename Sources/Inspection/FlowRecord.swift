@@ -32,6 +32,8 @@ public struct FlowRecord: Sendable {
   /// "pass", "drop", "accept"; empty when nothing was decided (EVE `flow.action`).
   public var action = ""
   public var hasAlerted = false
+  /// Transactions of its application layer so far.
+  public var transactionCount: UInt64 = 0
   /// TCP only: "syn_sent" … "closed"; empty otherwise.
   public var tcpState = ""
   public var isMidstream = false

@@ -63,6 +63,7 @@ extension PacketPath {
     if verdict.isStopped {
       logDrop(verdict, flow, context(packet, length: work.length, lookup, flow), bytes)
     }
+    reportTag(packet, bytes, lookup, flow, work.length)
     if lookup.tcp.isSessionEnded { finishSession(lookup.index, flow) }
   }
 

@@ -65,7 +65,10 @@ extension PacketPath {
     case .drop, .reject: record.action = "drop"
     }
     record.isMidstream = flow.isMidstream
-    if flow.tuple.ipProtocol == IPProtocol.tcp { record.tcpState = flows.session(index).state.eveName }
+    if flow.tuple.ipProtocol == IPProtocol.tcp {
+      let session = flows.session(index)
+      if session.state != .none { record.tcpState = session.state.eveName }
+    }
     record.icmpType = flow.icmpType
     record.icmpCode = flow.icmpCode
     if flow.toClient.packetCount > 0 {
@@ -74,6 +77,7 @@ extension PacketPath {
     record.vlan = Array([flow.vlan0, flow.vlan1].prefix(Int(flow.vlanCount)))
     guard let inspection else { return record }
     record.hasAlerted = inspection.hasAlerted
+    record.transactionCount = inspection.transactionCount
     stream.noteVariables(inspection.detection, in: &record)
     record.exceptionPolicies = inspection.exceptionPolicies
     record.hasGap = inspection.hasGap
@@ -105,6 +109,14 @@ extension PacketPath {
       reason: reason.rawValue, rule: rule,
       verdict: VerdictRecord(action: "drop", rejecting: verdict.rejectAction, context.packet))
     sink.emit(.drop(event), context, bytes: bytes)
+  }
+
+  /// Tells of a packet that the `tag` of a rule asks for.
+  func reportTag(
+    _ packet: DecodedPacket, _ bytes: RawSpan, _ lookup: FlowLookup?, _ flow: FlowInspection?, _ length: Int
+  ) {
+    guard stream.detector.takesTag(packet, octets: length, state: flow?.detection) else { return }
+    sink.emit(.taggedPacket, context(packet, length: length, lookup, flow), bytes: bytes)
   }
 
   // MARK: Anomalies

@@ -56,7 +56,10 @@ public struct PacketPath: ~Copyable {
     counters.bytes &+= UInt64(bytes.byteCount)
     expire(now: time)
     var packet = decoder.decode(bytes, link: link, time: time)
-    if isChecksumPartial { packet.transportChecksum = .notVerified }
+    if isChecksumPartial {
+      packet.transportChecksum = .notVerified
+      packet.isChecksumLeftToCard = true
+    }
     return process(packet, bytes, length: length ?? bytes.byteCount)
   }
 
@@ -161,6 +164,7 @@ public struct PacketPath: ~Copyable {
       packet, bytes: bytes, facts: nil, flow: nil, payloadIsInStream: false,
       streamEvents: StreamEventSet())
     var verdict = PacketVerdict()
+    defer { reportTag(packet, bytes, nil, nil, bytes.byteCount) }
     guard stream.hasMatches else { return verdict }
     let context = context(packet, length: bytes.byteCount)
     let decision = stream.decide(nil, facts: nil, context: context, bytes: bytes)

@@ -248,7 +248,8 @@ struct StreamPath: ~Copyable {
     guard let appLayer = flow.appLayer else { return }
     reportEvents(flow, appLayer, context, bytes)
     let transactions = appLayer.transactions
-    if transactions.isEmpty { return }
+    guard let newest = transactions.last else { return }
+    flow.transactionCount = max(flow.transactionCount, newest.id &+ 1)
     for transaction in transactions {
       reportEvents(of: transaction, context, bytes)
       if transaction.hasFiles { reportFiles(of: transaction, flow, isEnd: isEnd, context, bytes) }

@@ -58,6 +58,8 @@ public struct DecodedPacket: Sendable, BitwiseCopyable {
   public var sourcePort: UInt16 = 0
   public var destinationPort: UInt16 = 0
   public var transportChecksum = ChecksumState.notVerified
+  /// The transport checksum is not filled in yet: nothing can be said about it.
+  public var isChecksumLeftToCard = false
   /// Meaningful where `ipProtocol` is TCP and `hasTransport`.
   public var tcp = TCPFields()
   /// Meaningful where `ipProtocol` is ICMP or ICMPv6 and `hasTransport`.

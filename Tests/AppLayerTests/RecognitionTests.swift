@@ -107,7 +107,7 @@ struct RecognitionTests {
     let waiting = flow([.client("hel")])
     #expect(!waiting.isDecided)
     let over = flow([.client("hel")], finish: true)
-    #expect(over.appProtocol == .failed)
+    #expect(over.appProtocol == .unknown)
   }
 
   @Test func theParserGetsWhatWasHeld() throws {

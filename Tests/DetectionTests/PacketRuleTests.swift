@@ -36,7 +36,7 @@ import Traffic
     ("dsize:0;", "dsize:>0;"), ("window:0;", "window:!0;"), ("seq:0;", "seq:1;"), ("ack:0;", "ack:7;"),
     ("ip_proto:6;", "ip_proto:!tcp;"), ("ip_proto:TCP;", "ip_proto:<6;"), ("id:0;", "id:\"1\";"),
     ("tos:0;", "tos:!0;"), ("fragbits:!M;", "fragbits:+D;"), ("fragoffset:0;", "fragoffset:>0;"),
-    ("flow.pkts:<5;", "flow.pkts:>5;"), ("flow.age:10;", "flow.age:>10;"),
+    ("flow.pkts:toserver,<5;", "flow.pkts:either,>5;"), ("flow.age:10;", "flow.age:>10;"),
     ("flow:established;", "flow:not_established;"), ("flow:to_server;", "flow:to_client;"),
     ("flow:stateless;", "flow:only_frag;"), ("stream_size:client,<,2;", "stream_size:both,>,1;"),
     ("app-layer-protocol:http;", "app-layer-protocol:!http;"),

@@ -139,6 +139,7 @@ private let ruleText = """
 @Test func `an alert carries payload, packet, verdict and variables when asked`() throws {
   var settings = EVESettings()
   settings.alert?.logsPayload = true
+  settings.alert?.logsPayloadLength = true
   settings.alert?.logsPrintablePayload = true
   settings.alert?.logsPacket = true
   settings.alert?.logsVerdict = true

@@ -71,7 +71,7 @@ private func record(
   #expect(text(out, "dns.answers.0.rdata") == "b.example")
   #expect(number(out, "dns.answers.0.ttl") == 300)
   #expect(text(out, "dns.answers.1.rdata") == "192.0.2.1")
-  #expect(text(out, "dns.answers.2.rdata") == "2001:db8::5")
+  #expect(text(out, "dns.answers.2.rdata") == "2001:0db8:0000:0000:0000:0000:0000:0005")
   #expect(text(out, "dns.answers.3.rdata") == "one")
   #expect(text(out, "dns.answers.4.rdata") == "")
   #expect(text(out, "dns.answers.5.srv.name") == "c.example")

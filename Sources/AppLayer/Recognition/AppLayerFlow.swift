@@ -140,7 +140,12 @@ public final class AppLayerFlow {
 
   /// Both directions are over.
   public func finish(at time: Timestamp) {
-    if !isDecided, transport == .tcp { giveUp() }
+    // That it is nobody's was not found out: too little was said.
+    if !isDecided, transport == .tcp {
+      if let expected { raiseMissing(expected) }
+      isDecided = true
+      isFailed = true
+    }
     parser?.finish(at: time)
   }
 

@@ -35,4 +35,21 @@ public enum TLSProgress {
     default: nil
     }
   }
+
+  /// The name that rule hooks and EVE have for a progress.
+  public static func name(_ progress: Int, _ direction: Direction) -> String? {
+    switch (direction, progress) {
+    case (.toServer, inProgress): "client_in_progress"
+    case (.toServer, clientHelloDone): "client_hello_done"
+    case (.toServer, clientCertificateDone): "client_cert_done"
+    case (.toServer, clientHandshakeDone): "client_handshake_done"
+    case (.toServer, _): "client_finished"
+    case (.toClient, inProgress): "server_in_progress"
+    case (.toClient, serverHello): "server_hello"
+    case (.toClient, serverCertificateDone): "server_cert_done"
+    case (.toClient, serverHelloDone): "server_hello_done"
+    case (.toClient, serverHandshakeDone): "server_handshake_done"
+    case (.toClient, _): "server_finished"
+    }
+  }
 }

@@ -11,6 +11,7 @@ final class RuleBody: Sendable {
   let buffers: [BufferStep]
   let transactionConditions: [TransactionCondition]
   let actions: [StateAction]
+  let tags: [TagAction]
   let threshold: RuleThreshold?
   /// Matches and acts, but is not logged (`noalert`, `flowbits:noalert`).
   let isSilent: Bool
@@ -36,6 +37,7 @@ final class RuleBody: Sendable {
     buffers = draft.buffers
     transactionConditions = draft.transactionConditions
     actions = draft.actions
+    tags = draft.tags
     threshold = draft.threshold
     isSilent = draft.isSilent
     isTransactional = draft.isTransactional

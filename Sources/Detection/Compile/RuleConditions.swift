@@ -101,11 +101,28 @@ enum PacketCondition: Sendable {
   case icmpSequence(UInt16)
   case icmpv6MTU(NumericCondition)
   case sameAddress
-  case vlanID(NumericCondition, layer: Int?)
+  case vlanID(NumericCondition, VLANLayer)
   case vlanLayers(NumericCondition)
   case decodeEvent(DecodeEvent)
   case streamEvent(StreamEvent)
   case flowEvent(FlowAppLayerEvents)
+  case checksum(ChecksumCondition)
+}
+
+/// Which of a packet's VLAN tags a condition is about; 0 is the outermost, -1 the innermost.
+enum VLANLayer: Sendable {
+  case any, all
+  case index(Int)
+}
+
+/// `tcpv4-csum:invalid` and its like.
+struct ChecksumCondition: Sendable {
+  var place: ChecksumPlace
+  /// 4 or 6.
+  var ipVersion: UInt8
+  /// Of the transport; 0 for the IP header itself.
+  var ipProtocol: UInt8
+  var isValid: Bool
 }
 
 struct TCPFlagsCondition: Sendable {
@@ -168,12 +185,15 @@ enum StateCondition: Sendable {
   case xbit(XBit, isSet: Bool)
   case streamSize(StreamSizeCondition)
   case flowAge(NumericCondition)
-  case flowPackets(NumericCondition, Direction?)
-  case flowBytes(NumericCondition, Direction?)
+  case flowPackets(NumericCondition, FlowSide)
+  case flowBytes(NumericCondition, FlowSide)
   case appProtocol(AppProtocol, isNegated: Bool)
   /// The packet is the first of its direction.
   case flowStart
 }
+
+/// The directions of a flow that a count is taken of; with `either` one of them is enough, `both` asks for each.
+enum FlowSide: Sendable { case toServer, toClient, either, both }
 
 enum IntegerComparison: Sendable {
   case less, lessOrEqual, equal, notEqual, greaterOrEqual, greater
@@ -222,13 +242,16 @@ enum StateAction: Sendable {
   case unsetXBit(XBit)
   case toggleXBit(XBit)
   case bypass
-  case tag(TagAction)
 }
 
+/// `tag`: packets that are told of after the rule has matched.
 struct TagAction: Sendable {
   enum Scope: Sendable { case session, source, destination }
+  enum Unit: Sendable { case packets, octets, seconds }
+  /// Packets where a rule gives no number.
+  static let packetsDefault: UInt64 = 256
+
   var scope: Scope
-  var packets: UInt32
-  var octets: UInt64
-  var seconds: UInt32
+  var unit: Unit
+  var count: UInt64
 }

@@ -15,6 +15,7 @@ struct RuleDraft {
   var fileConditions: [FileCondition] = []
   var fileStore: FileStoreAction?
   var actions: [StateAction] = []
+  var tags: [TagAction] = []
   var threshold: RuleThreshold?
   var isSilent = false
   var isTransactional = false

@@ -12,7 +12,7 @@ enum FlowKeywords {
     "flow.age": { (reader, option) throws(RuleValueError) in
       reader.add(.flowAge(try option.condition(max: UInt64(UInt32.max))))
     },
-    "flow.pkts": counts(.packets, nil), "flow.bytes": counts(.bytes, nil),
+    "flow.pkts": counts(.packets), "flow.bytes": counts(.bytes),
     "flow.pkts_toserver": counts(.packets, .toServer),
     "flow.pkts_toclient": counts(.packets, .toClient),
     "flow.bytes_toserver": counts(.bytes, .toServer),
@@ -52,24 +52,29 @@ enum FlowKeywords {
 
   private enum Counted { case packets, bytes }
 
-  private static func counts(_ counted: Counted, _ direction: Direction?) -> KeywordHandler {
+  /// `flow.pkts:toserver,>5`; the names of old have the side in them.
+  private static func counts(_ counted: Counted, _ fixed: FlowSide? = nil) -> KeywordHandler {
     { (reader, option) throws(RuleValueError) in
-      var direction = direction
+      var side = fixed ?? .both
       var text = try option.word()
-      // Suricata 8: `flow.pkts: toserver,>5`.
-      if direction == nil, let comma = text.firstIndex(of: ",") {
-        switch String(text[..<comma]).trimmed {
-        case "toserver": direction = .toServer
-        case "toclient": direction = .toClient
-        case "either": direction = nil
-        default: throw RuleValueError("must be toserver, toclient or either")
+      if fixed == nil {
+        guard let comma = text.firstIndex(of: ",") else {
+          throw RuleValueError("takes a side and a number", hint: "flow.pkts:toserver,>5")
         }
+        let sides: [String: FlowSide] = [
+          "toserver": .toServer, "toclient": .toClient, "either": .either, "both": .both,
+        ]
+        guard let named = sides[String(text[..<comma]).trimmed] else {
+          throw RuleValueError("must be toserver, toclient, either or both")
+        }
+        side = named
         text = String(text[text.index(after: comma)...])
       }
-      let condition = try NumericCondition.parse(Array(text.utf8))
+      let max: UInt64 = counted == .packets ? UInt64(UInt32.max) : .max
+      let condition = try NumericCondition.parse(Array(text.utf8), max: max)
       switch counted {
-      case .packets: reader.add(.flowPackets(condition, direction))
-      case .bytes: reader.add(.flowBytes(condition, direction))
+      case .packets: reader.add(.flowPackets(condition, side))
+      case .bytes: reader.add(.flowBytes(condition, side))
       }
     }
   }

@@ -118,25 +118,35 @@ enum MetaKeywords {
     }
   }
 
-  /// `tag:session,10,packets`.
+  /// `tag:session,10,packets`, `tag:host,30,seconds,src`; without numbers a session's next packets.
   private static let tag: KeywordHandler = { (reader, option) throws(RuleValueError) in
-    let items = try RuleValueList.parse(try option.required())
-    guard items[0].word == "session" else {
-      throw items[0].error("only session is supported")
+    let items = try RuleValueList.parse(Array(try option.word().utf8))
+    var tag = TagAction(scope: .session, unit: .packets, count: TagAction.packetsDefault)
+    switch items[0].word {
+    case "session": break
+    case "host": tag.scope = .destination
+    default: throw items[0].error("must be session or host")
     }
-    var tag = TagAction(scope: .session, packets: .max, octets: .max, seconds: .max)
-    if items.count == 1 {
-      tag.packets = 256
-    } else {
-      guard items.count == 3 else { throw RuleValueError("takes session, a number and a unit") }
-      let number = try RuleNumber.unsigned(items[1].bytes, in: 1...UInt64(UInt32.max))
+    if items.count > 1 {
+      guard (3...4).contains(items.count) else {
+        throw RuleValueError("takes a scope, a number and a unit", hint: "tag:session,10,packets")
+      }
+      tag.count = try RuleNumber.unsigned(items[1].bytes, in: 1...UInt64(UInt32.max))
       switch items[2].word {
-      case "packets": tag.packets = UInt32(truncatingIfNeeded: number)
-      case "seconds": tag.seconds = UInt32(truncatingIfNeeded: number)
-      case "bytes": tag.octets = number
+      case "packets": tag.unit = .packets
+      case "seconds": tag.unit = .seconds
+      case "bytes": tag.unit = .octets
       default: throw items[2].error("must be packets, seconds or bytes")
       }
     }
-    reader.draft.actions.append(.tag(tag))
+    if items.count == 4 {
+      switch items[3].word {
+      case "src": if tag.scope != .session { tag.scope = .source }
+      case "dst": break
+      default: throw items[3].error("must be src or dst")
+      }
+      if tag.scope == .session { reader.warnings.append("tag: src and dst mean nothing for a session") }
+    }
+    reader.draft.tags.append(tag)
   }
 }

@@ -1,5 +1,6 @@
 import PacketDecoding
 import RuleLanguage
+import Traffic
 
 /// Keywords about one packet's headers.
 ///
@@ -31,6 +32,11 @@ enum PacketKeywords {
       reader.add(.sameAddress)
     },
     "vlan.id": vlanID, "vlan.layers": number(255) { .vlanLayers($0) },
+    "ipv4-csum": checksum(.network, 4, 0),
+    "tcpv4-csum": checksum(.transport, 4, IPProtocol.tcp), "tcpv6-csum": checksum(.transport, 6, IPProtocol.tcp),
+    "udpv4-csum": checksum(.transport, 4, IPProtocol.udp), "udpv6-csum": checksum(.transport, 6, IPProtocol.udp),
+    "icmpv4-csum": checksum(.transport, 4, IPProtocol.icmp),
+    "icmpv6-csum": checksum(.transport, 6, IPProtocol.icmpv6),
     "pkt_data": { (reader, option) throws(RuleValueError) in
       try option.refuseValue()
       reader.selectPayload()
@@ -81,16 +87,36 @@ enum PacketKeywords {
   }
 
   private static let vlanID: KeywordHandler = { (reader, option) throws(RuleValueError) in
-    let items = try RuleValueList.parse(try option.required())
-    var layer: Int?
-    if items.count == 2, items[1].word != "any" {
-      guard let number = Int(items[1].text), (-3...2).contains(number) else {
-        throw items[1].error("the layer must be any or between -3 and 2")
-      }
-      layer = number
-    }
+    let items = try RuleValueList.parse(Array(try option.word().utf8))
     guard items.count <= 2 else { throw items[2].error("too many items") }
-    reader.add(.vlanID(try NumericCondition.parse(items[0].bytes, max: 4095), layer: layer))
+    var layer = VLANLayer.any
+    if items.count == 2 {
+      switch items[1].word {
+      case "any": layer = .any
+      case "all": layer = .all
+      default:
+        guard let number = Int(items[1].text), (-3...2).contains(number) else {
+          throw items[1].error("the layer must be any, all or between -3 and 2")
+        }
+        layer = .index(number)
+      }
+    }
+    reader.add(.vlanID(try NumericCondition.parse(items[0].bytes, max: 4095), layer))
+  }
+
+  // MARK: Checksums
+
+  private static func checksum(
+    _ place: ChecksumPlace, _ ipVersion: UInt8, _ ipProtocol: UInt8
+  ) -> KeywordHandler {
+    { (reader, option) throws(RuleValueError) in
+      let word = try option.word().lowercased()
+      guard word == "valid" || word == "invalid" else { throw RuleValueError("must be valid or invalid") }
+      reader.add(
+        .checksum(
+          ChecksumCondition(
+            place: place, ipVersion: ipVersion, ipProtocol: ipProtocol, isValid: word == "valid")))
+    }
   }
 
   // MARK: Flags

@@ -67,6 +67,7 @@ extension Detector {
       guard action.stops else { return true }
     }
     if body.bypasses { decision.bypassesFlow = true }
+    if !body.tags.isEmpty { beginTags(body, info, ends, state) }
     let reachesFlow = match.source != .packet || body.actsOnFlow
     if action == .pass {
       // A packet that was dropped stays so, and passes nothing on to its flow.

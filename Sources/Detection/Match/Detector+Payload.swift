@@ -86,7 +86,8 @@ extension Detector {
     let areConditionsMet =
       !ruleSet.heads[Int(rule)].hasConditions
       || conditionsHold(
-        body, context.packet, context.ends, context.flow, context.state, context.streamEvents)
+        body, context.packet, context.ends, context.flow, context.state, context.packetBytes,
+        context.streamEvents)
     // On a stream, steps that hold while a condition does not have had their chance; steps that do
     // not hold yet may still.
     guard areConditionsMet || source == .stream else { return .ruledOut }

@@ -1,16 +1,18 @@
 import PacketDecoding
+import RuleLanguage
 import Traffic
 
 extension Detector {
   /// Whether the conditions beyond the head hold, in the order of the rule.
   func conditionsHold(
     _ body: RuleBody, _ packet: DecodedPacket, _ ends: PacketEnds,
-    _ flow: FlowFacts?, _ state: FlowDetection?, _ streamEvents: StreamEventSet = StreamEventSet()
+    _ flow: FlowFacts?, _ state: FlowDetection?, _ bytes: RawSpan,
+    _ streamEvents: StreamEventSet = StreamEventSet()
   ) -> Bool {
     for condition in body.conditions {
       switch condition {
       case .packet(let condition):
-        guard condition.holds(packet, streamEvents: streamEvents, flow: flow) else { return false }
+        guard condition.holds(packet, bytes: bytes, streamEvents: streamEvents, flow: flow) else { return false }
       case .state(let condition):
         guard stateHolds(condition, ends, flow, state) else { return false }
       }
@@ -43,12 +45,12 @@ extension Detector {
     case .flowAge(let condition):
       guard let flow else { return false }
       return condition.holds(for: UInt64(clamping: ends.time.seconds(since: flow.start)))
-    case .flowPackets(let condition, let direction):
+    case .flowPackets(let condition, let side):
       guard let flow else { return false }
-      return condition.holds(for: flow.packets.sum(direction))
-    case .flowBytes(let condition, let direction):
+      return flow.packets.hold(condition, side)
+    case .flowBytes(let condition, let side):
       guard let flow else { return false }
-      return condition.holds(for: flow.bytes.sum(direction))
+      return flow.bytes.hold(condition, side)
     case .flowStart:
       guard let flow else { return false }
       return flow.packets[flow.packetDirection] == 1
@@ -85,7 +87,6 @@ extension Detector {
       case .unsetXBit(let bit): shared.clearBit(bit, ends)
       case .toggleXBit(let bit):
         if shared.hasBit(bit, ends) { shared.clearBit(bit, ends) } else { shared.setBit(bit, ends) }
-      case .tag(let tag): state?.begin(tag, rule: rule, at: ends.time)
       case .bypass: break
       }
     }
@@ -93,8 +94,13 @@ extension Detector {
 }
 
 extension FlowFacts.Counts {
-  func sum(_ direction: Direction?) -> UInt64 {
-    direction.map { self[$0] } ?? toServer &+ toClient
+  func hold(_ condition: NumericCondition, _ side: FlowSide) -> Bool {
+    switch side {
+    case .toServer: condition.holds(for: toServer)
+    case .toClient: condition.holds(for: toClient)
+    case .either: condition.holds(for: toServer) || condition.holds(for: toClient)
+    case .both: condition.holds(for: toServer) && condition.holds(for: toClient)
+    }
   }
 }
 

@@ -140,6 +140,5 @@ extension Detector {
     state.generation = ruleSet.generation
     state.toServer.pending.removeAll()
     state.toClient.pending.removeAll()
-    state.tags.removeAll()
   }
 }

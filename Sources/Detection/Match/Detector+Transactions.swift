@@ -229,7 +229,7 @@ extension Detector {
     _ candidate: inout TransactionInspection.Candidate
   ) -> Trial {
     if ruleSet.heads[Int(rule)].hasConditions,
-      !conditionsHold(body, context.packet, context.ends, context.flow, context.state)
+      !conditionsHold(body, context.packet, context.ends, context.flow, context.state, context.packetBytes)
     {
       return .undecided
     }

@@ -5,7 +5,7 @@ import Traffic
 extension PacketCondition {
   /// - Source: Suricata "IP Keywords", "TCP keywords", "ICMP keywords" and the like.
   func holds(
-    _ packet: DecodedPacket, streamEvents: StreamEventSet, flow: FlowFacts?
+    _ packet: DecodedPacket, bytes: RawSpan, streamEvents: StreamEventSet, flow: FlowFacts?
   ) -> Bool {
     if packet.isStandIn, needsHeaders { return false }
     switch self {
@@ -38,6 +38,7 @@ extension PacketCondition {
     case .streamEvent(let event): return streamEvents.contains(event)
     case .flowEvent(let events):
       return flow.map { !$0.appLayerEvents.isDisjoint(with: events) } ?? false
+    case .checksum(let condition): return condition.holds(packet, bytes)
     case .timeToLive, .typeOfService, .fragmentID, .fragmentOffset, .fragmentBits, .ipOption,
       .anyIPOption, .ipProtocol, .sameAddress, .vlanID, .vlanLayers:
       return networkHolds(packet)
@@ -83,9 +84,8 @@ extension PacketCondition {
     }
   }
 
-  /// - Parameter layer: 0 the outermost, -1 the innermost, nil any.
   private func vlanHolds(
-    _ packet: DecodedPacket, _ condition: NumericCondition, _ layer: Int?
+    _ packet: DecodedPacket, _ condition: NumericCondition, _ layer: VLANLayer
   ) -> Bool {
     let count = Int(packet.vlanCount)
     func holds(_ index: Int) -> Bool {
@@ -93,7 +93,18 @@ extension PacketCondition {
       let id = index == 0 ? packet.vlan0 : index == 1 ? packet.vlan1 : packet.vlan2
       return condition.holds(for: UInt64(id))
     }
-    guard let layer else { return holds(0) || holds(1) || holds(2) }
-    return holds(layer < 0 ? count &+ layer : layer)
+    switch layer {
+    case .any: return holds(0) || holds(1) || holds(2)
+    case .all: return count > 0 && (0..<count).allSatisfy(holds)
+    case .index(let index): return holds(index < 0 ? count &+ index : index)
+    }
+  }
+}
+
+extension ChecksumCondition {
+  /// - Source: Suricata, the `…-csum` keywords; what cannot be checked counts as neither.
+  func holds(_ packet: DecodedPacket, _ bytes: RawSpan) -> Bool {
+    guard packet.ipVersion == ipVersion, ipProtocol == 0 || packet.ipProtocol == ipProtocol else { return false }
+    return packet.checksum(place, in: bytes) == (isValid ? .valid : .invalid)
   }
 }

@@ -60,32 +60,4 @@ extension FlowDetection {
     let table = names.names(.flowInteger)
     return integers.compactMap { entry in table[entry.name].map { ($0, entry.value) } }
   }
-
-  // MARK: Tags
-
-  func begin(_ tag: TagAction, rule: RuleIndex, at time: Timestamp) {
-    guard tags.count < Self.tagsMax, !tags.contains(where: { $0.rule == rule }) else { return }
-    tags.append(
-      FlowTag(
-        rule: rule, packetsLeft: tag.packets, bytesLeft: tag.octets,
-        until: Timestamp(nanoseconds: time.nanoseconds &+ Int64(tag.seconds) &* 1_000_000_000)))
-  }
-
-  static let tagsMax = 8
-
-  /// Whether a packet of the flow is to be logged because of a `tag`; counts it.
-  ///
-  /// - Source: Suricata "Tag" keyword: a number of packets, octets or seconds after the match.
-  public func takeTag(packetBytes: Int, at time: Timestamp) -> Bool {
-    guard !tags.isEmpty else { return false }
-    for index in tags.indices {
-      if tags[index].packetsLeft != .max { tags[index].packetsLeft &-= 1 }
-      if tags[index].bytesLeft != .max {
-        tags[index].bytesLeft -= min(tags[index].bytesLeft, UInt64(clamping: packetBytes))
-      }
-    }
-    let isTagged = tags.contains { $0.until >= time }
-    tags.removeAll { $0.packetsLeft == 0 || $0.bytesLeft == 0 || $0.until < time }
-    return isTagged
-  }
 }

@@ -33,7 +33,7 @@ public final class FlowDetection {
   var toServer = DirectionState()
   var toClient = DirectionState()
   /// Packets and chunks of this flow for `tag:session`.
-  var tags: [FlowTag] = []
+  var tags: [PacketTag] = []
   /// Which rule set `pending` refers to.
   var generation: UInt64 = 0
   /// A pass rule matched: nothing more of the flow is inspected. The path looks before it calls.
@@ -53,14 +53,6 @@ public final class FlowDetection {
       if direction == .toServer { yield &toServer } else { yield &toClient }
     }
   }
-}
-
-/// A `tag` in force on a flow.
-struct FlowTag {
-  var rule: RuleIndex
-  var packetsLeft: UInt32
-  var bytesLeft: UInt64
-  var until: Timestamp
 }
 
 struct FlowThreshold {

@@ -11,6 +11,8 @@ public final class SharedDetectionState: Sendable {
     public var thresholdsMax = 65_536
     /// Bits on hosts and pairs.
     public var hostBitsMax = 65_536
+    /// Hosts with a `tag` in force.
+    public var hostTagsMax = 4096
 
     public init() {}
   }
@@ -18,15 +20,22 @@ public final class SharedDetectionState: Sendable {
   public let names: VariableNames
   let thresholds: ExpiringTable<ThresholdKey, ThresholdEntry>
   let hostBits: ExpiringTable<HostBitKey, Timestamp>
+  let hostTags: ExpiringTable<IPAddress, [PacketTag]>
+  /// A host was ever tagged: packets are looked up only then.
+  private let hostTagCount = Atomic<Int>(0)
 
   public init(names: VariableNames = VariableNames(), limits: Limits = Limits()) {
     self.names = names
     thresholds = ExpiringTable(countMax: limits.thresholdsMax)
     hostBits = ExpiringTable(countMax: limits.hostBitsMax)
+    hostTags = ExpiringTable(countMax: limits.hostTagsMax)
   }
 
+  var hasHostTags: Bool { hostTagCount.load(ordering: .relaxed) > 0 }
+  func noteHostTag() { hostTagCount.wrappingAdd(1, ordering: .relaxed) }
+
   /// Entries thrown out before their time because a table was full.
-  public var evictedCount: UInt64 { thresholds.evictedCount &+ hostBits.evictedCount }
+  public var evictedCount: UInt64 { thresholds.evictedCount &+ hostBits.evictedCount &+ hostTags.evictedCount }
 }
 
 struct ThresholdKey: Hashable, Sendable {

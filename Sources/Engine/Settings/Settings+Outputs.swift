@@ -59,6 +59,11 @@ extension Settings {
       alert.logsPayload = flag("payload", false)
       alert.logsPrintablePayload = flag("payload-printable", false)
       alert.logsPacket = flag("packet", false)
+      alert.logsPayloadLength = flag("payload-length", false)
+      alert.logsTaggedPackets = flag("tagged-packets", true)
+      if case .scalar(let text)? = value.at("payload-buffer-size"), let size = SettingsReader.size(text) {
+        alert.payloadOctetsMax = size
+      }
       alert.logsVerdict = flag("verdict", false)
       alert.logsReferences = flag("reference", false)
       alert.forwardedFor = forwardedFor(value.at("xff")) ?? outputs.eve.forwardedFor
@@ -72,7 +77,7 @@ extension Settings {
       outputs.eve.alert = alert
     case "http":
       var http = EVESettings.HTTP()
-      http.isExtended = flag("extended", true)
+      http.isExtended = flag("extended", false)
       if case .scalar(let text)? = value.at("dump-all-headers") {
         http.dumpsRequestHeaders = text == "both" || text == "request"
         http.dumpsResponseHeaders = text == "both" || text == "response"
@@ -92,7 +97,7 @@ extension Settings {
       outputs.eve.dns = dns
     case "tls":
       var tls = EVESettings.TLS()
-      tls.isExtended = flag("extended", true)
+      tls.isExtended = flag("extended", false)
       tls.custom = texts(value.at("custom")).map(TLSFields.init(names:))
       tls.logsJA3 = flag("ja3", true)
       tls.logsJA4 = flag("ja4", true)
