@@ -13,6 +13,9 @@ open class AppLayerParser {
   /// The flow goes on as another protocol from the next byte (CONNECT, Upgrade, STARTTLS).
   public internal(set) var successor: ProtocolChange?
 
+  /// Where rules look at frames, those of this flow.
+  public internal(set) var frames: FrameLog?
+
   public init(appProtocol: AppProtocol) { self.appProtocol = appProtocol }
 
   /// Takes the next chunk of a stream, or a whole datagram.

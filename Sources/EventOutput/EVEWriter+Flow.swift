@@ -136,6 +136,7 @@ extension EVEWriter {
     json.member("event", text: Self.name(event))
     if let layer = event.layer { json.member("layer", text: layer) }
     json.endObject()
+    writeMetadata(context.flow, [])
     end(context.decryption)
   }
 

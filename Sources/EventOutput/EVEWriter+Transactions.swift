@@ -19,6 +19,7 @@ extension EVEWriter {
       json.beginObject("tls")
       TLSRecord.write(tls, settings: settings, into: &json)
       json.endObject()
+      writeMetadata(context.flow, [])
       end(context.decryption)
     case let smtp as SMTPTransaction:
       guard let settings = settings.smtp else { return }
@@ -45,6 +46,7 @@ extension EVEWriter {
       json.beginObject("http")
       HTTPRecord.write(http, settings: settings, into: &json)
       json.endObject()
+      writeMetadata(context.flow, [])
       end(context.decryption)
     }
   }
@@ -56,10 +58,12 @@ extension EVEWriter {
     if settings.dns != nil, http2.dnsResponse != nil || http2.dnsRequest != nil {
       begin("dns", context, .flow, bytes)
       writeInside(http2)
+      writeMetadata(context.flow, [])
       end(context.decryption)
     } else if settings.logsHTTP2, HTTP2Record.isLoggable(http2) {
       begin("http", context, .flow, bytes)
       writeInside(http2)
+      writeMetadata(context.flow, [])
       end(context.decryption)
     }
   }
@@ -77,6 +81,7 @@ extension EVEWriter {
         json.beginObject("dns")
         DNSRecords.writeVersion2(dns, query: query, settings: settings, into: &json)
         json.endObject()
+        writeMetadata(context.flow, [])
         end(context.decryption)
       }
       return
@@ -85,6 +90,7 @@ extension EVEWriter {
     json.beginObject("dns")
     DNSRecords.write(dns, settings: settings, into: &json)
     json.endObject()
+    writeMetadata(context.flow, [])
     end(context.decryption)
   }
 
@@ -96,6 +102,7 @@ extension EVEWriter {
     json.beginObject("mdns")
     DNSRecords.writeMulticast(dns, into: &json)
     json.endObject()
+    writeMetadata(context.flow, [])
     end(context.decryption)
   }
 

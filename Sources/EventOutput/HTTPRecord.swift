@@ -65,10 +65,19 @@ public enum HTTPRecord {
     json.endArray()
   }
 
-  /// "bytes 500-1000/146515" (RFC 9110 section 14.4), raw and in numbers where it has them.
   private static func writeContentRange(_ view: BufferView, into json: inout JSONWriter) {
     json.beginObject("content_range")
     write("raw", view, into: &json)
+    if let range = range(view) {
+      json.member("start", range.start)
+      json.member("end", range.end)
+      if let size = range.size { json.member("size", size) }
+    }
+    json.endObject()
+  }
+
+  /// "bytes 500-1000/146515" (RFC 9110 section 14.4) in numbers, where it has them.
+  static func range(_ view: BufferView) -> (start: UInt64, end: UInt64, size: UInt64?)? {
     var numbers: [UInt64] = []
     var current: UInt64?
     var separators: [UInt8] = []
@@ -82,11 +91,7 @@ public enum HTTPRecord {
       }
     }
     if let number = current { numbers.append(number) }
-    if separators == Array("-/".utf8), numbers.count >= 2 {
-      json.member("start", numbers[0])
-      json.member("end", numbers[1])
-      if numbers.count == 3 { json.member("size", numbers[2]) }
-    }
-    json.endObject()
+    guard separators == Array("-/".utf8), numbers.count >= 2 else { return nil }
+    return (numbers[0], numbers[1], numbers.count == 3 ? numbers[2] : nil)
   }
 }

@@ -86,7 +86,9 @@ extension PacketPath {
       facts.isEstablished = true
       stream.inspect(
         inspection, direction: direction, packet: context.packet, bytes: RawSpan(), facts: facts)
-      let decision = stream.decide(inspection, facts: facts, context: context, bytes: RawSpan())
+      // What rules have noted by now is part of what is told.
+      let told = endContext(index, flow, inspection, direction)
+      let decision = stream.decide(inspection, facts: facts, context: told, bytes: RawSpan())
       // Nothing can be stopped any more; the record says what the rules asked.
       if decision.dropScope == .flow {
         flow.disposition = .drop

@@ -159,9 +159,11 @@ extension PacketPath {
 
   private func appLayer(_ index: FlowIndex, _ transport: AppLayerFlow.Transport) -> AppLayerFlow {
     let tuple = flows[index].tuple
-    return AppLayerFlow(
+    let made = AppLayerFlow(
       settings: settings.appLayer, transport: transport, serverPort: tuple.destinationPort,
       clientPort: tuple.sourcePort, isMidstream: flows[index].isMidstream, files: stream.files)
+    made.marksFrames = stream.detector.usesFrames
+    return made
   }
 
   func facts(_ flow: Flow, _ direction: Direction, _ inspection: FlowInspection) -> FlowFacts {
@@ -170,7 +172,7 @@ extension PacketPath {
     facts.packetDirection = direction
     facts.isEstablished = flow.state != .new
     facts.isMidstream = flow.isMidstream
-    facts.appProtocol = inspection.appLayer?.appProtocol ?? .unknown
+    if let appLayer = inspection.appLayer { facts.take(appLayer) }
     facts.packets = .init(toServer: flow.toServer.packetCount, toClient: flow.toClient.packetCount)
     facts.bytes = .init(toServer: flow.toServer.byteCount, toClient: flow.toClient.byteCount)
     facts.streamBytes = .init(
@@ -199,5 +201,14 @@ struct PacketWork {
     self.lookup = lookup
     self.length = length
     self.streamEvents = streamEvents
+  }
+}
+
+extension FlowFacts {
+  mutating func take(_ appLayer: AppLayerFlow) {
+    appProtocol = appLayer.appProtocol
+    appProtocolToServer = appLayer.protocolToServer
+    appProtocolToClient = appLayer.protocolToClient
+    originalProtocol = appLayer.originalProtocol
   }
 }

@@ -117,6 +117,11 @@ struct StreamPath: ~Copyable {
     _ flow: FlowInspection, _ direction: Direction, _ packet: borrowing DecodedPacket, _ bytes: RawSpan,
     _ facts: FlowFacts, _ window: borrowing StreamWindow
   ) {
+    if detector.usesFrames, let log = flow.appLayer?.parser?.frames {
+      detector.inspectFrames(
+        log, direction: direction, packet: packet, bytes: bytes, flow: facts, state: flow.detection,
+        into: &matches)
+    }
     let transactions = flow.appLayer?.transactions ?? []
     if !transactions.isEmpty {
       let payload = packet.isUDP ? packet.payload(of: bytes) : window.bytes.rawSpan

@@ -8,7 +8,7 @@ extension BufferTable {
       .dnsQueryName, ["dns.query", "dns_query"], [.init(.dns, .toServer, progress: 1)],
       isMultiple: true, summary: "Each name asked for, in a request."),
     BufferDeclaration(
-      .dnsQueriesName, ["dns.queries.rrname"], both, isMultiple: true,
+      .dnsQueriesName, ["dns.queries.rrname", "dns.query.name"], both, isMultiple: true,
       summary: "Each name of the question section, in requests and responses."),
     BufferDeclaration(
       .dnsAnswerName, ["dns.answers.rrname", "dns.answer.name"], both, isMultiple: true,

@@ -110,6 +110,7 @@ public final class DNSParser: AppLayerParser {
     let message = decoder.decode()
     let transaction = DNSTransaction(
       id: nextID, message: message, direction: direction, appProtocol: appProtocol, start: time)
+    frames?.add("pdu", direction, bytes, transaction: nextID)
     nextID += 1
     // Multicast answers travel like questions: to the group.
     if appProtocol == .dns, !message.isMalformed || !message.queries.isEmpty {

@@ -58,7 +58,7 @@ struct HTTPDecoder {
         stages.insert(HTTPBrotli(), at: 0)
       } else if HTTPText.isExactly(bytes, range, "zstd") {
         stages.insert(HTTPZstd(), at: 0)
-      } else if !["inflate", "none", "lzma"].contains(where: {
+      } else if !["inflate", "none", "lzma", "identity"].contains(where: {
         HTTPText.isExactly(bytes, range, $0)
       }) {
         events.append(.abnormalContentEncoding)

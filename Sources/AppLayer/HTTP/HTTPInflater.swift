@@ -31,6 +31,7 @@ protocol HTTPDecodingStage: AnyObject {
   private var isOpen = false
   private var state = State.undecided
   private var candidates: [Format]
+  private let declared: Format
   private var format = Format.gzip
   /// Input seen before a format proved right, to try the next one on.
   private var held: [UInt8] = []
@@ -45,6 +46,7 @@ protocol HTTPDecodingStage: AnyObject {
   private static let outputCount = 32_768
 
   init(_ first: Format) {
+    declared = first
     candidates = [first] + Format.allCases.filter { $0 != first }
     unsafe stream = .allocate(capacity: 1)
     unsafe stream.initialize(to: z_stream())
@@ -80,6 +82,7 @@ protocol HTTPDecodingStage: AnyObject {
   /// Tries formats on the held input until one yields octets or none is left.
   private func decide(isEnd: Bool, _ output: (RawSpan) -> Bool) -> Bool {
     while let candidate = candidates.first {
+      if candidate == .raw, declared != .raw, !isEnd, held.count < Self.doubtCount { return true }
       switch attempt(candidate, output) {
       case .stopped: return false
       case .decided: return true
@@ -97,6 +100,9 @@ protocol HTTPDecodingStage: AnyObject {
     held = []
     return output(rest.rawSpan)
   }
+
+  /// Octets that must be plain deflate for data with another label to be taken for it.
+  private static var doubtCount: Int { 512 }
 
   private enum Attempt { case needMore, wrong, decided, stopped }
 
@@ -124,7 +130,27 @@ protocol HTTPDecodingStage: AnyObject {
     state = .inflating
     hasOutput = false
     let input = held
-    let outcome = run(input.rawSpan.extracting(start..<input.count), output)
+    var outcome: Outcome
+    let isDoubtful = candidate == .raw && declared != .raw
+    if isDoubtful {
+      // Plain deflate has no mark to be known by, and other data would be half taken for it: what comes of
+      // the first octets counts only where none of them breaks it off.
+      var kept: [UInt8] = []
+      let count = min(input.count, Self.doubtCount)
+      outcome = run(input.rawSpan.extracting(0..<count)) { bytes in
+        kept.append(bytes)
+        return true
+      }
+      if case .broken = outcome {
+        hasOutput = false
+      } else if !kept.isEmpty, !output(kept.rawSpan) {
+        outcome = .stopped
+      } else if case .hungry = outcome, count < input.count {
+        outcome = run(input.rawSpan.extracting(count..<input.count), output).advanced(by: count)
+      }
+    } else {
+      outcome = run(input.rawSpan.extracting(start..<input.count), output)
+    }
     switch outcome {
     case .stopped: return .stopped
     case .broken where !hasOutput:
@@ -172,6 +198,14 @@ protocol HTTPDecodingStage: AnyObject {
   }
 
   private enum Outcome {
+    func advanced(by count: Int) -> Outcome {
+      switch self {
+      case .ended(let consumed): .ended(consumed + count)
+      case .broken(let consumed): .broken(consumed + count)
+      case .hungry, .stopped: self
+      }
+    }
+
     /// All input is used up.
     case hungry
     case ended(Int)

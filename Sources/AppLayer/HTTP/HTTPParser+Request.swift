@@ -47,7 +47,9 @@ extension HTTPParser {
         holdForSuccessor(bytes.extracting(at..<bytes.byteCount), .toServer)
         return
       }
+      let (start, wasIdle) = (at, request.state == .idle)
       at = stepRequest(bytes, at, time)
+      if !wasIdle { frames?.feed(bytes.extracting(start..<max(start, at)), .toServer) }
     }
   }
 
@@ -251,6 +253,7 @@ extension HTTPParser {
   // MARK: Ends
 
   func completeRequest(isCut: Bool = false) {
+    frames?.end("request", .toServer)
     requestTransaction?.finishRequest(isCut: isCut)
     lastRequest = requestTransaction
     request.state = requestTransaction?.requestLine.lacksVersion == true && isShort ? .ignored : .idle

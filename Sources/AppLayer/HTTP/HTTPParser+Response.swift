@@ -45,7 +45,9 @@ extension HTTPParser {
         holdForSuccessor(bytes.extracting(at..<bytes.byteCount), .toClient)
         return
       }
+      let (start, wasIdle) = (at, response.state == .idle)
       at = stepResponse(bytes, at, time)
+      if !wasIdle { frames?.feed(bytes.extracting(start..<max(start, at)), .toClient) }
     }
   }
 

@@ -78,6 +78,7 @@ public final class HTTPParser: AppLayerParser {
   func beginRequest(_ time: Timestamp) -> HTTPTransaction {
     let transaction = newTransaction(time)
     transaction.advance(.toServer, to: HTTPProgress.line)
+    frames?.begin("request", .toServer, transaction: transaction.id)
     lastRequest = nil
     requestTransaction = transaction
     awaiting.append(transaction)
@@ -108,6 +109,7 @@ public final class HTTPParser: AppLayerParser {
       transaction.raise(.unmatchedResponse)
     }
     transaction.advance(.toClient, to: HTTPProgress.line)
+    frames?.begin("response", .toClient, transaction: transaction.id)
     lastResponse = nil
     responseTransaction = transaction
     return transaction
@@ -128,6 +130,7 @@ public final class HTTPParser: AppLayerParser {
 
   func endResponseTransaction(isCut: Bool = false) {
     guard let transaction = responseTransaction else { return }
+    frames?.end("response", .toClient)
     if transaction.responseDecoder.isBomb {
       bombCount += 1
       if bombCount == settings.compressionBombCount { transaction.raise(.compressionBombLimit) }

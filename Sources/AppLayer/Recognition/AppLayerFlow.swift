@@ -131,8 +131,9 @@ public final class AppLayerFlow {
   public func consumeDatagram(_ chunk: borrowing StreamChunk) {
     if isFailed { return }
     if !isDecided { decideDatagram(chunk) }
-    guard parser != nil else { return }
-    parser?.consume(
+    guard let parser else { return }
+    if marksFrames, parser.frames == nil { parser.frames = FrameLog(parser.appProtocol) }
+    parser.consume(
       StreamChunk(
         bytes: chunk.bytes, direction: turnsChunks ? chunk.direction.opposite : chunk.direction,
         offset: chunk.offset, isEnd: chunk.isEnd, time: chunk.time))
@@ -341,8 +342,16 @@ public final class AppLayerFlow {
     update(.toClient) { ($0.found, $0.isDone) = (appProtocol, true) }
   }
 
+  /// Rules look at frames; set before the protocol is known.
+  public var marksFrames = false
+
   private func feed(_ chunk: borrowing StreamChunk) {
+    if marksFrames, let parser {
+      if parser.frames == nil { parser.frames = FrameLog(parser.appProtocol) }
+      parser.frames?.feedStream(chunk)
+    }
     parser?.consume(chunk)
+    parser?.frames?.settle(chunk.direction)
     if appProtocol == .http2, (parser as? HTTP2Parser)?.isDNS == true {
       if originalProtocol == .unknown { originalProtocol = .http2 }
       appProtocol = .doh2

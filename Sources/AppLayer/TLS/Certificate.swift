@@ -19,6 +19,33 @@ public struct Certificate: Sendable {
   /// A certificate for a content delivery network has some 100; what comes after is left out.
   public static let subjectAltNameCountMax = 256
 
+  /// The octets end before an element that they begin does, as far as a certificate without a serial
+  /// number can be read.
+  static func isCut(_ der: RawSpan) -> Bool {
+    var start = 0
+    var end = der.byteCount
+    for level in 0..<3 {
+      let span = der.extracting(start..<end)
+      // Nothing at all is another fault.
+      guard span.byteCount >= 2 else { return span.byteCount == 1 }
+      var length = Int(span.u8(at: 1))
+      var header = 2
+      if length & 0x80 != 0 {
+        let octets = length & 0x7f
+        guard octets >= 1, octets <= 4 else { return false }
+        guard span.byteCount >= 2 + octets else { return true }
+        length = (0..<octets).reduce(0) { $0 << 8 | Int(span.u8(at: 2 + $1)) }
+        header += octets
+      }
+      // Within another element it is that one which is wrong.
+      guard header + length <= span.byteCount else { return level == 0 }
+      guard span.u8(at: 0) == DERTag.sequence else { return false }
+      end = start + header + length
+      start += header
+    }
+    return false
+  }
+
   /// Reads a certificate as far as it goes.
   /// - Returns: nil when not even its serial number can be read.
   public init?(parsing der: RawSpan) {

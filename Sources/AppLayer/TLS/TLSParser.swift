@@ -35,7 +35,12 @@ public final class TLSParser: AppLayerParser {
       var reader = ByteReader(chunk.bytes)
       var isSound = chunk.gapBefore == 0 || passGap(chunk.gapBefore, &leg)
       while isSound, !reader.isAtEnd {
+        let remaining = reader.remaining
         isSound = step(&reader, &leg, direction, connection)
+        if let frames {
+          let start = chunk.bytes.byteCount - remaining
+          frames.feed(chunk.bytes.extracting(start..<chunk.bytes.byteCount - reader.remaining), direction)
+        }
       }
       if !isSound { fail(direction) }
     }
@@ -91,6 +96,10 @@ public final class TLSParser: AppLayerParser {
       leg.ssl2 = [octet]
       return true
     }
+    if leg.headerCount == 0, let frames {
+      frames.begin("pdu", direction, transaction: 0)
+      frames.begin("hdr", direction, transaction: 0)
+    }
     leg.header = leg.header << 8 | UInt64(octet)
     leg.headerCount += 1
     if leg.headerCount < 5 { return true }
@@ -121,6 +130,7 @@ public final class TLSParser: AppLayerParser {
     leg.remaining = length
     leg.position = 0
     leg.isInRecord = true
+    markContent(type, length, direction)
     if type == TLSContent.applicationData { beginEncrypted(&leg, direction, connection) }
     if type == TLSContent.heartbeat { beginHeartbeat(length, leg, direction, connection) }
     if length > 0 {
@@ -136,6 +146,16 @@ public final class TLSParser: AppLayerParser {
     return true
   }
 
+  /// The frames of a record whose header has just been read.
+  private func markContent(_ type: UInt8, _ length: Int, _ direction: Direction) {
+    guard let frames else { return }
+    frames.end("hdr", direction)
+    guard length > 0 else { return frames.end("pdu", direction) }
+    frames.begin("data", direction, transaction: 0, isUpcoming: true)
+    if type == TLSContent.alert { frames.begin("alert", direction, transaction: 0, isUpcoming: true) }
+    if type == TLSContent.heartbeat { frames.begin("heartbeat", direction, transaction: 0, isUpcoming: true) }
+  }
+
   private func takeContent(
     _ piece: RawSpan, _ leg: inout TLSLeg, _ direction: Direction, _ connection: TLSTransaction
   ) {
@@ -149,6 +169,7 @@ public final class TLSParser: AppLayerParser {
     leg.position += piece.byteCount
     leg.remaining -= piece.byteCount
     guard leg.remaining == 0 else { return }
+    if let frames { for name in ["pdu", "data", "alert", "heartbeat"] { frames.end(name, direction) } }
     if leg.contentType == TLSContent.changeCipherSpec {
       changeCipherSpec(&leg, direction, connection)
     }
@@ -285,7 +306,8 @@ public final class TLSParser: AppLayerParser {
       if let leaf = chain.leaf {
         leaf.oddities.forEach(connection.raise)
       } else {
-        connection.raise("invalid_certificate")
+        let isCut = chain.certificates.first.map { Certificate.isCut($0.rawSpan) } ?? false
+        connection.raise(isCut ? "certificate_invalid_length" : "invalid_certificate")
       }
       if direction == .toServer {
         connection.clientCertificates = chain

@@ -60,6 +60,7 @@ struct GroupBuilder {
       for place in draft.transactionPlaces { addTransaction(&draft, rule, place) }
     case .protocolFound: groups.protocolFound.append(rule)
     case .event: addEvent(draft, rule)
+    case .frame: groups.frames.append(rule)
     }
   }
 

@@ -12,6 +12,8 @@ final class RuleBody: Sendable {
   let transactionConditions: [TransactionCondition]
   let actions: [StateAction]
   let tags: [TagAction]
+  /// The frames that it looks at, of a rule on frames.
+  let frame: FrameKind?
   let threshold: RuleThreshold?
   /// Matches and acts, but is not logged (`noalert`, `flowbits:noalert`).
   let isSilent: Bool
@@ -38,6 +40,7 @@ final class RuleBody: Sendable {
     transactionConditions = draft.transactionConditions
     actions = draft.actions
     tags = draft.tags
+    frame = draft.frame
     threshold = draft.threshold
     isSilent = draft.isSilent
     isTransactional = draft.isTransactional
@@ -73,6 +76,7 @@ struct BufferStep: Sendable {
   enum Subject: Sendable, Hashable {
     case buffer(BufferID)
     case packetHeader(PacketHeader)
+    case frame(FrameKind)
     /// The raw stream or datagram beside sticky buffers, in a rule on transactions.
     case payload
   }
@@ -119,6 +123,8 @@ enum TransactionCondition: Sendable {
   case progress(Direction, Int, isNegated: Bool)
   /// There is a file of which all of these hold.
   case files([FileCondition])
+  /// Whether the certificate of the server is good at the time of the packet.
+  case certificateValidity(isValid: Bool)
 }
 
 /// `threshold` and `detection_filter` of a rule, or what the threshold file lays over it.

@@ -12,6 +12,8 @@ public struct RuleCompiler {
     public var variables = RuleVariables()
     public var classification = ClassificationFile()
     public var thresholds = ThresholdFile()
+    /// What lists say of addresses, for `iprep`; nil without lists.
+    public var reputation: IPReputation?
     /// Which actions are tried and take effect first (Suricata `action-order`).
     public var actionOrder: [RuleAction] = [.pass, .drop, .reject, .alert]
     /// Where compiled pattern databases are kept between starts; nil keeps none.

@@ -107,6 +107,15 @@ enum PacketCondition: Sendable {
   case streamEvent(StreamEvent)
   case flowEvent(FlowAppLayerEvents)
   case checksum(ChecksumCondition)
+  case remoteCall(RemoteCallCondition)
+  case ftpBounce
+}
+
+/// `rpc`: a call of Sun RPC; nil for any.
+struct RemoteCallCondition: Sendable {
+  var program: UInt32
+  var version: UInt32?
+  var procedure: UInt32?
 }
 
 /// Which of a packet's VLAN tags a condition is about; 0 is the outermost, -1 the innermost.
@@ -187,10 +196,14 @@ enum StateCondition: Sendable {
   case flowAge(NumericCondition)
   case flowPackets(NumericCondition, FlowSide)
   case flowBytes(NumericCondition, FlowSide)
-  case appProtocol(AppProtocol, isNegated: Bool)
+  case appProtocol(AppProtocol, ProtocolView, isNegated: Bool)
+  case reputation(ReputationCondition)
   /// The packet is the first of its direction.
   case flowStart
 }
+
+/// Which finding of the application protocol `app-layer-protocol` asks for.
+enum ProtocolView: Sendable { case settled, original, either, toServer, toClient }
 
 /// The directions of a flow that a count is taken of; with `either` one of them is enough, `both` asks for each.
 enum FlowSide: Sendable { case toServer, toClient, either, both }

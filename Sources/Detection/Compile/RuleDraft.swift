@@ -16,6 +16,7 @@ struct RuleDraft {
   var fileStore: FileStoreAction?
   var actions: [StateAction] = []
   var tags: [TagAction] = []
+  var frame: FrameKind?
   var threshold: RuleThreshold?
   var isSilent = false
   var isTransactional = false
@@ -67,6 +68,8 @@ enum RuleKind: UInt8, Sendable {
   case protocolFound
   /// Packets with decode, stream or flow events.
   case event
+  /// Frames of application protocols.
+  case frame
 }
 
 extension RuleDraft {

@@ -23,6 +23,8 @@ struct RuleGroups: Sendable {
   var decodeEvents: [RuleIndex] = []
   var streamEvents: [RuleIndex] = []
   var flowEvents: [RuleIndex] = []
+  /// Rules on frames of application protocols.
+  var frames: [RuleIndex] = []
   var tables: [PatternTable] = []
 
   static let protocolCount = 64

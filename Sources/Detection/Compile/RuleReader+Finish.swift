@@ -11,6 +11,14 @@ extension RuleReader {
       draft.transactionConditions.append(.files(draft.fileConditions))
     }
     draft.head.hasConditions = !draft.conditions.isEmpty
+    if let frame {
+      guard payload.isEmpty, draft.transactionConditions.isEmpty,
+        draft.buffers.allSatisfy({ if case .frame = $0.subject { true } else { false } })
+      else { throw RuleValueError("frames do not go with other buffers") }
+      draft.frame = frame
+      draft.kind = .frame
+      return
+    }
     let isAboutTransactions =
       !draft.transactionConditions.isEmpty
       || draft.buffers.contains { if case .buffer = $0.subject { true } else { false } }
@@ -47,6 +55,7 @@ extension RuleReader {
         step.isStreaming = declaration.isStreaming
         step.dependsOnEnd = declaration.isStreaming && step.program.dependsOnEnd
       }
+      if case .frame = block.subject { step.dependsOnEnd = step.program.dependsOnEnd }
       draft.buffers.append(step)
     }
     guard draft.buffers.count <= Self.buffersMax else {

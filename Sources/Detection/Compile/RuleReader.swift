@@ -29,6 +29,8 @@ struct RuleReader {
   var hasNegatedAddresses = false
   /// `app-layer-protocol` stands in the rule.
   var asksForProtocol = false
+  /// The kind of frames that the rule looks at.
+  var frame: FrameKind?
   var warnings: [String] = []
   /// What `flow` options have asked for.
   var namedFlow = FlowCondition()
@@ -142,6 +144,17 @@ struct RuleReader {
       blocks.append(Block(subject: .packetHeader(header)))
       current = blocks.count - 1
     }
+  }
+
+  mutating func selectFrame(_ kind: FrameKind) {
+    blocks[current].builder.resume()
+    if let known = blocks.firstIndex(where: { $0.subject == .frame(kind) && !$0.builder.hasTransforms }) {
+      current = known
+    } else {
+      blocks.append(Block(subject: .frame(kind)))
+      current = blocks.count - 1
+    }
+    lastContentBlock = current
   }
 
   /// `pkt_data`: back to the payload.

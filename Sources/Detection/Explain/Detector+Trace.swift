@@ -143,7 +143,8 @@ extension Detector {
       let holds: Bool
       switch condition {
       case .packet(let condition):
-        holds = condition.holds(context.packet, streamEvents: context.streamEvents, flow: context.flow)
+        holds = condition.holds(
+          context.packet, bytes: context.packetBytes, streamEvents: context.streamEvents, flow: context.flow)
       case .state(let condition): holds = stateHolds(condition, context.ends, context.flow, context.state)
       }
       guard holds else {
@@ -189,7 +190,7 @@ extension Detector {
     for (index, condition) in body.transactionConditions.enumerated() {
       let texts = tracer.explanation.transactionConditions
       let text = texts.indices.contains(index) ? texts[index] : "condition \(index + 1)"
-      guard case .matched = holds(condition, transaction, direction) else {
+      guard case .matched = holds(condition, transaction, direction, at: context.ends.time) else {
         result.failure = .init(text, "does not hold yet or at all")
         return result
       }
@@ -218,6 +219,7 @@ extension Detector {
     _ scratch: inout PayloadScratch, _ result: inout RuleTracer.Result
   ) {
     switch step.subject {
+    case .frame: result.failure = .init(buffer?.name ?? "", "frames are not looked at again", buffer: buffer?.name)
     case .packetHeader(let header):
       guard let bytes = Self.header(header, of: context.packet, in: context.packetBytes) else {
         result.failure = .init(buffer?.name ?? "", "the packet has no such header", buffer: buffer?.name)

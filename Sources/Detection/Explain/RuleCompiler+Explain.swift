@@ -65,6 +65,8 @@ extension RuleCompiler {
       ]
     case .event:
       result.groups = [.init(traffic: "packets with an event of that kind", lookup: "tried on each of them")]
+    case .frame:
+      result.groups = [.init(traffic: "frames of that kind", lookup: "tried on each of them")]
     case .payload: fillPayloadGroups(draft, &result)
     case .transaction: fillTransactionGroups(draft, &result)
     }

@@ -81,6 +81,7 @@ extension RuleDraft {
     case .transaction: .transaction
     case .protocolFound: .protocolFound
     case .event: .event
+    case .frame: .frame
     }
   }
 
@@ -146,6 +147,7 @@ extension BufferStep.Subject {
     switch self {
     case .payload: "payload"
     case .buffer(let id): KeywordTable.declaration(id)?.names.first ?? "\(id)"
+    case .frame(let kind): "frame \(kind.appProtocol.name).\(kind.name)"
     case .packetHeader(let header): KeywordTable.headers.first { $0.value == header }?.key ?? "\(header)"
     }
   }

@@ -13,6 +13,7 @@ public struct RuleExplanation: Sendable {
     case transaction = "app transaction"
     case protocolFound = "application protocol, once for each direction of a flow"
     case event = "packet with an event"
+    case frame = "frames of an application protocol"
   }
 
   /// What the header asks of one side.

@@ -56,19 +56,28 @@ enum EventKeywords {
     var name = try option.word()
     let isNegated = name.hasPrefix("!")
     if isNegated { name = String(name.dropFirst()).trimmed }
-    guard !name.contains(",") else {
-      throw RuleValueError("the options after the protocol are not supported")
+    var view = ProtocolView.settled
+    if let comma = name.firstIndex(of: ",") {
+      switch String(name[name.index(after: comma)...]).trimmed {
+      case "final", "direction": break
+      case "original": view = .original
+      case "either": view = .either
+      case "to_server": view = .toServer
+      case "to_client": view = .toClient
+      default: throw RuleValueError("must be final, original, either, to_server or to_client after the protocol")
+      }
+      name = String(name[..<comma]).trimmed
     }
     guard let appProtocol = AppProtocol(name: name), appProtocol != .unknown || !isNegated else {
       throw RuleValueError("\(name) is not a protocol that is recognised")
     }
     let known = reader.draft.conditions.compactMap { condition in
-      if case .state(.appProtocol(_, let isNegated)) = condition { isNegated } else { nil as Bool? }
+      if case .state(.appProtocol(_, _, let isNegated)) = condition { isNegated } else { nil as Bool? }
     }
     guard known.isEmpty || isNegated && !known.contains(false) else {
       throw .misplaced("a protocol that must be goes with no other app-layer-protocol")
     }
-    reader.add(.appProtocol(appProtocol, isNegated: isNegated))
+    reader.add(.appProtocol(appProtocol, view, isNegated: isNegated))
     reader.asksForProtocol = true
   }
 }

@@ -143,6 +143,7 @@ enum FlowKeywords {
       throw RuleValueError("track must be by_src, by_dst, by_both, by_rule or by_flow")
     }
     let isBackoff = kind == .backoff
+    guard !isBackoff || track == .byFlow else { throw RuleValueError("backoff only goes with track by_flow") }
     reader.draft.threshold = RuleThreshold(
       kind: kind, track: track, count: try number("count"),
       seconds: isBackoff ? 0 : try number("seconds"),

@@ -37,6 +37,11 @@ enum PacketKeywords {
     "udpv4-csum": checksum(.transport, 4, IPProtocol.udp), "udpv6-csum": checksum(.transport, 6, IPProtocol.udp),
     "icmpv4-csum": checksum(.transport, 4, IPProtocol.icmp),
     "icmpv6-csum": checksum(.transport, 6, IPProtocol.icmpv6),
+    "rpc": remoteCall,
+    "ftpbounce": { (reader, option) throws(RuleValueError) in
+      try option.refuseValue()
+      reader.add(.ftpBounce)
+    },
     "pkt_data": { (reader, option) throws(RuleValueError) in
       try option.refuseValue()
       reader.selectPayload()
@@ -102,6 +107,17 @@ enum PacketKeywords {
       }
     }
     reader.add(.vlanID(try NumericCondition.parse(items[0].bytes, max: 4095), layer))
+  }
+
+  private static let remoteCall: KeywordHandler = { (reader, option) throws(RuleValueError) in
+    let items = try RuleValueList.parse(Array(try option.word().utf8))
+    guard items.count <= 3 else { throw items[3].error("too many items") }
+    func number(_ index: Int) throws(RuleValueError) -> UInt32? {
+      guard index < items.count, items[index].text != "*" else { return nil }
+      return UInt32(truncatingIfNeeded: try RuleNumber.unsigned(items[index].bytes, in: 0...UInt64(UInt32.max)))
+    }
+    guard let program = try number(0) else { throw items[0].error("the program must be a number") }
+    reader.add(.remoteCall(RemoteCallCondition(program: program, version: try number(1), procedure: try number(2))))
   }
 
   // MARK: Checksums

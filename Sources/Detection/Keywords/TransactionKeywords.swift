@@ -14,6 +14,8 @@ enum TransactionKeywords {
     "tls.cert_chain_len": number(.tlsCertificateChainLength, [.tls], UInt64(UInt32.max)),
     "tls.subject": text(.tlsCertificateSubject), "tls.issuerdn": text(.tlsCertificateIssuer),
     "tls.fingerprint": fingerprint,
+    "tls_cert_notbefore": date(.tlsNotBefore), "tls_cert_notafter": date(.tlsNotAfter),
+    "tls_cert_expired": validity(false), "tls_cert_valid": validity(true),
   ]
 
   /// Protocols whose transactions there are.
@@ -169,6 +171,13 @@ extension RuleReader {
     // DNS over HTTP/2 is both.
     let all = protocols.contains(.dns) || protocols.contains(.http2) ? protocols + [.doh2] : protocols
     conditionProtocols = conditionProtocols.map { $0.filter(all.contains) } ?? all
+  }
+
+  /// The rule is only about what goes this way.
+  mutating func limitDirection(_ direction: Direction) {
+    let other: FlowCondition = direction == .toServer ? .toClient : .toServer
+    guard !draft.head.flow.contains(other) else { return }
+    draft.head.flow.insert(direction == .toServer ? .toServer : .toClient)
   }
 
   /// Adds steps to a buffer that the keyword names by itself, without selecting it.

@@ -104,10 +104,10 @@ enum VariableKeywords {
       switch (words.first, words.count) {
       case ("track", 2):
         let tracks: [String: XBit.Track] = [
-          "ip_src": .source, "ip_dst": .destination, "ip_pair": .pair,
+          "ip_src": .source, "ip_dst": .destination, "ip_pair": .pair, "tx": .transaction,
         ]
         guard let known = tracks[words[1]] else {
-          throw item.error("track must be ip_src, ip_dst or ip_pair")
+          throw item.error("track must be ip_src, ip_dst, ip_pair or tx")
         }
         track = known
       case ("expire", 2):
@@ -117,7 +117,7 @@ enum VariableKeywords {
       }
     }
     guard let track else { throw RuleValueError("track is missing") }
-    let kind: VariableNames.Kind = track == .pair ? .pairBit : .hostBit
+    let kind: VariableNames.Kind = track == .pair ? .pairBit : track == .transaction ? .flowBit : .hostBit
     let bit = XBit(
       name: try number(kind, items[1].text, reader), track: track, expireSeconds: seconds)
     try add(bit, items[0], &reader)
@@ -135,8 +135,7 @@ enum VariableKeywords {
       switch items[2].word {
       case "src": tracks = [.source]
       case "dst": tracks = [.destination]
-      case "both": tracks = [.source, .destination]
-      default: throw items[2].error("must be src, dst or both")
+      default: throw items[2].error("must be src or dst")
       }
     }
     let name = try number(.hostBit, items[1].text, reader)

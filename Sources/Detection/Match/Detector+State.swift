@@ -1,3 +1,4 @@
+import AppLayer
 import PacketDecoding
 import RuleLanguage
 import Traffic
@@ -38,6 +39,7 @@ extension Detector {
       guard let state else { return false }
       return (state.integer(name) != nil) == isSet
     case .xbit(let bit, let isSet):
+      if bit.track == .transaction { return (inspectedTransaction?.bits.contains(bit.name) ?? false) == isSet }
       return shared.hasBit(bit, ends) == isSet
     case .streamSize(let condition):
       guard let flow, ends.protocols == .tcp else { return false }
@@ -54,9 +56,10 @@ extension Detector {
     case .flowStart:
       guard let flow else { return false }
       return flow.packets[flow.packetDirection] == 1
-    case .appProtocol(let appProtocol, let isNegated):
+    case .appProtocol(let appProtocol, let view, let isNegated):
       guard let flow, flow.appProtocol != .unknown else { return false }
-      return (flow.appProtocol == appProtocol) != isNegated
+      return flow.shows(appProtocol, view, isNegated: isNegated)
+    case .reputation(let condition): return condition.holds(ends)
     }
   }
 
@@ -83,6 +86,10 @@ extension Detector {
         if let state, let known = state.integer(name), let value = state.value(operand) {
           state.setInteger(name, known &- value)
         }
+      case .setXBit(let bit) where bit.track == .transaction: inspectedTransaction?.bits.insert(bit.name)
+      case .unsetXBit(let bit) where bit.track == .transaction: inspectedTransaction?.bits.remove(bit.name)
+      case .toggleXBit(let bit) where bit.track == .transaction:
+        inspectedTransaction?.bits.formSymmetricDifference([bit.name])
       case .setXBit(let bit): shared.setBit(bit, ends)
       case .unsetXBit(let bit): shared.clearBit(bit, ends)
       case .toggleXBit(let bit):
@@ -90,6 +97,21 @@ extension Detector {
       case .bypass: break
       }
     }
+  }
+}
+
+extension FlowFacts {
+  func shows(_ wanted: AppProtocol, _ view: ProtocolView, isNegated: Bool) -> Bool {
+    let found: [AppProtocol] =
+      switch view {
+      case .settled: [appProtocol]
+      case .original: [originalProtocol == .unknown ? appProtocol : originalProtocol]
+      case .either: [appProtocolToServer, appProtocolToClient]
+      case .toServer: [appProtocolToServer]
+      case .toClient: [appProtocolToClient]
+      }
+    guard isNegated else { return found.contains(wanted) }
+    return found.contains { $0 != .unknown } && !found.contains(wanted)
   }
 }
 

@@ -47,6 +47,8 @@ extension Detector {
   ) {
     if let sole = transaction.soleDirection, sole != direction { return }
     let inspection = inspection(of: transaction)
+    inspectedTransaction = inspection
+    defer { inspectedTransaction = nil }
     var state = TransactionInspection.DirectionState()
     swap(&state, &inspection[direction])
     defer { swap(&state, &inspection[direction]) }
@@ -236,7 +238,7 @@ extension Detector {
     scratch.beginRule()
     var isUndecided = false
     for condition in body.transactionConditions {
-      switch holds(condition, transaction, direction) {
+      switch holds(condition, transaction, direction, at: context.ends.time) {
       case .matched: continue
       case .undecided: isUndecided = true
       case .ruledOut: return .ruledOut
@@ -256,7 +258,8 @@ extension Detector {
   }
 
   func holds(
-    _ condition: TransactionCondition, _ transaction: Transaction, _ direction: Direction
+    _ condition: TransactionCondition, _ transaction: Transaction, _ direction: Direction,
+    at time: Timestamp
   ) -> Trial {
     switch condition {
     case .number(let id, let condition):
@@ -280,6 +283,12 @@ extension Detector {
         index &+= 1
       }
       return transaction.isComplete(direction) ? .ruledOut : .undecided
+    case .certificateValidity(let isValid):
+      guard let start = transaction.number(.tlsNotBefore, direction, index: 0),
+        let end = transaction.number(.tlsNotAfter, direction, index: 0)
+      else { return transaction.isComplete(direction) ? .ruledOut : .undecided }
+      let now = UInt64(clamping: time.seconds)
+      return (isValid ? start <= now && now <= end : end < now) ? .matched : .ruledOut
     case .event(let event):
       return transaction.events.contains(event) ? .matched : .undecided
     case .progress(let side, let progress, let isNegated):
@@ -297,6 +306,7 @@ extension Detector {
   ) -> Trial {
     // `body` keeps the step alive; the subject alone is copied.
     switch body.buffers[index].subject {
+    case .frame: return .ruledOut
     case .packetHeader(let header):
       guard let bytes = Self.header(header, of: context.packet, in: context.packetBytes) else {
         return .undecided

@@ -18,6 +18,8 @@ public struct Detector: ~Copyable {
   /// Spare states of transactions.
   var spareInspections: [TransactionInspection] = []
   var transformed: [UInt8] = []
+  /// What is remembered of the transaction in hand; nil outside of one.
+  var inspectedTransaction: TransactionInspection?
   public internal(set) var counters = DetectionCounters()
   /// Every rule of a group is a candidate, whatever its literal: slow, the same matches. A check on the
   /// prefilter for tests.

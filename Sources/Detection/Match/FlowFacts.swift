@@ -28,6 +28,10 @@ public struct FlowFacts: Sendable {
   public var isEstablished = false
   public var isMidstream = false
   public var appProtocol = AppProtocol.unknown
+  /// By what each side sent, and what the flow was before it changed.
+  public var appProtocolToServer = AppProtocol.unknown
+  public var appProtocolToClient = AppProtocol.unknown
+  public var originalProtocol = AppProtocol.unknown
   public var packets = Counts()
   /// Octets of packets with all headers.
   public var bytes = Counts()

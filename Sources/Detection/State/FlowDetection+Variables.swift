@@ -37,8 +37,7 @@ extension FlowDetection {
   func store(_ captures: [PayloadCapture]) {
     for capture in captures where capture.scope == .flow || capture.scope == .entropy {
       if let index = variables.firstIndex(where: { $0.name == capture.name && $0.scope == capture.scope }) {
-        // Of several that rules ask for the first stays.
-        if capture.scope == .flow { variables[index] = capture }
+        variables[index] = capture
       } else if variables.count < Self.variablesMax {
         variables.append(capture)
       }

@@ -53,12 +53,15 @@ final class TransactionInspection {
   var toClient = DirectionState()
   /// Rules over both directions that have matched.
   var fired: [RuleIndex] = []
+  /// `xbits` with `track tx`.
+  var bits: Set<UInt16> = []
 
   func reset(generation: UInt64) {
     self.generation = generation
     toServer.reset()
     toClient.reset()
     fired.removeAll(keepingCapacity: true)
+    bits.removeAll()
   }
 }
 

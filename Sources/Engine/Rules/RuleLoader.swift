@@ -150,7 +150,26 @@ public enum RuleLoader {
       diagnostics += thresholds.diagnostics
       result.thresholds = thresholds
     }
+    if let file = settings.rules.reputationCategoriesFile {
+      result.reputation = try reputation(settings, file, &diagnostics)
+    }
     return result
+  }
+
+  private static func reputation(
+    _ settings: Settings, _ categories: String, _ diagnostics: inout [RuleDiagnostic]
+  ) throws(SettingsError) -> IPReputation {
+    var lists: [(name: String, bytes: [UInt8])] = []
+    for name in settings.rules.reputationFiles {
+      let path = name.hasPrefix("/") ? name : settings.rules.reputationDirectory.map { $0 + "/" + name } ?? name
+      lists.append((path, try read(path)))
+    }
+    let table = IPReputation(categories: (categories, try read(categories)), lists: lists)
+    for fault in table.faults {
+      diagnostics.append(
+        RuleDiagnostic(severity: .warning, location: RuleLocation(file: categories, line: 0, column: 0), message: fault))
+    }
+    return table
   }
 
   private static func read(_ file: String) throws(SettingsError) -> [UInt8] {

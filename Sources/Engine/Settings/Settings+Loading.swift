@@ -108,6 +108,9 @@ extension Settings {
     rules.classificationFile = try reader.text("classification-file")
     rules.referenceFile = try reader.text("reference-config-file")
     rules.thresholdFile = try reader.text("threshold-file")
+    rules.reputationCategoriesFile = try reader.text("reputation-categories-file")
+    rules.reputationDirectory = try reader.text("default-reputation-path")
+    rules.reputationFiles = try reader.texts("reputation-files") ?? []
     rules.cacheDirectory = try reader.text("detect.sgh-mpm-caching-path")
     if let names = try reader.texts("action-order") {
       var order: [RuleAction] = []

@@ -37,6 +37,10 @@ public struct RuleSettings: Sendable {
   public var classificationFile: String?
   public var referenceFile: String?
   public var thresholdFile: String?
+  /// Lists of what is known of addresses, for `iprep`.
+  public var reputationCategoriesFile: String?
+  public var reputationDirectory: String?
+  public var reputationFiles: [String] = []
   public var actionOrder: [RuleAction] = [.pass, .drop, .reject, .alert]
   public var cacheDirectory: String?
   /// Sets of values of the configuration (`datasets`).

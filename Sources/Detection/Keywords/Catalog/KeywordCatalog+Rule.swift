@@ -14,7 +14,7 @@ extension KeywordCatalog {
     meta("noalert", "", "The rule acts and sets variables but is not told.", "noalert;"),
     meta("alert", "", "The rule is told, even where it passes.", "alert;"),
     meta("bypass", "", "The rest of the flow goes by uninspected.", "bypass;"),
-    meta("tag", "session[,NUMBER,packets|seconds|bytes]", "The packets that follow are told with the alert.", "tag:session,10,packets;"),
+    meta("tag", "session|host[,NUMBER,packets|seconds|bytes[,src|dst]]", "The packets that follow are told with the alert.", "tag:session,10,packets;"),
     meta("prefilter", "", "A wish about speed; how rules are found is decided by Sluice.", "prefilter;"),
   ]
 
@@ -22,8 +22,8 @@ extension KeywordCatalog {
   static let flowKeywords: [KeywordDescription] = [
     flow("flow", "OPTION,…", "Direction and state of the flow: to_server, to_client, established, not_established, stateless, only_stream, no_stream, only_frag, no_frag.", "flow:established,to_server;"),
     flow("flow.age", "CONDITION", "Seconds since the flow began.", "flow.age:>10;"),
-    flow("flow.pkts", "[toserver|toclient|either,]CONDITION", "Packets of the flow so far.", "flow.pkts:toserver,>5;"),
-    flow("flow.bytes", "[toserver|toclient|either,]CONDITION", "Octets of the flow so far, headers included.", "flow.bytes:toclient,>1000;"),
+    flow("flow.pkts", "toserver|toclient|either|both,CONDITION", "Packets of the flow so far.", "flow.pkts:toserver,>5;"),
+    flow("flow.bytes", "toserver|toclient|either|both,CONDITION", "Octets of the flow so far, headers included.", "flow.bytes:toclient,>1000;"),
     flow("flow.pkts_toserver", "CONDITION", "Packets of the flow to the server so far.", "flow.pkts_toserver:>5;"),
     flow("flow.pkts_toclient", "CONDITION", "Packets of the flow to the client so far.", "flow.pkts_toclient:>5;"),
     flow("flow.bytes_toserver", "CONDITION", "Octets of the flow to the server so far.", "flow.bytes_toserver:>1000;"),
@@ -50,8 +50,8 @@ extension KeywordCatalog {
   static let variables: [KeywordDescription] = [
     variable("flowbits", "set|unset|toggle|isset|isnotset,NAME or noalert", "A bit that rules leave on a flow for others.", "flowbits:set,example.seen;"),
     variable("flowint", "NAME,=|+|-|<|>|…,NUMBER or NAME,isset|isnotset", "A number that rules keep on a flow.", "flowint:tries,+,1;"),
-    variable("xbits", "set|unset|toggle|isset|isnotset,NAME,track ip_src|ip_dst|ip_pair[,expire SECONDS]", "A bit on a host or a pair of hosts.", "xbits:set,bad,track ip_src,expire 60;"),
-    variable("hostbits", "set|unset|toggle|isset|isnotset,NAME[,src|dst|both]", "A bit on a host.", "hostbits:set,bad,src;"),
+    variable("xbits", "set|unset|toggle|isset|isnotset,NAME,track ip_src|ip_dst|ip_pair|tx[,expire SECONDS]", "A bit on a host, a pair of hosts or a transaction.", "xbits:set,bad,track ip_src,expire 60;"),
+    variable("hostbits", "set|unset|toggle|isset|isnotset,NAME[,src|dst]", "A bit on a host.", "hostbits:set,bad,src;"),
   ]
 
   private static func meta(_ name: String, _ syntax: String, _ summary: String, _ example: String) -> KeywordDescription {

@@ -22,6 +22,15 @@ extension KeywordCatalog {
     packet("icmp_seq", ["icmp"], "NUMBER", "Sequence number of an ICMP echo.", "icmp_seq:1;"),
     packet("icmpv6.mtu", ["icmp"], "CONDITION", "MTU of an ICMPv6 packet-too-big message.", "icmpv6.mtu:<1280;"),
     packet("vlan.id", ["ip"], "CONDITION[,LAYER]", "VLAN identifier, of any layer or of one.", "vlan.id:300;"),
+    packet("ipv4-csum", ["ip"], "valid|invalid", "Checksum of the IPv4 header.", "ipv4-csum:invalid;"),
+    packet("tcpv4-csum", ["tcp"], "valid|invalid", "Checksum of TCP in IPv4.", "tcpv4-csum:invalid;"),
+    packet("tcpv6-csum", ["tcp"], "valid|invalid", "Checksum of TCP in IPv6.", "tcpv6-csum:invalid;"),
+    packet("udpv4-csum", ["udp"], "valid|invalid", "Checksum of UDP in IPv4.", "udpv4-csum:invalid;"),
+    packet("udpv6-csum", ["udp"], "valid|invalid", "Checksum of UDP in IPv6.", "udpv6-csum:invalid;"),
+    packet("icmpv4-csum", ["icmp"], "valid|invalid", "Checksum of ICMP.", "icmpv4-csum:invalid;"),
+    packet("icmpv6-csum", ["icmp"], "valid|invalid", "Checksum of ICMPv6.", "icmpv6-csum:invalid;"),
+    packet("rpc", ["ip"], "PROGRAM[,VERSION|*[,PROCEDURE|*]]", "A call of Sun RPC: what is called.", "rpc:100000,*,3;"),
+    packet("ftpbounce", ["tcp"], "", "A PORT command of FTP names another host than its sender.", "ftpbounce;"),
     packet("vlan.layers", ["ip"], "CONDITION", "Number of VLAN tags.", "vlan.layers:2;"),
     packet("pkt_data", [], "", "Back to the payload after a sticky buffer.", "http.uri; content:\"a\"; pkt_data; content:\"b\";"),
   ]
@@ -31,7 +40,7 @@ extension KeywordCatalog {
     event("decode-event", ["pkthdr"], "NAME", "Something odd about a packet, e.g. ipv4.trunc_pkt.", "decode-event:ipv4.trunc_pkt;"),
     event("stream-event", ["tcp"], "NAME", "Something odd about a TCP connection, e.g. 3whs_wrong_seq_wrong_ack.", "stream-event:3whs_wrong_seq_wrong_ack;"),
     event("app-layer-event", ["http"], "PROTOCOL.NAME", "Something odd about a transaction, or applayer_… about a flow.", "app-layer-event:http.missing_host_header;"),
-    event("app-layer-protocol", ["tcp"], "[!]PROTOCOL", "The application protocol that was recognised.", "app-layer-protocol:http;"),
+    event("app-layer-protocol", ["tcp"], "[!]PROTOCOL[,final|original|either|to_server|to_client]", "The application protocol that was recognised.", "app-layer-protocol:http;"),
   ]
 
   /// - Source: Suricata "HTTP Keywords" (urilen), "DNS Keywords", "SSL/TLS Keywords", filesize.
@@ -56,6 +65,14 @@ extension KeywordCatalog {
     transaction("tls.subject", "tls", .both, "[!]\"TEXT\"", "A text in the subject of the certificate.", "tls.subject:\"CN=a\";"),
     transaction("tls.issuerdn", "tls", .both, "[!]\"TEXT\"", "A text in the issuer of the certificate.", "tls.issuerdn:\"CN=a\";"),
     transaction("tls.fingerprint", "tls", .both, "[!]\"TEXT\"", "SHA-1 of the certificate, whole.", "tls.fingerprint:\"4a:a3:66:76:82:cb:6b:23:bb:c3:58:47:23:a4:63:a7:78:a4:a1:18\";"),
+    transaction("tls_cert_notbefore", "tls", .toClient, "[<|>]DATE[<>DATE]", "When the certificate of the server begins to hold.", "tls_cert_notbefore:>2020-01-31;"),
+    transaction("tls_cert_notafter", "tls", .toClient, "[<|>]DATE[<>DATE]", "When the certificate of the server ceases to hold.", "tls_cert_notafter:<2030;"),
+    transaction("tls_cert_expired", "tls", .toClient, "", "The certificate of the server holds no longer.", "tls_cert_expired;"),
+    transaction("tls_cert_valid", "tls", .toClient, "", "The certificate of the server holds at the time of the packet.", "tls_cert_valid;"),
+    KeywordDescription(
+      "frame", kind: .transaction, protocols: ["tcp"], way: .both, syntax: "[PROTOCOL.]NAME",
+      summary: "A part that a protocol marks off: http1.stream, .request, .response, tls.stream, .pdu, .hdr, .data, .alert, .heartbeat, dns.stream, .pdu.",
+      example: "frame:tls.pdu; content:\"a\";", source: keywordFile("FrameKeywords")),
     transaction("http2.frametype", "http2", .both, "NAME|NUMBER", "A frame of this type.", "http2.frametype:GOAWAY;"),
     transaction("http2.errorcode", "http2", .both, "NAME|NUMBER", "The error code of RST_STREAM or GOAWAY.", "http2.errorcode:ENHANCE_YOUR_CALM;"),
     transaction("http2.priority", "http2", .both, "CONDITION", "Weight in PRIORITY or HEADERS.", "http2.priority:>100;"),
