@@ -77,7 +77,7 @@ let package = Package(
         "RuleLanguage", "Detection", "Inspection", "Interception", "Diversion", "EventOutput",
         "CSluiceLinux", "Yams",
       ]),
-    station("Control", ["Engine", "CSluiceLinux"]),
+    station("Control", ["Traffic", "AppLayer", "Inspection", "Interception", "Engine", "CSluiceLinux"]),
     .executableTarget(
       name: "sluice",
       dependencies: [

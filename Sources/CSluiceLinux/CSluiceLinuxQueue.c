@@ -28,6 +28,10 @@ int sluice_open_netfilter_socket(void) {
   return descriptor;
 }
 
+int sluice_join_netfilter_group(int descriptor, int group) {
+  return setsockopt(descriptor, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group);
+}
+
 int sluice_force_receive_buffer(int descriptor, int octets) {
   return setsockopt(descriptor, SOL_SOCKET, SO_RCVBUFFORCE, &octets, sizeof octets);
 }

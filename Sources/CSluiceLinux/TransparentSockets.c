@@ -8,6 +8,9 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -132,3 +135,17 @@ static int64_t clock_now(clockid_t which) {
 }
 int64_t sluice_clock_realtime(void) { return clock_now(CLOCK_REALTIME); }
 int64_t sluice_clock_monotonic(void) { return clock_now(CLOCK_MONOTONIC); }
+
+void sluice_lower_thread_priority(void) { setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 10); }
+
+int sluice_tcp_listen(int family, const uint8_t address[16], uint16_t port) {
+  int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -1;
+  if (sluice_set_reuse_address(fd) || sluice_bind(fd, family, address, port) || listen(fd, 16)) {
+    int code = errno;
+    close(fd);
+    errno = code;
+    return -1;
+  }
+  return fd;
+}

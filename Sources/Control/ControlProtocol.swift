@@ -1,10 +1,10 @@
 import CSluiceLinux
 import Glibc
 
-/// What is asked of a running daemon: one line with a command; the answer is `ok` or `error` on the
+/// What is asked of a running daemon: one line with a command and its words; the answer is `ok` or `error` on the
 /// first line and text on the lines behind it.
 public enum ControlCommand: String, Sendable, CaseIterable {
-  case reload, stats, shutdown
+  case reload, stats, flows, explain, release, recall, metrics, shutdown
 }
 
 public struct ControlAnswer: Sendable {
@@ -41,14 +41,17 @@ public enum ControlClient {
   /// Largest answer that is read.
   private static let answerBytesMax = 16 << 20
 
-  public static func ask(_ command: ControlCommand, socket path: String) throws(ControlError) -> ControlAnswer {
+  /// - Parameter words: without white space each.
+  public static func ask(
+    _ command: ControlCommand, _ words: [String] = [], socket path: String
+  ) throws(ControlError) -> ControlAnswer {
     let descriptor = unsafe sluice_unix_connect(path)
     guard descriptor >= 0 else {
       let reason = errno == EACCES || errno == EPERM ? "needs root" : "is the daemon running?"
       throw ControlError(message: "\(path): \(errorText(errno)) (\(reason))")
     }
     defer { close(descriptor) }
-    guard StreamSocket.write(Array((command.rawValue + "\n").utf8), to: descriptor) else {
+    guard StreamSocket.write(Array((([command.rawValue] + words).joined(separator: " ") + "\n").utf8), to: descriptor) else {
       throw ControlError(message: "\(path): \(errorText(errno))")
     }
     let bytes = StreamSocket.readAll(from: descriptor, most: answerBytesMax)

@@ -69,7 +69,8 @@ public final class ControlServer: Sendable {
   }
 
   private func answer(to line: String) -> ControlAnswer {
-    guard let command = ControlCommand(rawValue: line) else {
+    let words = line.split(separator: " ").map(String.init)
+    guard let command = words.first.flatMap(ControlCommand.init) else {
       let names = ControlCommand.allCases.map(\.rawValue).joined(separator: ", ")
       return ControlAnswer(isDone: false, text: "there is no command \(line.prefix(40)); there are \(names)")
     }
@@ -80,6 +81,11 @@ public final class ControlServer: Sendable {
     case .stats:
       let lines = daemon.statistics().map { "\($0.name) \($0.value)" }
       return ControlAnswer(isDone: true, text: lines.joined(separator: "\n"))
+    case .flows: return FlowAnswers.flows(daemon, Array(words.dropFirst()))
+    case .explain: return FlowAnswers.explain(daemon, Array(words.dropFirst()))
+    case .release: return FlowAnswers.release(daemon, Array(words.dropFirst()))
+    case .recall: return FlowAnswers.recall(daemon, Array(words.dropFirst()))
+    case .metrics: return ControlAnswer(isDone: true, text: MetricsText.text(daemon.statistics()))
     case .shutdown:
       daemon.requestStop()
       return ControlAnswer(isDone: true, text: "stopping")

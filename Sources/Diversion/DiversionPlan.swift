@@ -33,6 +33,11 @@ public struct SysctlSetting: Sendable, Equatable {
     name: "net.netfilter.nf_conntrack_tcp_timeout_syn_sent", value: "30")
 }
 
+extension SysctlSetting {
+  /// Connections that the kernel passes by itself are counted by it alone.
+  public static let accounting = SysctlSetting(name: "net.netfilter.nf_conntrack_acct", value: "1")
+}
+
 /// What has to stand in the kernel for packets to come to Sluice when it is a router.
 ///
 /// Order in mangle PREROUTING: what isn't through traffic is left alone; packets of the proxy's own sockets are
@@ -64,7 +69,7 @@ public struct DiversionPlan: Sendable, Equatable {
     queues: ClosedRange<UInt16> = 0...0, failOpen: Bool = true, interceptPorts: [UInt16] = [],
     listenPort: UInt16 = 8443, marks: MarkLayout = .standard, routeTable: UInt32 = 7171,
     rulePriority: UInt32 = 71, families: Set<AddressFamily> = [.ipv4, .ipv6],
-    sysctls: [SysctlSetting] = [.noTimeWait, .shortHandshake]
+    sysctls: [SysctlSetting] = [.noTimeWait, .shortHandshake, .accounting]
   ) {
     self.queues = queues
     self.failOpen = failOpen

@@ -31,6 +31,18 @@ extension EVEWriter {
     if flow.transactionCount > 0 { json.member("tx_cnt", flow.transactionCount) }
     json.member("alerted", flow.hasAlerted)
     if !flow.action.isEmpty { json.member("action", text: flow.action) }
+    if let released = flow.released {
+      json.member("bypass", text: "capture")
+      json.member("bypass_reason", text: released.rawValue)
+    }
+    if let bypassed = flow.bypassed {
+      json.beginObject("bypassed")
+      json.member("pkts_toserver", bypassed.toServer.packets)
+      json.member("pkts_toclient", bypassed.toClient.packets)
+      json.member("bytes_toserver", bypassed.toServer.bytes)
+      json.member("bytes_toclient", bypassed.toClient.bytes)
+      json.endObject()
+    }
     writePolicies(flow.exceptionPolicies)
     json.endObject()
     writeMetadata(flow, [])

@@ -96,6 +96,27 @@ public struct FlowTable: ~Copyable {
   /// Marks a flow as not to be looked at again; its timeout becomes that of bypassed flows.
   public mutating func bypass(_ index: FlowIndex) { setState(index, .bypassed) }
 
+  /// A bypassed flow is to be looked at again: its TCP session is picked up where it is now.
+  public mutating func resume(_ index: FlowIndex) {
+    guard isLive(index), flows[index.index].state == .bypassed else { return }
+    var session = TCPSession()
+    session.mayBePickedUp = true
+    sessions[index.index] = session
+    flows[index.index].disposition = .inspect
+    setState(index, .established)
+  }
+
+  /// Something was seen of the flow elsewhere: it is not silent.
+  public mutating func touch(_ index: FlowIndex, at time: Timestamp) {
+    guard isLive(index), flows[index.index].lastTime < time else { return }
+    flows[index.index].lastTime = time
+  }
+
+  /// The places of all flows there are.
+  public var liveIndices: [FlowIndex] {
+    links.indices.filter { links[$0].isLive }.map { FlowIndex(rawValue: UInt32($0)) }
+  }
+
   /// Exchanges client and server, where something above found that they were taken wrongly
   /// (a connection picked up in its middle).
   public mutating func swapSides(_ index: FlowIndex) {
@@ -227,6 +248,12 @@ extension FlowTable {
   ) -> FlowEndReason? {
     if dueTime(index) < time { return .timeout }
     if packet.isTCP, sessions[index.index].isReuse(packet.tcp, direction, settings.tcp) { return .reuse }
+    // Nothing was seen of how a bypassed connection ended; a SYN says that it did.
+    if packet.isTCP, flows[index.index].state == .bypassed, packet.tcp.has(TCPFields.syn),
+      !packet.tcp.has(TCPFields.ack), packet.tcp.sequence != sessions[index.index].sender(direction).initialSequence
+    {
+      return .reuse
+    }
     return nil
   }
 

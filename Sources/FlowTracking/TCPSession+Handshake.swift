@@ -18,7 +18,7 @@ extension TCPSession {
     } else if segment.has(TCPFields.fin) {
       result.events.insert(.finButNoSession)
       result.flags.insert(.noSession)
-    } else if segment.has(TCPFields.ack), settings.midstream || settings.asyncOneside {
+    } else if segment.has(TCPFields.ack), settings.midstream || settings.asyncOneside || mayBePickedUp {
       pickUp(segment, settings, &result)
     } else {
       result.flags.insert(.noSession)

@@ -62,6 +62,8 @@ public struct TCPSession: Sendable, BitwiseCopyable {
   public internal(set) var isFastOpen = false
   /// Both ends sent a SYN before a SYN/ACK (simultaneous open, or the split handshake).
   public internal(set) var isFourWay = false
+  /// It is picked up without its handshake whatever the settings say: it was followed before.
+  var mayBePickedUp = false
   /// Data of the client was acknowledged: the handshake cannot have been another one.
   var isConfirmed = false
   /// The timestamp of the first SYN; those sent again carry later ones.

@@ -25,6 +25,17 @@ final class FlowInspection {
   /// A policy lets the flow go by without rules.
   var isExempt = false
   var decryption: DecryptionFacts?
+  /// What was decided, and why.
+  var journal = FlowJournal()
+  /// Why the flow was given to the kernel, the last time where it was called back.
+  var releaseReason: ReleaseReason?
+  /// It was called back; the directions that were looked at since, by bit.
+  var isRecalled = false
+  var directionsSinceRecall: UInt8 = 0
+  /// Release it with its next packet.
+  var isReleaseWanted: ReleaseReason?
+  /// What the kernel counted of the whole connection.
+  var kernelCounts: KernelCounts?
 
   subscript(direction: Direction) -> StreamWindow {
     _read {

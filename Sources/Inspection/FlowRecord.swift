@@ -44,6 +44,10 @@ public struct FlowRecord: Sendable {
   public var icmpResponse: (type: UInt8, code: UInt8)?
   public var vlan: [UInt16] = []
   public var hasGap: (toServer: Bool, toClient: Bool) = (false, false)
+  /// Why the kernel passes the rest of the flow; nil for a flow that comes by here.
+  public var released: ReleaseReason?
+  /// Packets and octets of `toServer` and `toClient` that only the kernel saw.
+  public var bypassed: (toServer: Side, toClient: Side)?
   /// What rules have noted of the flow, for `metadata`.
   public var flowBits: [String] = []
   public var flowIntegers: [(name: String, value: UInt32)] = []

@@ -31,6 +31,8 @@ public struct InspectionSettings: Sendable {
   public var dropsInvalidSegments = true
   /// Encrypted TLS is let go once the handshake is seen (`tls.encryption-handling: bypass`).
   public var bypassesEncrypted = false
+  /// Which flows, once they are decided, need not be seen any more.
+  public var releases: Set<ReleaseReason> = []
   /// Which hosts reassemble how, first match wins; the last resort is `bsd`.
   public var hostPolicies: [HostPolicy] = []
   public var logs = LogSelection()

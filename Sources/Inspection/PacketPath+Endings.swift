@@ -55,6 +55,7 @@ extension PacketPath {
     if let inspection { inspectRest(index, &flow, inspection) }
     var context = endContext(index, flow, inspection, .toServer)
     context.flow?.reason = reason.eveName
+    if let inspection, let record = context.flow { pastFlows.add(record, inspection.journal) }
     guard settings.logs.flows else { return }
     sink.emit(.flow, context, bytes: RawSpan())
   }
@@ -76,7 +77,10 @@ extension PacketPath {
       inspection.toServer.hasNews = true
       inspection.toClient.hasNews = true
     }
-    if flow.state == .bypassed { return }
+    if flow.state == .bypassed {
+      let context = endContext(index, flow, inspection, .toServer)
+      return stream.logTransactions(inspection, isEnd: true, context: context, bytes: RawSpan())
+    }
     // What came of a flow that is cut is no transaction that took place.
     if settings.isInline, flow.isDropped { return }
     for direction in Direction.allCases
@@ -101,7 +105,7 @@ extension PacketPath {
   }
 
   /// A packet that stands for the end of the flow: only its addresses mean something.
-  private func endContext(
+  func endContext(
     _ index: FlowIndex, _ flow: Flow, _ inspection: FlowInspection?, _ direction: Direction
   ) -> EventContext {
     let record = record(flow, index, inspection)
@@ -118,6 +122,10 @@ extension PacketPath {
 extension PacketPath {
   /// Lets go of a flow that goes on elsewhere, without a record of its own.
   public mutating func forget(_ index: FlowIndex) {
+    if inspections.indices.contains(index.index), let inspection = inspections[index.index], flows.isLive(index) {
+      inspection.journal.note("handed to the TLS stage", at: flows[index].lastTime)
+      pastFlows.add(record(flows[index], index, inspection), inspection.journal)
+    }
     flows.remove(index, reason: .forced)
     reassembler.reset(flow: index.rawValue)
     if inspections.indices.contains(index.index) { inspections[index.index] = nil }

@@ -13,6 +13,14 @@ extension PacketPath {
   ) -> PacketVerdict {
     var verdict = PacketVerdict()
     verdict.flow = lookup.index
+    verdict.direction = lookup.direction
+    if packet.isTCP, packet.tunnelDepth == 0, !lookup.isQuoted {
+      let start = min(Int(packet.payloadOffset), bytes.byteCount)
+      let end = min(start &+ max(0, Int(packet.payloadLength)), bytes.byteCount)
+      verdict.segment = SegmentFacts(
+        sequence: packet.tcp.sequence, acknowledgement: packet.tcp.acknowledgement, flags: packet.tcp.flags,
+        payload: start..<max(start, end))
+    }
     if packet.isTCP, packet.tcp.flags & (TCPFields.syn | TCPFields.ack) == TCPFields.syn {
       verdict.synDestinationPort = packet.destinationPort
     }
@@ -43,6 +51,7 @@ extension PacketPath {
     } else {
       detect(packet, bytes, flow, work, &verdict)
     }
+    releaseWhereDecided(flow, lookup, &verdict)
     return verdict
   }
 

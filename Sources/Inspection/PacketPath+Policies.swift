@@ -28,6 +28,7 @@ extension PacketPath {
       }
     }
     if decision.bypassesFlow {
+      noteRelease(index, .rule)
       flows.bypass(index)
       if verdict.verdict == .accept { verdict.verdict = .release }
     }
@@ -50,6 +51,8 @@ extension PacketPath {
   ) {
     let tcp = work.lookup.tcp
     if tcp.flags.contains(.noSession) || tcp.flags.contains(.midstreamPickup) {
+      // Called back, not unknown.
+      guard !flow.isRecalled else { return }
       // A reset without a session ends nothing and begins nothing.
       guard !packet.tcp.has(TCPFields.rst) else { return }
       applyFlowPolicy(
@@ -74,6 +77,8 @@ extension PacketPath {
       &verdict)
   }
 
+  private func packetTime(_ index: FlowIndex) -> Timestamp { flows[index].lastTime }
+
   /// - Source: Suricata "Exception Policies". That one was met is told of the flow whatever it says.
   private mutating func applyFlowPolicy(
     _ policy: ExceptionPolicy, _ target: String, _ reason: DropReason, _ flow: FlowInspection,
@@ -81,7 +86,10 @@ extension PacketPath {
   ) {
     let index = work.lookup.index
     let use = ExceptionPolicyUse(target: target, policy: policy.eveName)
-    if !flow.exceptionPolicies.contains(use) { flow.exceptionPolicies.append(use) }
+    if !flow.exceptionPolicies.contains(use) {
+      flow.exceptionPolicies.append(use)
+      flow.journal.note("exception policy \(target): \(policy.eveName)", at: packetTime(index))
+    }
     counters.note(reason)
     if policy == .reject, !verdict.isStopped { verdict.rejectAction = .reject }
     if policy == .ignore || policy.isBlocking && !settings.isInline { return }
@@ -92,6 +100,7 @@ extension PacketPath {
       flow.isExempt = true
       if flows[index].disposition == .inspect { flows[index].disposition = .pass }
       if policy == .bypass {
+        noteRelease(index, .policy)
         flows.bypass(index)
         verdict.verdict = .release
       }
@@ -114,6 +123,9 @@ public struct PacketPathCounters: Sendable {
   public var undecoded: UInt64 = 0
   public var dropped: UInt64 = 0
   public var rejected: UInt64 = 0
+  /// Flows given to the kernel, and called back.
+  public var released: UInt64 = 0
+  public var recalled: UInt64 = 0
   /// Times that something went wrong, by reason, whatever its policy.
   public private(set) var faults: [DropReason: UInt64] = [:]
 

@@ -81,6 +81,8 @@ extension PacketPath {
     stream.noteVariables(inspection.detection, in: &record)
     record.exceptionPolicies = inspection.exceptionPolicies
     record.hasGap = inspection.hasGap
+    record.released = inspection.releaseReason
+    if let counts = inspection.kernelCounts { record.take(counts) }
     if let appLayer = inspection.appLayer {
       record.appProtocol = appLayer.appProtocol
       record.appProtocolToServer = appLayer.protocolToServer
@@ -105,6 +107,9 @@ extension PacketPath {
       }
     }
     let rule = verdict.rule.flatMap { stream.detector.ruleSet.info($0) }
+    flow?.journal.note(
+      "packet dropped (\(reason.rawValue))" + (rule.map { ": sid \($0.sid) \($0.message)" } ?? ""),
+      at: context.time)
     let event = DropEvent(
       reason: reason.rawValue, rule: rule,
       verdict: VerdictRecord(action: "drop", rejecting: verdict.rejectAction, context.packet))

@@ -22,6 +22,8 @@ public struct PacketPath: ~Copyable {
   public internal(set) var counters = PacketPathCounters()
   /// The packet around the one in hand.
   var tunnel: TunnelRecord?
+  /// Flows that are over, for explanations.
+  var pastFlows = PastFlows()
   /// Number of the packet in hand, from 1.
   var packetNumber: UInt64 = 0
 

@@ -18,6 +18,9 @@ public struct PacketVerdict: Sendable {
   public var flow: FlowIndex?
   /// The packet is a bare SYN to this port.
   public var synDestinationPort: UInt16?
+  /// Which way it travels, and what it is, where it is a TCP segment of a flow.
+  public var direction = Direction.toServer
+  public var segment: SegmentFacts?
 
   public init() {}
 
@@ -39,4 +42,13 @@ public enum DropReason: String, Sendable, Hashable, CaseIterable {
   case applicationError = "applayer error"
   case thresholdDetectionFilter = "threshold detection_filter"
   case innerPacket = "tunnel packet drop"
+}
+
+/// What taking over a connection must know of one segment.
+public struct SegmentFacts: Sendable, Hashable {
+  public var sequence: UInt32
+  public var acknowledgement: UInt32
+  public var flags: UInt8
+  /// Where the payload lies in the packet.
+  public var payload: Range<Int>
 }

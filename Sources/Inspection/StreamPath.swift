@@ -210,6 +210,7 @@ struct StreamPath: ~Copyable {
     // Source: Suricata: a drop that cannot take effect blocks nothing; a reject is sent all the same.
     if alert.action == .drop, !settings.isInline { alert.isBlocked = false }
     flow?.hasAlerted = true
+    flow?.journal.note("\(alert.isBlocked ? "blocked by" : "matched") sid \(rule.sid) \(rule.message)", at: context.time)
     let transaction =
       alert.transactionID.flatMap { id in flow?.appLayer?.transactions.first { $0.id == id } }
       ?? takeGuess(flow)

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Control
 import Engine
+import Glibc
 
 struct RunCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -23,12 +24,32 @@ struct RunCommand: ParsableCommand {
         daemon.abandon()
         throw DaemonError.environment(error.message)
       }
-      defer { control.stop() }
-      try daemon.run()
+      let metrics: MetricsServer?
+      do throws(ControlError) {
+        metrics = try settings.control.metrics.map { (listen) throws(ControlError) in
+          try MetricsServer(listen: listen, daemon: daemon)
+        }
+      } catch {
+        daemon.abandon()
+        control.stop()
+        throw DaemonError.environment(error.message)
+      }
+      do throws(DaemonError) {
+        try daemon.run()
+      } catch {
+        metrics?.stop()
+        control.stop()
+        throw error
+      }
+      metrics?.stop()
+      control.stop()
+      if daemon.isBusy { Glibc._exit(0) }
     } catch {
       switch error {
       case .input(let message): throw CommandFailure.input(message)
       case .environment(let message): throw CommandFailure.environment(message)
+      // Rules are still being compiled, on a thread that must not see the process taken apart.
+      case .stopped: Glibc._exit(0)
       }
     }
   }

@@ -22,4 +22,5 @@ static inline void *sluice_memmem(
   return memmem(haystack, haystackLength, needle, needleLength);
 }
 #include "CSluiceLinuxQueue.h"
+#include "RepairedSocket.h"
 #include "TransparentSockets.h"

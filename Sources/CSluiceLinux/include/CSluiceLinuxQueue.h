@@ -2,6 +2,7 @@
 #pragma once
 #include <linux/netfilter.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
 #include <linux/netfilter/nfnetlink_queue.h>
 #include <linux/netlink.h>
 #include <poll.h>
@@ -21,6 +22,9 @@ int sluice_receive_batch(
 
 /// Opens and binds a NETLINK_NETFILTER socket. Returns -1 with errno.
 int sluice_open_netfilter_socket(void);
+
+/// Joins a multicast group of the netfilter subsystems (NFNLGRP_...). Returns -1 with errno.
+int sluice_join_netfilter_group(int descriptor, int group);
 
 /// SO_RCVBUFFORCE and SO_SNDBUFFORCE. Returns -1 with errno.
 int sluice_force_receive_buffer(int descriptor, int octets);

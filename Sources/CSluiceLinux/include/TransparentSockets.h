@@ -6,6 +6,8 @@
 
 /// A non-blocking, close-on-exec TCP socket of the family; -1 with errno.
 int sluice_tcp_socket(int family);
+/// A blocking TCP listener; the address as below. A descriptor, or -1 with errno.
+int sluice_tcp_listen(int family, const uint8_t address[16], uint16_t port);
 /// accept4(2), non-blocking and close-on-exec, without the peer's address.
 int sluice_accept(int listener);
 /// send(2) that never raises SIGPIPE and never blocks.
@@ -43,5 +45,7 @@ int sluice_eventfd(void);
 
 /// The calling thread stays on this processor; 0 or an error number.
 int sluice_pin_thread(int processor);
+/// The calling thread, and those it starts, give way to others.
+void sluice_lower_thread_priority(void);
 int64_t sluice_clock_realtime(void);
 int64_t sluice_clock_monotonic(void);

@@ -136,6 +136,19 @@ public struct NFQueue: ~Copyable {
     verdicts.add(packetID, verdict, mark: mark, replacement: replacement)
   }
 
+  /// From here on the kernel queues no more packets; those that wait are still to be received. Only for a
+  /// queue that fails open: what comes meanwhile passes, where it would otherwise be dropped.
+  public mutating func beginClosing() {
+    var writer = NetlinkWriter()
+    writer.begin(NFQNL_MSG_CONFIG, queue: number)
+    writer.attribute(NFQA_CFG_QUEUE_MAXLEN.rawValue, bigEndian: 0)
+    writer.end()
+    let message = writer.bytes
+    let descriptor = fileDescriptor
+    // SAFETY: the kernel reads as many octets as there are.
+    _ = unsafe message.withUnsafeBytes { unsafe send(descriptor, $0.baseAddress, $0.count, 0) }
+  }
+
   public mutating func flushVerdicts() { verdicts.flush() }
 
   // MARK: Receiving

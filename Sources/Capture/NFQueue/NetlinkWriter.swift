@@ -5,17 +5,24 @@ struct NetlinkWriter {
   private(set) var bytes: [UInt8] = []
   private var messageStart = 0
 
-  /// Begins a message of the queue subsystem (nlmsghdr and nfgenmsg).
+  /// Begins a message of the queue subsystem.
   mutating func begin(_ type: nfqnl_msg_types, queue: UInt16, flags: Int32 = 0) {
+    begin(
+      subsystem: UInt16(NFNL_SUBSYS_QUEUE), type: UInt16(truncatingIfNeeded: type.rawValue),
+      family: UInt8(AF_UNSPEC), resource: queue, flags: flags)
+  }
+
+  /// Begins a message (nlmsghdr and nfgenmsg).
+  mutating func begin(subsystem: UInt16, type: UInt16, family: UInt8, resource: UInt16 = 0, flags: Int32 = 0) {
     messageStart = bytes.count
     appendHost(UInt32(0))
-    appendHost(UInt16(NFNL_SUBSYS_QUEUE) << 8 | UInt16(truncatingIfNeeded: type.rawValue))
+    appendHost(subsystem << 8 | type)
     appendHost(UInt16(truncatingIfNeeded: NLM_F_REQUEST | flags))
     appendHost(UInt32(0))
     appendHost(UInt32(0))
-    bytes.append(UInt8(AF_UNSPEC))
+    bytes.append(family)
     bytes.append(0)
-    appendHost(queue.bigEndian)
+    appendHost(resource.bigEndian)
   }
 
   mutating func attribute(_ type: UInt32, _ value: [UInt8]) {

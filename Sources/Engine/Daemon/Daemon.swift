@@ -4,6 +4,7 @@ import Detection
 import Diversion
 import EventOutput
 import Glibc
+import Inspection
 import Interception
 import RuleLanguage
 import Synchronization
@@ -38,6 +39,8 @@ public final class Daemon: Sendable {
   private let stage: TLSStage?
   private let queueThreads: Mutex<[WorkerThread]>
   private let reloading = Mutex(ReloadState())
+  private let loading = BackgroundWork()
+  private let kernel: KernelConnections?
   private let failure = FailureNote()
   private let started = MonotonicClock.seconds()
 
@@ -62,16 +65,14 @@ public final class Daemon: Sendable {
     // With fail-open the queues are bound before rules are compiled: nothing waits for them.
     let shared = shared
     var loaded: LoadedRules?
-    if !settings.capture.failsOpen { loaded = try Self.load(settings, sources, shared) }
+    if !settings.capture.failsOpen { loaded = try Self.loadUnlessStopped(settings, sources, shared, loading) }
     publication = RulePublication(loaded?.ruleSet ?? .empty)
     policy = TLSPolicy(settings.policy)
     var queues = QueueList()
     let plans = Self.plans(settings)
     for plan in plans { try queues.open(plan) }
     let (publication, records) = (publication, records)
-    workers = plans.map {
-      QueueWorker(plan: $0, publication: publication, shared: shared, records: records)
-    }
+    let stage: TLSStage?
     if settings.interception.isEnabled {
       let (settings, policy) = (settings, policy)
       stage = try Self.environment { () throws(SettingsError) in
@@ -80,6 +81,14 @@ public final class Daemon: Sendable {
     } else {
       stage = nil
     }
+    self.stage = stage
+    let takesOver = settings.interception.takeOver != .ports
+    let target = takesOver ? stage?.target(injects: settings.capture.injectsTakeovers) : nil
+    let workers = plans.map {
+      QueueWorker(plan: $0, publication: publication, shared: shared, records: records, takeoverTarget: target)
+    }
+    self.workers = workers
+    kernel = Self.kernelConnections(settings, workers)
     queueThreads = Mutex([])
     let failure = failure
     let threads = try queues.start(workers, pins: settings.capture.pinsWorkers) { message in
@@ -89,13 +98,25 @@ public final class Daemon: Sendable {
     queueThreads.withLock { $0 = threads }
     if loaded == nil {
       do throws(DaemonError) {
-        loaded = try Self.load(settings, sources, shared)
+        loaded = try Self.loadUnlessStopped(settings, sources, shared, loading)
       } catch {
         stopAll()
         throw error
       }
     }
     if let loaded { publish(loaded) }
+    kernel?.start()
+  }
+
+  /// nil where nothing is ever released, or the kernel cannot be asked about it.
+  private static func kernelConnections(_ settings: Settings, _ workers: [QueueWorker]) -> KernelConnections? {
+    guard !settings.capture.releases.isEmpty else { return nil }
+    do throws(CaptureError) {
+      return try KernelConnections(workers: workers, marks: .standard)
+    } catch {
+      DaemonLog.write("released connections are not counted: \(error.description)")
+      return nil
+    }
   }
 
   // MARK: Running
@@ -137,7 +158,7 @@ public final class Daemon: Sendable {
       let rest = max(0, next - MonotonicClock.seconds())
       var timeout = timespec(tv_sec: Int(rest), tv_nsec: Int((rest - rest.rounded(.down)) * 1e9))
       switch unsafe sigtimedwait(&signals, nil, &timeout) {
-      case SIGHUP: DaemonLog.write(reload().message)
+      case SIGHUP: startReload { DaemonLog.write($0.message) }
       case SIGTERM, SIGINT: return
       default: break
       }
@@ -156,48 +177,75 @@ public final class Daemon: Sendable {
   /// Asks the daemon to stop, as SIGTERM does.
   public func requestStop() { kill(getpid(), SIGTERM) }
 
+  /// Rules are being compiled on another thread, which nobody waits for.
+  public var isBusy: Bool { loading.isBusy }
+
+  /// Queues stay open until the TLS stage has drained: other traffic goes on being inspected meanwhile,
+  /// and what is still queued of the stage's connections reaches it.
   private func stopAll() {
+    loading.end()
+    for worker in workers { worker.drain() }
+    stage?.stop()
+    kernel?.lookNow()
     for worker in workers { worker.stop() }
     let threads = queueThreads.withLock { threads in
       defer { threads = [] }
       return threads
     }
     for thread in threads { thread.join() }
-    stage?.stop()
+    kernel?.stop()
   }
 
   // MARK: Rules
 
-  /// Compiles rules and policy anew beside those in force and publishes them.
+  /// Compiles rules and policy anew beside those in force and publishes them; waits for it, unless the
+  /// daemon is to end meanwhile.
   ///
   /// A configuration that does not load, or a rule that is refused now and was not before, keeps
   /// what is in force.
   public func reload() -> ReloadResult {
-    reloading.withLock { state in
-      let fresh: Settings
-      let rules: LoadedRules
-      do throws(DaemonError) {
-        fresh = try Self.settings(sources)
-        rules = try Self.load(fresh, sources, shared)
-      } catch {
-        return ReloadResult(isDone: false, message: "reload refused, the old rules stay: \(error.message)")
-      }
-      let refused = Self.refused(rules)
-      let new = rules.diagnostics.filter { $0.severity == .error && !state.refused.contains(Self.key($0)) }
-      if let first = new.first {
-        return ReloadResult(
-          isDone: false,
-          message: "reload refused, the old rules stay: \(new.count) rules are wrong, first \(first.description)")
-      }
-      publication.publish(rules.ruleSet)
-      policy.replace(fresh.policy)
-      state.refused = refused
-      state.total = rules.total
-      state.loaded = rules.loaded
-      state.count += 1
-      return ReloadResult(
-        isDone: true, message: "reloaded: \(rules.loaded) of \(rules.total) rules in force")
+    let box = ReloadBox()
+    startReload { box.set($0) }
+    while true {
+      if let result = box.result { return result }
+      if loading.isEnding { return ReloadResult(isDone: false, message: "the daemon ends; the reload is given up") }
+      Pause.milliseconds(5)
     }
+  }
+
+  /// Does the same on a thread of low priority.
+  private func startReload(_ done: @escaping @Sendable (ReloadResult) -> Void) {
+    loading.start { [self] in
+      let result = reloading.withLock { reloadNow(&$0) }
+      if result.isDone, settings.capture.recallsOnReload { recall { _ in true } }
+      done(result)
+    }
+  }
+
+  private func reloadNow(_ state: inout ReloadState) -> ReloadResult {
+    let fresh: Settings
+    let rules: LoadedRules
+    do throws(DaemonError) {
+      fresh = try Self.settings(sources)
+      rules = try Self.load(fresh, sources, shared)
+    } catch {
+      return ReloadResult(isDone: false, message: "reload refused, the old rules stay: \(error.message)")
+    }
+    let refused = Self.refused(rules)
+    let new = rules.diagnostics.filter { $0.severity == .error && !state.refused.contains(Self.key($0)) }
+    if let first = new.first {
+      return ReloadResult(
+        isDone: false,
+        message: "reload refused, the old rules stay: \(new.count) rules are wrong, first \(first.description)")
+    }
+    publication.publish(rules.ruleSet)
+    policy.replace(fresh.policy)
+    state.refused = refused
+    state.total = rules.total
+    state.loaded = rules.loaded
+    state.count += 1
+    return ReloadResult(
+      isDone: true, message: "reloaded: \(rules.loaded) of \(rules.total) rules in force")
   }
 
   private func publish(_ rules: LoadedRules) {
@@ -221,6 +269,28 @@ public final class Daemon: Sendable {
 
   private static func key(_ diagnostic: RuleDiagnostic) -> String {
     diagnostic.sid.map { "\($0) \(diagnostic.message)" } ?? diagnostic.description
+  }
+
+  /// Loads on another thread, so that a signal to end is heeded at once.
+  private static func loadUnlessStopped(
+    _ settings: Settings, _ sources: Sources, _ shared: SharedDetectionState, _ loading: BackgroundWork
+  ) throws(DaemonError) -> LoadedRules {
+    let box = LoadBox()
+    loading.start(lowersPriority: false) {
+      do throws(DaemonError) {
+        box.set(.success(try load(settings, sources, shared)))
+      } catch {
+        box.set(.failure(error))
+      }
+    }
+    var signals = sigset_t()
+    DaemonSignals.fill(&signals)
+    while true {
+      if let result = box.result { return try result.get() }
+      var timeout = timespec(tv_sec: 0, tv_nsec: 5_000_000)
+      let number = unsafe sigtimedwait(&signals, nil, &timeout)
+      if number == SIGTERM || number == SIGINT { throw .stopped }
+    }
   }
 
   private static func load(
@@ -294,11 +364,52 @@ public final class Daemon: Sendable {
       var inspection = settings.inspection
       // Workers give identifiers of their own.
       inspection.flows.seed &+= UInt64(index) &* 0x9e37_79b9_7f4a_7c15
+      settings.prepareForRelease(&inspection)
       return QueueWorkerPlan(
         queue: settings.capture.firstQueue &+ index, options: options, inspection: inspection,
         eve: settings.outputs.eve, inspects: settings.capture.inspects, marks: .standard,
-        divertedPorts: settings.interception.isEnabled ? settings.interception.ports : [])
+        divertedPorts: settings.interception.synPorts)
     }
+  }
+
+  // MARK: Flows
+
+  /// Flows of all workers that fit, at most so many of each.
+  public func flows(countMax: Int, where fits: @escaping @Sendable (FlowRecord) -> Bool) -> [FlowRecord] {
+    ask { $0.flowRecords(where: fits, countMax: countMax) }.flatMap { $0 }
+  }
+
+  /// Flows of now and of late, with what was decided about them.
+  public func explain(
+    countMax: Int, where fits: @escaping @Sendable (FlowRecord) -> Bool
+  ) -> [ExplainedFlow] {
+    ask { $0.explain(where: fits, countMax: countMax) }.flatMap { $0 }
+  }
+
+  /// What the TLS stage did of late with connections that fit.
+  public func stageJournal(where fits: (FlowRecord) -> Bool) -> [String] { stage?.journal.lines(where: fits) ?? [] }
+
+  /// Gives flows to the kernel, each with its next packet. - Returns: how many.
+  public func release(where fits: @escaping @Sendable (FlowRecord) -> Bool) -> Int {
+    ask { $0.wantRelease(where: fits) }.reduce(0, +)
+  }
+
+  /// Calls flows back from the kernel. - Returns: how many.
+  @discardableResult
+  public func recall(where fits: @escaping @Sendable (FlowRecord) -> Bool) -> Int {
+    // The workers first: a packet of a flow that they took for released would be released again.
+    let tuples = Set(ask { $0.recall(where: fits) }.flatMap { $0 })
+    guard !tuples.isEmpty else { return 0 }
+    _ = kernel?.recall { tuples.contains($0) || tuples.contains($0.reversed) }
+    return tuples.count
+  }
+
+  private func ask<Answer: Sendable>(
+    _ question: @escaping @Sendable (inout PacketPath) -> Answer
+  ) -> [Answer] {
+    let answers = Answers<Answer>()
+    for worker in workers { worker.mailbox.post { answers.add(question(&$0)) } }
+    return answers.wait(count: workers.count)
   }
 
   // MARK: Telling
@@ -326,7 +437,14 @@ public final class Daemon: Sendable {
       ("sluice.rules.total", UInt64(rules.0)), ("sluice.rules.loaded", UInt64(rules.1)),
       ("sluice.rules.reloads", UInt64(rules.2)), ("sluice.output.lost_bytes", records.lostBytes),
       ("sluice.output.write_errors", records.writeErrors),
-    ] + (stage?.statistics ?? [])
+    ] + kernelCounters + (stage?.statistics ?? [])
+  }
+
+  private var kernelCounters: [(name: String, value: UInt64)] {
+    guard let kernel else { return [] }
+    return [
+      ("sluice.release.active", kernel.activeCount), ("sluice.release.lost_events", kernel.lostEventCount),
+    ]
   }
 
   private func writeStatistics(_ writer: EVEWriter) {
@@ -354,10 +472,13 @@ public enum DaemonError: Error, Sendable {
   case input(String)
   /// Kernel, privileges, ports, files of the system.
   case environment(String)
+  /// It was told to end before it began.
+  case stopped
 
   public var message: String {
     switch self {
     case .input(let text), .environment(let text): text
+    case .stopped: "told to end"
     }
   }
 }

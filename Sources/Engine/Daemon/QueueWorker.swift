@@ -25,20 +25,28 @@ final class QueueWorker: Sendable {
   let publication: RulePublication
   let shared: SharedDetectionState
   let records: RecordQueue
+  /// nil where there is no TLS stage, or nothing is taken over for it.
+  let takeoverTarget: TakeoverTarget?
+  let mailbox = WorkerMailbox()
   private let isStopping = Atomic(false)
+  private let isDraining = Atomic(false)
   private let statistics = Mutex(QueueWorkerStatistics())
 
   init(
     plan: QueueWorkerPlan, publication: RulePublication, shared: SharedDetectionState,
-    records: RecordQueue
+    records: RecordQueue, takeoverTarget: TakeoverTarget?
   ) {
     self.plan = plan
     self.publication = publication
     self.shared = shared
     self.records = records
+    self.takeoverTarget = takeoverTarget
   }
 
   func stop() { isStopping.store(true, ordering: .releasing) }
+
+  /// Gives the TLS stage no more connections; they stay flows of packets.
+  func drain() { isDraining.store(true, ordering: .releasing) }
 
   /// As of the last batch but one at most.
   var latestStatistics: QueueWorkerStatistics { statistics.withLock { $0 } }
@@ -46,73 +54,213 @@ final class QueueWorker: Sendable {
   /// Time that a batch is waited for; also how long a stop may take to be noticed, and records to be
   /// handed on.
   private static let waitMilliseconds: Int32 = 100
+  /// The same while a hello waits for its rest.
+  private static let holdingMilliseconds: Int32 = 10
+  /// How long packets that wait at the end are given verdicts.
+  private static let closingSeconds = 1.0
+
+  /// What the thread works with.
+  private struct Work: ~Copyable {
+    var path: PacketPath
+    var counts = QueueWorkerStatistics()
+    let rejecter = RejectSender()
+    let takeover: Takeover?
+    /// For connections that the kernel's tracking is to forget.
+    var conntrack: Conntrack?
+    var isDraining = false
+  }
 
   /// Works until told to stop.
   /// - Parameter queue: bound already, so that a failure shows before anything is diverted.
   /// - Throws: where the queue fails; its packets then follow the rule's `--queue-bypass`.
   func run(_ queue: consuming NFQueue) throws(CaptureError) {
     let writer = EVEWriter(settings: plan.eve, output: QueuedLineOutput(records), files: records.fileOutput)
-    var path = PacketPath(
-      settings: plan.inspection, ruleSet: publication.ruleSet, shared: shared, sink: writer)
+    var work = Work(
+      path: PacketPath(settings: plan.inspection, ruleSet: publication.ruleSet, shared: shared, sink: writer),
+      takeover: takeoverTarget.map { Takeover($0, marks: plan.marks, failsOpen: plan.options.failsOpen) },
+      conntrack: takeoverTarget == nil ? nil : try? Conntrack())
     var seen: UInt64 = 0
     var lines: UInt64 = 0
-    var counts = QueueWorkerStatistics()
-    let rejecter = RejectSender()
     while !isStopping.load(ordering: .acquiring) {
+      // In this order: who publishes rules and then asks for something gets it with those rules.
+      let requests = mailbox.take()
       if let ruleSet = publication.next(after: &seen) {
-        path.replace(ruleSet: ruleSet)
+        work.path.replace(ruleSet: ruleSet)
         writer.forgetRules()
       }
-      let count = try queue.receive(timeoutMilliseconds: Self.waitMilliseconds) { packet, verdicts in
-        handle(packet, &path, &verdicts, rejecter, &counts)
+      for request in requests { request(&work.path) }
+      if !work.isDraining, isDraining.load(ordering: .acquiring) { beginDraining(&work, &queue) }
+      let wait = work.takeover?.isHolding == true ? Self.holdingMilliseconds : Self.waitMilliseconds
+      let count = try queue.receive(timeoutMilliseconds: wait) { packet, verdicts in
+        handle(packet, &work, &verdicts)
       }
+      work.takeover?.tick(&work.path)
+      settle(&work, &queue)
       if count == 0 || writer.lineCount != lines {
         writer.flush()
         lines = writer.lineCount
       }
-      counts.traffic.read(path)
-      counts.queue = queue.counters
-      counts.refusalFailures = rejecter.failureCount
-      statistics.withLock { $0 = counts }
+      note(work, queue)
     }
-    path.finish()
+    try close(&work, &queue)
+    note(work, queue)
+    for request in mailbox.take() { request(&work.path) }
+    work.path.finish()
     writer.flush()
   }
 
+  private func note(_ work: borrowing Work, _ queue: borrowing NFQueue) {
+    var counts = work.counts
+    counts.traffic.read(work.path)
+    counts.releasedFlows = work.path.counters.released
+    counts.recalledFlows = work.path.counters.recalled
+    counts.queue = queue.counters
+    counts.refusalFailures = work.rejecter.failureCount
+    if let takeover = work.takeover { counts.takeover = takeover.counters }
+    statistics.withLock { $0 = counts }
+  }
+
+  private func beginDraining(_ work: inout Work, _ queue: inout NFQueue) {
+    work.isDraining = true
+    work.takeover?.finish(&work.path)
+    settle(&work, &queue)
+    // Followers of what was taken last still have to reach their sockets.
+  }
+
+  /// What waits in the queue gets its verdict; what comes meanwhile passes where the queue fails open.
+  private func close(_ work: inout Work, _ queue: inout NFQueue) throws(CaptureError) {
+    if plan.options.failsOpen { queue.beginClosing() }
+    let end = MonotonicClock.seconds() + Self.closingSeconds
+    while MonotonicClock.seconds() < end {
+      let count = try queue.receive(timeoutMilliseconds: 0) { packet, verdicts in
+        handle(packet, &work, &verdicts)
+      }
+      settle(&work, &queue)
+      if count == 0 { return }
+    }
+  }
+
+  /// Verdicts for packets held before, and what was taken goes to the TLS stage.
+  private func settle(_ work: inout Work, _ queue: inout NFQueue) {
+    guard let takeover = work.takeover, !takeover.deferred.isEmpty || !takeover.handed.isEmpty else { return }
+    hand(&work)
+    for one in takeover.deferred {
+      count(one.verdict, &work.counts)
+      queue.verdict(packetID: one.held.id, one.verdict, mark: mark(one.verdict, one.held.mark))
+    }
+    takeover.deferred.removeAll(keepingCapacity: true)
+    queue.flushVerdicts()
+  }
+
+  private func mark(_ verdict: Capture.PacketVerdict, _ mark: UInt32) -> UInt32? {
+    verdict == .repeat ? mark & ~plan.marks.mask | plan.marks.deliver : nil
+  }
+
+  private func count(_ verdict: Capture.PacketVerdict, _ counts: inout QueueWorkerStatistics) {
+    counts.held &-= 1
+    if verdict == .accept { counts.traffic.accepted &+= 1 } else { counts.diverted &+= 1 }
+  }
+
+  /// Connections that were taken go to the stage before any packet of theirs is repeated.
+  private func hand(_ work: inout Work) {
+    guard let takeover = work.takeover, !takeover.handed.isEmpty else { return }
+    for tuple in takeover.forgetInKernel { _ = try? work.conntrack?.delete(tuple) }
+    for connection in takeover.handed {
+      let place = Int(connection.clientName.port) % takeover.target.mailboxes.count
+      takeover.target.mailboxes[place].adopt(connection)
+    }
+    takeover.handed.removeAll(keepingCapacity: true)
+    takeover.forgetInKernel.removeAll(keepingCapacity: true)
+  }
+
   private func handle(
-    _ packet: borrowing QueuedPacket, _ path: inout PacketPath, _ verdicts: inout VerdictBatch,
-    _ rejecter: RejectSender, _ counts: inout QueueWorkerStatistics
+    _ packet: borrowing QueuedPacket, _ work: inout Work, _ verdicts: inout VerdictBatch
   ) {
     guard plan.inspects else {
-      counts.uninspected &+= 1
+      work.counts.uninspected &+= 1
       verdicts.add(packet.id, .accept)
       return
     }
-    let result = path.process(
+    if let takeover = work.takeover, takeover.hasRecent, takeover.isFollower(packet.bytes) {
+      work.counts.diverted &+= 1
+      verdicts.add(packet.id, takeover.verdict, mark: mark(takeover.verdict, packet.mark))
+      return
+    }
+    let result = work.path.process(
       packet.bytes, link: .raw, time: packet.time, length: packet.originalLength,
       isChecksumPartial: packet.checksumNotReady)
-    counts.traffic.note(result)
     switch result.verdict {
-    case .accept, .divert:
-      if isDiverted(result) {
-        counts.diverted &+= 1
-        if let flow = result.flow { path.forget(flow) }
-        verdicts.add(packet.id, .repeat, mark: packet.mark & ~plan.marks.mask | plan.marks.deliver)
-      } else if let changed = replaced(packet.bytes, result),
-        verdicts.add(packet.id, .accept, replacement: changed.rawSpan)
-      {
-        counts.replaced &+= 1
-      } else {
-        verdicts.add(packet.id, .accept)
-      }
+    case .accept, .divert: accept(packet, result, &work, &verdicts)
     case .release:
-      counts.released &+= 1
+      work.counts.released &+= 1
       verdicts.add(packet.id, .repeat, mark: packet.mark & ~plan.marks.mask | plan.marks.release)
     case .drop:
+      work.counts.traffic.note(result)
       verdicts.add(packet.id, .drop)
     case .reject:
-      rejecter.reject(packet.bytes, action: result.rejectAction)
+      work.counts.traffic.note(result)
+      work.rejecter.reject(packet.bytes, action: result.rejectAction)
       verdicts.add(packet.id, .drop)
+    }
+  }
+
+  private func accept(
+    _ packet: borrowing QueuedPacket, _ result: Inspection.PacketVerdict, _ work: inout Work,
+    _ verdicts: inout VerdictBatch
+  ) {
+    if !work.isDraining {
+      if isDiverted(result) {
+        work.counts.diverted &+= 1
+        if let flow = result.flow { work.path.forget(flow) }
+        verdicts.add(packet.id, .repeat, mark: packet.mark & ~plan.marks.mask | plan.marks.deliver)
+        return
+      }
+      if result.segment != nil, let takeover = work.takeover, takeOver(packet, result, takeover, &work, &verdicts) {
+        return
+      }
+    }
+    work.counts.traffic.note(result)
+    if let changed = replaced(packet.bytes, result),
+      verdicts.add(packet.id, .accept, replacement: changed.rawSpan)
+    {
+      work.counts.replaced &+= 1
+    } else {
+      verdicts.add(packet.id, .accept)
+    }
+  }
+
+  /// - Returns: whether the packet's verdict is given, or will be.
+  private func takeOver(
+    _ packet: borrowing QueuedPacket, _ result: Inspection.PacketVerdict, _ takeover: Takeover,
+    _ work: inout Work, _ verdicts: inout VerdictBatch
+  ) -> Bool {
+    let step = takeover.note(packet, result, &work.path)
+    hand(&work)
+    if !takeover.deferred.isEmpty {
+      for one in takeover.deferred {
+        count(one.verdict, &work.counts)
+        verdicts.add(one.held.id, one.verdict, mark: mark(one.verdict, one.held.mark))
+      }
+      takeover.deferred.removeAll(keepingCapacity: true)
+    }
+    switch step {
+    case .pass: return false
+    case .hold:
+      work.counts.held &+= 1
+      return true
+    case .taken:
+      work.counts.diverted &+= 1
+      verdicts.add(packet.id, takeover.verdict, mark: mark(takeover.verdict, packet.mark))
+      return true
+    case .drop:
+      work.counts.diverted &+= 1
+      verdicts.add(packet.id, .drop)
+      return true
+    case .refuse:
+      work.counts.refusedTakeovers &+= 1
+      work.rejecter.reject(packet.bytes, action: .rejectboth)
+      verdicts.add(packet.id, .drop)
+      return true
     }
   }
 
@@ -142,6 +290,14 @@ struct QueueWorkerStatistics: Sendable {
   var diverted: UInt64 = 0
   /// Packets whose connections the kernel was told to pass from then on.
   var released: UInt64 = 0
+  /// Connections released, and called back.
+  var releasedFlows: UInt64 = 0
+  var recalledFlows: UInt64 = 0
+  /// Packets of a hello that wait for its rest.
+  var held: UInt64 = 0
+  /// Packets stopped because their connection could not be taken over.
+  var refusedTakeovers: UInt64 = 0
+  var takeover = Takeover.Counters()
   /// Resets and ICMP errors that could not be sent.
   var refusalFailures: UInt64 = 0
 
@@ -157,6 +313,11 @@ struct QueueWorkerStatistics: Sendable {
     left.replaced &+= right.replaced
     left.diverted &+= right.diverted
     left.released &+= right.released
+    left.releasedFlows &+= right.releasedFlows
+    left.recalledFlows &+= right.recalledFlows
+    left.held &+= right.held
+    left.refusedTakeovers &+= right.refusedTakeovers
+    left.takeover += right.takeover
     left.refusalFailures &+= right.refusalFailures
   }
 
@@ -169,7 +330,12 @@ struct QueueWorkerStatistics: Sendable {
       ("sluice.capture.refused_verdicts", queue.refusedVerdictCount),
       ("sluice.capture.send_errors", queue.sendErrorCount),
       ("sluice.capture.uninspected", uninspected), ("sluice.capture.diverted", diverted),
-      ("sluice.capture.released", released), ("sluice.capture.refusal_failures", refusalFailures),
+      ("sluice.capture.released", released), ("sluice.capture.held", held),
+      ("sluice.release.flows", releasedFlows), ("sluice.release.recalled", recalledFlows),
+      ("sluice.takeover.taken", takeover.taken), ("sluice.takeover.failures", takeover.failures),
+      ("sluice.takeover.tunnelled", takeover.tunnelled), ("sluice.takeover.retries", takeover.retries),
+      ("sluice.takeover.followers", takeover.followers), ("sluice.takeover.over_limit", takeover.overLimit),
+      ("sluice.takeover.refused", refusedTakeovers), ("sluice.capture.refusal_failures", refusalFailures),
     ]
   }
 }

@@ -22,13 +22,15 @@ final class StageObserver: InterceptionObserver {
   private let alerts: AlertCount
   /// Where what is decrypted is written; nil for nowhere.
   let decrypted: DecryptedOutput?
+  private let journal: StageJournal
 
   init(
     _ settings: Settings, _ publication: RulePublication, _ shared: SharedDetectionState,
-    _ records: RecordQueue, _ alerts: AlertCount, _ decrypted: DecryptedOutput?
+    _ records: RecordQueue, _ alerts: AlertCount, _ decrypted: DecryptedOutput?, _ journal: StageJournal
   ) {
     self.alerts = alerts
     self.decrypted = decrypted
+    self.journal = journal
     self.settings = settings
     self.publication = publication
     writer = EVEWriter(
@@ -59,6 +61,7 @@ final class StageObserver: InterceptionObserver {
   func occurred(
     _ event: InterceptionEvent, on connection: borrowing RelayConnectionFacts, at time: Timestamp
   ) {
+    journal.note(event, connection, at: time)
     guard let record = InterceptionRecord(event, connection) else { return }
     path.record(record, connection.flow, at: time)
     flush()

@@ -13,6 +13,8 @@ final class TLSStage: Sendable {
   private let alerts: [AlertCount]
   private let decrypted: DecryptedOutput?
   private let proxy: ProxyListener?
+  private let policy: any InterceptionPolicy
+  let journal: StageJournal
 
   /// Binds the listeners and starts the workers.
   /// - Throws: what is missing or in use, before anything runs.
@@ -27,6 +29,8 @@ final class TLSStage: Sendable {
     var mailboxes: [InterceptionMailbox] = []
     var threads: [WorkerThread] = []
     let alerts = (0..<stage.workerCount).map { _ in AlertCount() }
+    let journal = StageJournal()
+    self.journal = journal
     do throws(InterceptionError) {
       // Every listener is bound before the first thread runs: a port in use leaves nothing half set up.
       var listeners: [[ListenerSocket]] = []
@@ -48,7 +52,7 @@ final class TLSStage: Sendable {
         let processor = settings.capture.pinsWorkers ? Int32(index % Processors.count) : nil
         threads.append(
           try WorkerThread.start(processor: processor) {
-            let observer = StageObserver(settings, publication, shared, records, alerts[index], decrypted)
+            let observer = StageObserver(settings, publication, shared, records, alerts[index], decrypted, journal)
             do throws(InterceptionError) {
               let worker = try InterceptionWorker(
                 index: index, settings: relaySettings, services: services, listeners: own,
@@ -72,6 +76,13 @@ final class TLSStage: Sendable {
     self.mailboxes = mailboxes
     self.threads = threads
     self.alerts = alerts
+    self.policy = services.policy
+  }
+
+  /// For workers that find TLS in connections of packets.
+  /// - Parameter injects: see `TakeoverTarget`.
+  func target(injects: Bool) -> TakeoverTarget {
+    TakeoverTarget(policy: policy, mailboxes: mailboxes, injects: injects)
   }
 
   private static func services(
@@ -161,7 +172,7 @@ extension TLSStage {
   var statistics: [(name: String, value: UInt64)] {
     let all = counters
     let parts: [(String, KeyPath<InterceptionCounters, UInt64> & Sendable)] = [
-      ("accepted", \.accepted), ("active", \.active), ("decrypted", \.relayedDecrypted),
+      ("accepted", \.accepted), ("adopted", \.adopted), ("active", \.active), ("decrypted", \.relayedDecrypted),
       ("tunnelled", \.relayedTunnelled), ("plain", \.relayedPlain), ("minted", \.leavesMinted),
       ("upstream_untrusted", \.upstreamUntrusted), ("dial_failures", \.dialFailures),
       ("client_handshake_failures", \.clientHandshakeFailures),

@@ -51,6 +51,7 @@ extension Settings {
     try readInterception(&reader)
     try readPolicy(&reader)
     if let socket = try reader.text("control.socket") { control.socket = socket }
+    if let listen = try reader.text("control.metrics"), listen != "no" { control.metrics = listen }
   }
 
   /// Keys of Suricata in a section that bears the name of one of ours.

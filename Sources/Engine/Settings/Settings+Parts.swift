@@ -59,6 +59,7 @@ extension Settings {
     try readMail(&reader, "app-layer.protocols.smtp.mime.")
     if let handling = try reader.text("app-layer.protocols.tls.encryption-handling") {
       inspection.bypassesEncrypted = handling == "bypass"
+      capture.releasesEncrypted = handling != "full"
     }
   }
 
@@ -117,6 +118,17 @@ extension Settings {
       capture.queueLength = UInt32(length)
     }
     if let pins = try reader.flag("capture.pin-workers") { capture.pinsWorkers = pins }
+    if let names = try reader.texts("capture.release") {
+      capture.releases = []
+      for name in names where name != "none" {
+        guard let reason = ReleaseReason(rawValue: name), reason != .operator, reason != .policy else {
+          throw SettingsError(
+            "\(reader.file): capture.release takes bypass, pass, encrypted, tunnel, depth or none, not \(name)")
+        }
+        capture.releases.insert(reason)
+      }
+    }
+    if let recalls = try reader.flag("capture.recall-on-reload") { capture.recallsOnReload = recalls }
     if let text = try reader.text("capture.inspect") {
       guard text == "all" || text == "none" else {
         throw SettingsError("\(reader.file): capture.inspect must be all or none, not \(text)")
@@ -135,6 +147,12 @@ extension Settings {
         }
         return port
       }
+    }
+    if let name = try reader.text(path + "take-over") {
+      guard let way = TLSStageSettings.TakeOver(rawValue: name) else {
+        throw SettingsError("\(reader.file): interception.take-over must be hello, syn or ports")
+      }
+      interception.takeOver = way
     }
     if let port = try reader.number(path + "listen-port", in: 1...65_535) {
       interception.listenPort = UInt16(port)

@@ -74,6 +74,14 @@ public struct CaptureSettings: Sendable {
   /// `none` gives every packet back at once: what the daemon itself costs.
   public var inspects = true
   public var pinsWorkers = true
+  /// Flows that the kernel passes without us once they are decided (`capture.release`).
+  public var releases: Set<ReleaseReason> = [.rule, .pass, .encrypted, .tunnel, .depth]
+  /// `app-layer.protocols.tls.encryption-handling: full` keeps them.
+  var releasesEncrypted = true
+  /// Queues lie behind address translation: taken connections get their held bytes otherwise.
+  var injectsTakeovers: Bool { false }
+  /// A reload calls released flows back.
+  public var recallsOnReload = true
 }
 
 /// The TLS stage (`interception`).
@@ -84,8 +92,21 @@ public struct TLSStageSettings: Sendable {
   }
 
   public var isEnabled = true
-  /// Ports whose connections go to the TLS stage at the SYN.
+  /// When a connection goes to the TLS stage (`interception.take-over`).
+  public enum TakeOver: String, Sendable, CaseIterable {
+    /// Any connection, once a ClientHello is seen in it.
+    case hello
+    /// Those to `ports` with their first packet; others as with `hello`.
+    case syn
+    /// Only those to `ports`, with their first packet.
+    case ports
+  }
+
+  public var takeOver = TakeOver.hello
+  /// Ports whose connections go to the TLS stage at the SYN, where `takeOver` says so.
   public var ports: [UInt16] = [443]
+  /// The ports of which that is true.
+  public var synPorts: [UInt16] { isEnabled && takeOver != .hello ? ports : [] }
   public var listenPort: UInt16 = 8443
   public var workerCount = 1
   public var caCertificate = "/var/lib/sluice/ca.pem"
@@ -145,4 +166,6 @@ public struct DecryptedSettings: Sendable {
 
 public struct ControlSettings: Sendable {
   public var socket = "/run/sluice/control.sock"
+  /// Where metrics are told: a port, address:port or the path of a unix socket; nil for nowhere.
+  public var metrics: String?
 }
