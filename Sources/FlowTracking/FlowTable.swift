@@ -45,6 +45,13 @@ public struct FlowTable: ~Copyable {
     let key = FlowKey.key(of: packet, settings)
     let keyHash = hash(key)
     if let (index, direction) = find(key, keyHash) {
+      // What came before was no part of a connection; who sends the SYN is its client.
+      if direction == .toClient, packet.isTCP, packet.tcp.flags & (TCPFields.syn | TCPFields.ack) == TCPFields.syn,
+        sessions[index.index].state == .none
+      {
+        swapSides(index)
+        return update(index, .toServer, packet, packetLength: packetLength, time: time, .existing)
+      }
       if let reason = reasonToSupersede(index, packet, direction, time) {
         var lookup = FlowLookup(.supersedes, index, direction)
         lookup.endReason = reason

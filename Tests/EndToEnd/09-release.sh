@@ -17,6 +17,7 @@ servers_up
 need setup up
 sluice_up
 head -c 100000000 /dev/urandom >"$work/www/large"
+cp "$work/www/large" "$work/www/other"
 sum=$(sha256sum <"$work/www/large")
 rows() { in_gateway conntrack -L -m 0x2/0x2 2>/dev/null | wc -l; }
 
@@ -46,7 +47,7 @@ same "new rules stop what old ones let go" nothing "$(cat "$work/answer")"
 rm "$work/held"
 sed -i '/sid:22;/d' "$work/test.rules"
 expect "reload again" ctl reload
-in_client curl -sS --max-time 60 --limit-rate 10M -o "$work/got" http://$server4:8080/large &
+in_client curl -sS --max-time 60 --limit-rate 10M -o "$work/got" http://$server4:8080/other &
 download=$!
 flow_is_there() { [[ $(ctl flows ":8080") == *http* ]]; }
 wait_for 10 flow_is_there

@@ -83,7 +83,7 @@ public final class Daemon: Sendable {
     }
     self.stage = stage
     let takesOver = settings.interception.takeOver != .ports
-    let target = takesOver ? stage?.target(injects: settings.capture.injectsTakeovers) : nil
+    let target = takesOver ? stage?.target : nil
     let workers = plans.map {
       QueueWorker(plan: $0, publication: publication, shared: shared, records: records, takeoverTarget: target)
     }
@@ -398,6 +398,7 @@ public final class Daemon: Sendable {
   @discardableResult
   public func recall(where fits: @escaping @Sendable (FlowRecord) -> Bool) -> Int {
     // The workers first: a packet of a flow that they took for released would be released again.
+    kernel?.lookNow()
     let tuples = Set(ask { $0.recall(where: fits) }.flatMap { $0 })
     guard !tuples.isEmpty else { return 0 }
     _ = kernel?.recall { tuples.contains($0) || tuples.contains($0.reversed) }

@@ -183,7 +183,8 @@ final class QueueWorker: Sendable {
     }
     if let takeover = work.takeover, takeover.hasRecent, takeover.isFollower(packet.bytes) {
       work.counts.diverted &+= 1
-      verdicts.add(packet.id, takeover.verdict, mark: mark(takeover.verdict, packet.mark))
+      let verdict = takeover.verdict(hook: packet.hook)
+      verdicts.add(packet.id, verdict, mark: mark(verdict, packet.mark))
       return
     }
     let result = work.path.process(
@@ -209,7 +210,7 @@ final class QueueWorker: Sendable {
     _ verdicts: inout VerdictBatch
   ) {
     if !work.isDraining {
-      if isDiverted(result) {
+      if packet.hook == 0, isDiverted(result) {
         work.counts.diverted &+= 1
         if let flow = result.flow { work.path.forget(flow) }
         verdicts.add(packet.id, .repeat, mark: packet.mark & ~plan.marks.mask | plan.marks.deliver)
@@ -250,7 +251,8 @@ final class QueueWorker: Sendable {
       return true
     case .taken:
       work.counts.diverted &+= 1
-      verdicts.add(packet.id, takeover.verdict, mark: mark(takeover.verdict, packet.mark))
+      let verdict = takeover.verdict(hook: packet.hook)
+      verdicts.add(packet.id, verdict, mark: mark(verdict, packet.mark))
       return true
     case .drop:
       work.counts.diverted &+= 1

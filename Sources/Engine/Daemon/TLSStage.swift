@@ -80,10 +80,7 @@ final class TLSStage: Sendable {
   }
 
   /// For workers that find TLS in connections of packets.
-  /// - Parameter injects: see `TakeoverTarget`.
-  func target(injects: Bool) -> TakeoverTarget {
-    TakeoverTarget(policy: policy, mailboxes: mailboxes, injects: injects)
-  }
+  var target: TakeoverTarget { TakeoverTarget(policy: policy, mailboxes: mailboxes) }
 
   private static func services(
     _ stage: TLSStageSettings, _ policy: TLSPolicy

@@ -78,8 +78,6 @@ public struct CaptureSettings: Sendable {
   public var releases: Set<ReleaseReason> = [.rule, .pass, .encrypted, .tunnel, .depth]
   /// `app-layer.protocols.tls.encryption-handling: full` keeps them.
   var releasesEncrypted = true
-  /// Queues lie behind address translation: taken connections get their held bytes otherwise.
-  var injectsTakeovers: Bool { false }
   /// A reload calls released flows back.
   public var recallsOnReload = true
 }

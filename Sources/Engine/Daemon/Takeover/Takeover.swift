@@ -10,9 +10,6 @@ import Traffic
 struct TakeoverTarget: Sendable {
   var policy: any InterceptionPolicy
   var mailboxes: [InterceptionMailbox]
-  /// The held packets are not repeated but put into the sockets: where the queue lies behind address
-  /// translation (FORWARD).
-  var injects: Bool
 }
 
 /// Finds connections that turn out to be TLS, and takes them over with all that is under way in them.
@@ -79,8 +76,15 @@ final class Takeover {
     self.failsOpen = failsOpen
   }
 
-  /// How packets of taken connections go on: to the sockets.
-  var verdict: Capture.PacketVerdict { target.injects ? .drop : .repeat }
+  /// How packets of taken connections go on: through the chain again, which leads to the sockets. Behind
+  /// the point where routes are chosen that is too late: there their octets are put into the sockets.
+  func verdict(hook: UInt8) -> Capture.PacketVerdict { hook == 0 ? .repeat : .drop }
+
+  /// Packets to and from this machine itself are nothing to stand between; of a connection whose
+  /// destination was translated here the socket could not bear the name that the client knows.
+  private func canTake(_ packet: borrowing QueuedPacket) -> Bool {
+    packet.hook == 0 || packet.hook == 2 && packet.mark & marks.serverLeg == 0
+  }
 
   var isHolding: Bool { !holding.isEmpty }
   var hasRecent: Bool { !recent.isEmpty }
@@ -100,7 +104,7 @@ final class Takeover {
   func note(
     _ packet: borrowing QueuedPacket, _ result: Inspection.PacketVerdict, _ path: inout PacketPath
   ) -> Step {
-    guard let index = result.flow, let segment = result.segment else { return .pass }
+    guard let index = result.flow, let segment = result.segment, canTake(packet) else { return .pass }
     let key = index.rawValue
     if segment.flags & 0x12 == 0x02 { begin(index, segment, path) }
     guard var watch = watches[key] else { return .pass }
@@ -197,7 +201,7 @@ final class Takeover {
     if known >= payload.byteCount { return .drop }
     var outcome = ClientHelloPeek.Outcome.needMore
     if known >= 0 { outcome = watch.peek.feed(payload.extracting(known..<payload.byteCount)) }
-    watch.held.append(TakeoverWatch.Held(id: packet.id, mark: packet.mark))
+    watch.held.append(TakeoverWatch.Held(id: packet.id, mark: packet.mark, hook: packet.hook))
     switch outcome {
     case .needMore:
       if watch.held.count < settings.heldPacketsMax { return .hold }
@@ -225,15 +229,16 @@ final class Takeover {
       }
     case .malformed, .tooLarge: break
     }
-    return take(flow, index, &watch, &path, last: packet.id)
+    return take(flow, index, &watch, &path, hook: packet.hook, last: packet.id)
   }
 
   // MARK: Taking
 
   /// The verdict for the packet `last` is the caller's; for those held before it is given here, later.
   private func take(
-    _ flow: Flow, _ index: FlowIndex, _ watch: inout TakeoverWatch, _ path: inout PacketPath, last: UInt32?
+    _ flow: Flow, _ index: FlowIndex, _ watch: inout TakeoverWatch, _ path: inout PacketPath, hook: UInt8, last: UInt32?
   ) -> Step {
+    let injects = hook != 0
     let session = path.session(index)
     guard watch.server.isKnown, watch.server.next == session.server.nextSequence else {
       return retry(&watch)
@@ -245,7 +250,7 @@ final class Takeover {
     do throws(InterceptionError) {
       // What was sent before the hello is the server leg's to repeat; the client leg continues behind it.
       pair = try RepairedConnection.make(
-        client: client, server: server, injected: target.injects ? hello.count : 0, clientMark: marks.clientLeg,
+        client: client, server: server, injected: injects ? hello.count : 0, clientMark: marks.clientLeg,
         serverMark: marks.adoptedServerLeg)
     } catch {
       counters.failures &+= 1
@@ -258,10 +263,13 @@ final class Takeover {
     counters.taken &+= 1
     let connection = AdoptedConnection(
       client: pair.client, upstream: pair.server, clientName: client.name, destination: server.name,
-      clientBytes: target.injects ? hello : [])
-    forgetInKernel.append(flow.tuple)
+      clientBytes: injects ? hello : [])
+    // Behind address translation the kernel still needs what it knows.
+    if !injects { forgetInKernel.append(flow.tuple) }
     recent[flow.tuple] = sluice_clock_monotonic() &+ Self.recentNanoseconds
-    for held in watch.held where held.id != last { deferred.append(Deferred(held: held, verdict: verdict)) }
+    for held in watch.held where held.id != last {
+      deferred.append(Deferred(held: held, verdict: verdict(hook: hook)))
+    }
     watch.held.removeAll()
     handed.append(connection)
     path.forget(index)
@@ -346,7 +354,7 @@ final class Takeover {
     var watch = watch
     forget(index.rawValue)
     guard let flow = path.flow(index), flow.flowID == watch.flowID else { return release(&watch, &path) }
-    switch take(flow, index, &watch, &path, last: nil) {
+    switch take(flow, index, &watch, &path, hook: watch.held.first?.hook ?? 0, last: nil) {
     case .pass, .hold: release(&watch, &path)
     case .taken: break
     case .drop, .refuse: abandon(&watch)

@@ -48,6 +48,7 @@ struct TakeoverWatch {
   struct Held {
     var id: UInt32
     var mark: UInt32
+    var hook: UInt8
   }
 
   let flowID: UInt64
