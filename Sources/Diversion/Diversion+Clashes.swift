@@ -16,18 +16,19 @@ extension Diversion {
   }
 
   private func routingClashes(_ state: FamilyState, _ family: AddressFamily) -> [String] {
-    let own = Set(state.filter.owned.memo.routes + [plan.route])
+    let own = Set(state.filter.owned.memo.routes + plan.routes)
+    let priorities = Set(plan.routes.map(\.priority))
     var clashes: [String] = []
     for rule in state.routing.rules {
       if own.contains(where: { $0.priority == rule.priority && $0.ruleText == rule.text }) { continue }
-      if rule.priority == plan.rulePriority {
+      if priorities.contains(rule.priority) {
         clashes.append("ip \(family.flag) rule '\(rule.text)' has priority \(rule.priority) already")
       } else if (rule.markMask ?? 0) & plan.marks.mask != 0 {
         clashes.append("ip \(family.flag) rule '\(rule.text)' looks at mark bits of Sluice's")
       }
     }
-    for route in state.routing.routes where !Memo.Route.isDelivery(route) {
-      clashes.append("ip \(family.flag) route '\(route)' is in table \(plan.routeTable)")
+    for route in state.routing.routes where !own.contains(where: { $0.isRoute(route) }) {
+      clashes.append("ip \(family.flag) route '\(route)' is in a routing table of Sluice's")
     }
     return clashes
   }

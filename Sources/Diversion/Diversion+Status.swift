@@ -19,8 +19,12 @@ extension Diversion {
     let all = try snapshot(AddressFamily.allCases)
     for family in all.families.keys.sorted() {
       guard let state = all.families[family] else { continue }
-      if !state.filter.owned.isEmpty || plan.route.isRule(in: state.routing) { status.isAnythingThere = true }
+      if !state.filter.owned.isEmpty || plan.routes.contains(where: { $0.isRule(in: state.routing) }) { status.isAnythingThere = true }
       if plan.families.contains(family) { try compare(family, state, &status) }
+    }
+    if case .bridge(_, let address) = plan.variant {
+      status.note(
+        try hasBridgeTable(address: address), "nft table bridge \(DiversionPlan.bridgeTableName) for \(address)")
     }
     for setting in plan.sysctls {
       guard let value = try read(setting.name) else { continue }
@@ -46,12 +50,11 @@ extension Diversion {
           family, table, chain, present: owned.chains[table]?[chain] ?? [], count: lines.count, &status)
       }
     }
-    status.note(
-      plan.route.isRule(in: state.routing),
-      "ip \(family.flag) rule \(plan.rulePriority): \(plan.route.ruleText)")
-    status.note(
-      state.routing.hasDelivery,
-      "ip \(family.flag) route local default dev lo table \(plan.routeTable)")
+    for route in plan.routes {
+      status.note(route.isRule(in: state.routing), "ip \(family.flag) rule \(route.priority): \(route.ruleText)")
+      status.note(
+        state.routing.has(route), "ip " + route.routeArguments("add", family).filter { $0 != "add" }.joined(separator: " "))
+    }
   }
 
   /// The kernel prints rules in its own words, so each is looked up by the tool that made it; then the number
@@ -74,6 +77,7 @@ extension Diversion {
   /// Whether the machine forwards at all is the operator's decision.
   private func forwardingNotes() throws(DiversionError) -> [String] {
     var notes: [String] = []
+    guard plan.variant == .router || plan.variant == .translatingRouter else { return notes }
     for family in plan.sortedFamilies {
       let setting = family == .ipv4 ? "net.ipv4.ip_forward" : "net.ipv6.conf.all.forwarding"
       if try read(setting) == "0" { notes.append("\(setting) is 0: this machine does not forward \(family)") }

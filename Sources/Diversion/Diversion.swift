@@ -17,10 +17,16 @@ public struct Diversion<Commands: CommandRunner> {
   public func up() throws(DiversionError) -> [String] {
     guard plan.faults.isEmpty else { throw .unusable(faults: plan.faults) }
     let before = try snapshot(plan.sortedFamilies)
-    let clashes = self.clashes(in: before)
+    var clashes = self.clashes(in: before)
+    if plan.bridgeTable != nil, try hasBridgeTable(),
+      !before.families.values.contains(where: { $0.filter.owned.memo.bridge != nil })
+    {
+      clashes.append("nft has a table bridge \(DiversionPlan.bridgeTableName) already")
+    }
     guard clashes.isEmpty else { throw .clashes(clashes) }
     // Connection tracking brings its settings with it; where it is built in there is no such module.
     _ = try? commands.run(Command("modprobe", ["-q", "nf_conntrack"]))
+    if plan.variant.isBridge { _ = try? commands.run(Command("modprobe", ["-q", "br_netfilter"])) }
     do throws(DiversionError) {
       let notes = try apply(before)
       let missing = try status().missing
@@ -41,9 +47,10 @@ public struct Diversion<Commands: CommandRunner> {
       guard let state = present.families[family] else { continue }
       let memo = state.filter.owned.memo
       notes += try putBack(memo.settings)
-      for route in Set(memo.routes + [plan.route]).sorted(by: { $0.priority < $1.priority }) {
+      for route in Set(memo.routes + plan.routes).sorted(by: { $0.priority < $1.priority }) {
         try remove(route, family)
       }
+      if memo.bridge != nil { try removeBridgeTable() }
       try load(OwnedFilter().transition(from: state.filter.owned), family)
       try dropBareTables(memo.createdTables, family)
     }
@@ -62,18 +69,20 @@ public struct Diversion<Commands: CommandRunner> {
       let owned = state.filter.owned
       var memo = owned.memo
       memo.settings = index == 0 ? settings : []
-      memo.routes = [plan.route]
+      memo.routes = plan.routes
+      if case .bridge(let name, _) = plan.variant { memo.bridge = name } else { memo.bridge = nil }
       if owned.isEmpty {
         memo.createdTables = FilterTable.allCases.filter { state.filter.tables[$0.rawValue] == nil }
       }
       try load(plan.ownedFilter(family, memo: memo).transition(from: owned), family)
     }
     for family in plan.sortedFamilies {
-      try add(plan.route, family)
-      for old in before.families[family]?.filter.owned.memo.routes ?? [] where old != plan.route {
+      for old in before.families[family]?.filter.owned.memo.routes ?? [] where !plan.routes.contains(old) {
         try remove(old, family)
       }
+      for route in plan.routes { try add(route, family) }
     }
+    if let table = plan.bridgeTable { _ = try output(Command("nft", ["-f", "-"], input: table)) }
     for setting in settings { try write(setting.name, setting.set) }
     return notes
   }
@@ -105,7 +114,8 @@ public struct Diversion<Commands: CommandRunner> {
       let (owned, old) = (now.filter.owned, state.filter.owned)
       if old.isEmpty { _ = try? putBack(owned.memo.settings) }
       for setting in old.memo.settings { try? write(setting.name, setting.set) }
-      for route in Set(owned.memo.routes + [plan.route]) where !old.memo.routes.contains(route) {
+      if owned.memo.bridge != nil, old.memo.bridge == nil { try? removeBridgeTable() }
+      for route in Set(owned.memo.routes + plan.routes) where !old.memo.routes.contains(route) {
         // Whoever had the same rule before keeps it.
         if !route.isRule(in: state.routing) { try? remove(route, family) }
       }
@@ -135,7 +145,7 @@ extension Diversion {
       do throws(DiversionError) {
         snapshot.families[family] = FamilyState(
           filter: SavedFilter(text: try output(Command(family.saveCommand))),
-          routing: try routing(family, table: plan.routeTable))
+          routing: try routing(family, tables: [plan.routeTable, plan.routeTable &+ 1]))
       } catch {
         if plan.families.contains(family) { throw error }
       }
@@ -143,14 +153,16 @@ extension Diversion {
     return snapshot
   }
 
-  private func routing(_ family: AddressFamily, table: UInt32) throws(DiversionError) -> RoutingState {
+  private func routing(_ family: AddressFamily, tables: [UInt32]) throws(DiversionError) -> RoutingState {
     let rules = try output(Command("ip", [family.flag, "rule", "show"]))
-    // A table that was never used doesn't exist, which ip(8) takes for an error.
-    let listing = try commands.run(
-      Command("ip", [family.flag, "route", "show", "table", String(table)]))
-    return RoutingState(
-      rules: rules.split(separator: "\n").compactMap(PolicyRule.init),
-      routes: listing.output.split(separator: "\n").map(String.init))
+    var routes: [String] = []
+    for table in tables {
+      // A table that was never used doesn't exist, which ip(8) takes for an error.
+      let listing = try commands.run(
+        Command("ip", [family.flag, "route", "show", "table", String(table)]))
+      routes += listing.output.split(separator: "\n").map(String.init)
+    }
+    return RoutingState(rules: rules.split(separator: "\n").compactMap(PolicyRule.init), routes: routes)
   }
 
   func read(_ setting: String) throws(DiversionError) -> String? {
@@ -169,15 +181,52 @@ extension Diversion {
   }
 
   func add(_ route: Memo.Route, _ family: AddressFamily) throws(DiversionError) {
-    let state = try routing(family, table: route.table)
-    if !state.hasDelivery { _ = try output(Command("ip", route.routeArguments("add", family))) }
+    let state = try routing(family, tables: [route.table])
+    if !state.has(route) { _ = try output(Command("ip", route.routeArguments("add", family))) }
     if !route.isRule(in: state) { _ = try output(Command("ip", route.ruleArguments("add", family))) }
   }
 
   func remove(_ route: Memo.Route, _ family: AddressFamily) throws(DiversionError) {
-    let state = try routing(family, table: route.table)
+    let state = try routing(family, tables: [route.table])
     if route.isRule(in: state) { _ = try output(Command("ip", route.ruleArguments("del", family))) }
-    if state.hasDelivery { _ = try output(Command("ip", route.routeArguments("del", family))) }
+    if state.has(route) { _ = try output(Command("ip", route.routeArguments("del", family))) }
+  }
+
+  func removeBridgeTable() throws(DiversionError) {
+    guard try hasBridgeTable() else { return }
+    _ = try output(Command("nft", ["delete", "table", "bridge", DiversionPlan.bridgeTableName]))
+  }
+
+  /// Whether it is there, and as planned where there is a plan.
+  func hasBridgeTable(address: String? = nil) throws(DiversionError) -> Bool {
+    let listing = try commands.run(Command("nft", ["list", "table", "bridge", DiversionPlan.bridgeTableName]))
+    return listing.status == 0 && (address.map { listing.output.contains($0) } ?? true)
+  }
+
+  /// What translates addresses on this machine; nil where nothing does.
+  public func addressTranslation() throws(DiversionError) -> String? {
+    for family in AddressFamily.allCases {
+      let saved = try? commands.run(Command(family.saveCommand, ["-t", "nat"]))
+      let line = saved?.output.split(separator: "\n").first { line in
+        ["MASQUERADE", "SNAT", "DNAT", "REDIRECT", "NETMAP"].contains { line.contains("-j " + $0) }
+      }
+      if let line { return "\(family.ruleCommand) -t nat \(line)" }
+    }
+    let ruleset = try? commands.run(Command("nft", ["-n", "list", "ruleset"]))
+    let line = ruleset?.output.split(separator: "\n").first { line in
+      ["masquerade", "snat to", "dnat to", "snat ip to", "dnat ip to"].contains { line.contains($0) }
+    }
+    return line.map { "nft: " + $0.split(whereSeparator: \.isWhitespace).joined(separator: " ") }
+  }
+
+  /// The address of a bridge; nil where there is no such bridge.
+  public func bridgeAddress(_ name: String) throws(DiversionError) -> String? {
+    let result = try commands.run(Command("ip", ["-o", "-d", "link", "show", "dev", name]))
+    let words = result.output.split(whereSeparator: \.isWhitespace).map(String.init)
+    guard result.status == 0, words.contains("bridge"), let place = words.firstIndex(of: "link/ether"),
+      place + 1 < words.count
+    else { return nil }
+    return words[place + 1]
   }
 
   func write(_ setting: String, _ value: String) throws(DiversionError) {

@@ -1,17 +1,39 @@
 extension DiversionPlan {
   /// Where the kernel's chains lead into Sluice's.
   var jumps: [FilterJump] {
-    [
+    let tracking = [
       FilterJump(table: .raw, from: "PREROUTING", to: ChainName.rawInput, first: false),
       FilterJump(table: .raw, from: "OUTPUT", to: ChainName.rawOutput, first: false),
-      FilterJump(table: .mangle, from: "PREROUTING", to: ChainName.through, first: false),
+    ]
+    let delivery = [
       FilterJump(table: .filter, from: "INPUT", to: ChainName.allow, first: true),
       FilterJump(table: .filter, from: "OUTPUT", to: ChainName.allow, first: true),
     ]
+    switch variant {
+    case .router, .bridge:
+      return tracking + [FilterJump(table: .mangle, from: "PREROUTING", to: ChainName.through, first: false)] + delivery
+    case .translatingRouter:
+      return tracking
+        + [
+          FilterJump(table: .mangle, from: "PREROUTING", to: ChainName.through, first: false),
+          FilterJump(table: .mangle, from: "FORWARD", to: ChainName.inspect, first: false),
+        ] + delivery
+    case .host:
+      return [
+        FilterJump(table: .mangle, from: "INPUT", to: ChainName.through, first: false),
+        FilterJump(table: .mangle, from: "OUTPUT", to: ChainName.output, first: false),
+      ]
+    }
   }
 
   /// Every rule but those that lead into the chains and those that keep a memo.
-  var rules: [FilterRule] { trackingRules + throughRules + inspectionRules + deliveryRules }
+  var rules: [FilterRule] {
+    switch variant {
+    case .router, .bridge: trackingRules + throughRules + inspectionRules + deliveryRules
+    case .translatingRouter: translatingTrackingRules + [socketRule(ChainName.through)] + forwardRules + deliveryRules
+    case .host: hostRules
+    }
+  }
 
   /// Client leg and server leg share one 5-tuple, which connection tracking would take for one connection
   /// that went mad. The SYN of a port that is intercepted unseen is known beforehand to be such.
@@ -35,12 +57,25 @@ extension DiversionPlan {
     return rules
   }
 
-  /// What isn't through traffic goes back to the chain it came from.
+  /// Only the client leg is not tracked: the server leg is the connection that addresses are translated for.
+  private var translatingTrackingRules: [FilterRule] {
+    let client = marks.clientLeg.hexadecimal + "/" + marks.socketMask.hexadecimal
+    return [
+      rule(.raw, ChainName.rawInput, ["-p", "tcp", "-m", "socket", "--transparent", "--restore-skmark"]),
+      rule(.raw, ChainName.rawInput, ["-p", "tcp", "-m", "mark", "--mark", client, "-j", "CT", "--notrack"]),
+      rule(.raw, ChainName.rawOutput, ["-m", "mark", "--mark", client, "-j", "CT", "--notrack"]),
+    ]
+  }
+
+  /// What isn't through traffic goes back to the chain it came from; what the kernel passes by itself
+  /// too, before anything that costs.
   private var throughRules: [FilterRule] {
     func back(_ match: [String], _ family: AddressFamily? = nil) -> FilterRule {
       rule(.mangle, ChainName.through, match + ["-j", "RETURN"], family)
     }
-    return [
+    var rules = [back(["-m", "connmark", "--mark", marks.release.markAndMask])]
+    if case .bridge(let name, _) = variant { rules.append(back(["!", "-i", name])) }
+    return rules + [
       back(["-i", "lo"]),
       back(["-m", "addrtype", "--dst-type", "LOCAL"]),
       back(["-m", "addrtype", "--dst-type", "MULTICAST"]),
@@ -49,16 +84,29 @@ extension DiversionPlan {
     ]
   }
 
+  /// Not a bare SYN: it may use the 5-tuple of a connection that is over, and is a new one.
+  private func socketRule(_ chain: String) -> FilterRule {
+    rule(.mangle, chain, ["-p", "tcp", "!", "--syn", "-m", "socket", "--transparent", "-j", ChainName.deliver])
+  }
+
   private var inspectionRules: [FilterRule] {
     let deliver = ["-m", "mark", "--mark", marks.deliver.markAndMask]
-    let release = ["-m", "mark", "--mark", marks.release.markAndMask]
     let listener = [
       "-j", "TPROXY", "--on-port", String(listenPort), "--tproxy-mark", marks.deliver.markAndMask,
     ]
-    var rules = [
-      // Not a bare SYN: it may use the 5-tuple of a connection that is over, and is a new one.
-      inspect(["-p", "tcp", "!", "--syn", "-m", "socket", "--transparent", "-j", ChainName.deliver]),
-      inspect(["-p", "tcp"] + deliver + listener),
+    // On a bridge the frame is lifted to this machine behind these chains.
+    let delivered = variant.isBridge ? inspect(deliver + ["-j", "ACCEPT"]) : inspect(["-p", "tcp"] + deliver + listener)
+    var rules = [socketRule(ChainName.inspect), delivered] + releaseRules
+    for ports in portGroups where !variant.isBridge {
+      rules.append(inspect(["-p", "tcp", "--syn", "-m", "multiport", "--dports", ports] + listener))
+    }
+    return rules + queueRules
+  }
+
+  /// A packet that comes back with the release mark sets it on its connection; the rest of it passes.
+  private var releaseRules: [FilterRule] {
+    let release = ["-m", "mark", "--mark", marks.release.markAndMask]
+    return [
       inspect(
         release + [
           "-j", "CONNMARK", "--save-mark", "--nfmask", marks.release.hexadecimal, "--ctmask",
@@ -67,10 +115,24 @@ extension DiversionPlan {
       inspect(release + ["-j", "ACCEPT"]),
       inspect(["-m", "connmark", "--mark", marks.release.markAndMask, "-j", "ACCEPT"]),
     ]
-    for ports in portGroups {
-      rules.append(inspect(["-p", "tcp", "--syn", "-m", "multiport", "--dports", ports] + listener))
-    }
-    return rules + queueRules
+  }
+
+  /// A connection whose destination is translated here is only inspected: the bit tells the daemon.
+  private var forwardRules: [FilterRule] {
+    let translated = inspect(
+      ["-m", "conntrack", "--ctstate", "DNAT", "-j", "MARK", "--set-xmark", marks.serverLeg.markAndMask])
+    return releaseRules + [translated] + queueRules
+  }
+
+  private var hostRules: [FilterRule] {
+    let own = ["-m", "mark", "!", "--mark", "0x0/" + marks.socketMask.hexadecimal, "-j", "RETURN"]
+    return [
+      rule(.mangle, ChainName.through, ["-i", "lo", "-j", "RETURN"]),
+      rule(.mangle, ChainName.through, ["-j", ChainName.inspect]),
+      rule(.mangle, ChainName.output, ["-o", "lo", "-j", "RETURN"]),
+      rule(.mangle, ChainName.output, own),
+      rule(.mangle, ChainName.output, ["-j", ChainName.inspect]),
+    ] + releaseRules + queueRules
   }
 
   /// A match for each queue but the last, which takes all that is left.

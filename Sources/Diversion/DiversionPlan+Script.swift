@@ -21,11 +21,34 @@ extension DiversionPlan {
       text += "\(family.restoreCommand) -w 10 --noflush <<'RULES'\n\(ruleFile)RULES\n"
     }
     for family in sortedFamilies {
-      for arguments in [route.routeArguments("add", family), route.ruleArguments("add", family)] {
-        text += Command("ip", arguments).text + "\n"
+      var tables: Set<UInt32> = []
+      for route in routes {
+        if tables.insert(route.table).inserted { text += Command("ip", route.routeArguments("add", family)).text + "\n" }
+        text += Command("ip", route.ruleArguments("add", family)).text + "\n"
       }
     }
+    if let bridgeTable { text += "nft -f - <<'TABLE'\n\(bridgeTable)TABLE\n" }
     for setting in sysctls { text += "sysctl -q -w \(setting.name)=\(setting.value)\n" }
     return text
+  }
+}
+
+extension DiversionPlan {
+  static let bridgeTableName = "sluice"
+
+  /// Lifts marked frames to this machine, behind br_netfilter (priority 0).
+  var bridgeTable: String? {
+    guard case .bridge(let name, let address) = variant else { return nil }
+    return """
+      table bridge \(Self.bridgeTableName)
+      delete table bridge \(Self.bridgeTableName)
+      table bridge \(Self.bridgeTableName) {
+        chain lift {
+          type filter hook prerouting priority 10; policy accept;
+          meta ibrname "\(name)" meta mark & \(marks.deliver.hexadecimal) == \(marks.deliver.hexadecimal) ether daddr set \(address) meta pkttype set host
+        }
+      }
+
+      """
   }
 }

@@ -34,8 +34,26 @@ public struct SysctlSetting: Sendable, Equatable {
 }
 
 extension SysctlSetting {
+  /// Frames of a bridge go through the chains of iptables.
+  public static let bridgeIPv4 = SysctlSetting(name: "net.bridge.bridge-nf-call-iptables", value: "1")
+  public static let bridgeIPv6 = SysctlSetting(name: "net.bridge.bridge-nf-call-ip6tables", value: "1")
   /// Connections that the kernel passes by itself are counted by it alone.
   public static let accounting = SysctlSetting(name: "net.netfilter.nf_conntrack_acct", value: "1")
+}
+
+/// Where in the kernel packets come to Sluice, and how connections that it takes over reach it.
+public enum DiversionVariant: Sendable, Equatable {
+  /// Forwarded packets before their route is chosen.
+  case router
+  /// Forwarded packets behind the choice of their route, where both directions bear the inside addresses:
+  /// for a router that translates addresses itself.
+  case translatingRouter
+  /// Frames that a bridge forwards, through br_netfilter; `address` is the bridge's own.
+  case bridge(name: String, address: String)
+  /// Packets to and from this machine.
+  case host
+
+  var isBridge: Bool { if case .bridge = self { true } else { false } }
 }
 
 /// What has to stand in the kernel for packets to come to Sluice when it is a router.
@@ -47,6 +65,8 @@ extension SysctlSetting {
 /// The rules go behind those of others in the same chain, so that a packet bears the others' marks when it
 /// is queued. Intercepted connections end at this machine: rules in the FORWARD chain don't see them.
 public struct DiversionPlan: Sendable, Equatable {
+  /// Where packets are taken out of the kernel.
+  public var variant: DiversionVariant
   /// NFQUEUE numbers, one for each worker.
   public var queues: ClosedRange<UInt16>
   /// Whether packets pass uninspected when nobody listens on their queue; otherwise they are dropped.
@@ -66,11 +86,12 @@ public struct DiversionPlan: Sendable, Equatable {
   public var sysctls: [SysctlSetting]
 
   public init(
-    queues: ClosedRange<UInt16> = 0...0, failOpen: Bool = true, interceptPorts: [UInt16] = [],
+    variant: DiversionVariant = .router, queues: ClosedRange<UInt16> = 0...0, failOpen: Bool = true, interceptPorts: [UInt16] = [],
     listenPort: UInt16 = 8443, marks: MarkLayout = .standard, routeTable: UInt32 = 7171,
     rulePriority: UInt32 = 71, families: Set<AddressFamily> = [.ipv4, .ipv6],
     sysctls: [SysctlSetting] = [.noTimeWait, .shortHandshake, .accounting]
   ) {
+    self.variant = variant
     self.queues = queues
     self.failOpen = failOpen
     self.interceptPorts = interceptPorts
@@ -91,6 +112,14 @@ public struct DiversionPlan: Sendable, Equatable {
   /// What the operator has to mend before this plan can be used; empty when it can.
   public var faults: [String] {
     var faults: [String] = []
+    if case .bridge(let name, let address) = variant {
+      if name.isEmpty || name.count > 15 || name.contains(where: { " /\"".contains($0) }) {
+        faults.append("the bridge's name '\(name)' is none")
+      }
+      if !address.isEmpty, address.split(separator: ":").count != 6 {
+        faults.append("the bridge's address '\(address)' is none")
+      }
+    }
     if families.isEmpty { faults.append("no address family is chosen") }
     if listenPort == 0 { faults.append("the listener's port is 0") }
     if interceptPorts.contains(0) { faults.append("0 is among the ports to intercept") }

@@ -41,6 +41,8 @@ enum ChainName {
   static let rawOutput = "SLUICE-RAW-OUT"
   static let through = "SLUICE-THROUGH"
   static let inspect = "SLUICE-INSPECT"
+  /// Packets that this machine sends (host).
+  static let output = "SLUICE-OUT"
   static let deliver = "SLUICE-DELIVER"
   static let allow = "SLUICE-ALLOW"
   /// No packet comes here: its comments keep what `down` has to put back.

@@ -38,7 +38,7 @@ struct RoutingState: Equatable {
   /// The table's routes, a line each.
   var routes: [String]
 
-  var hasDelivery: Bool { routes.contains(where: Memo.Route.isDelivery) }
+  func has(_ route: Memo.Route) -> Bool { routes.contains(where: route.isRoute) }
 }
 
 extension Memo.Route {
@@ -49,7 +49,11 @@ extension Memo.Route {
     state.rules.contains { $0.priority == priority && $0.text == ruleText }
   }
 
-  static func isDelivery(_ route: String) -> Bool { route.hasPrefix("local default dev lo") }
+  /// Whether a line of `ip route` is this route.
+  func isRoute(_ line: String) -> Bool { line.hasPrefix(routeWords.joined(separator: " ")) }
+
+  /// Local delivery, or out through a device.
+  private var routeWords: [String] { device.map { ["default", "dev", $0] } ?? ["local", "default", "dev", "lo"] }
 
   func ruleArguments(_ verb: String, _ family: AddressFamily) -> [String] {
     [
@@ -59,12 +63,27 @@ extension Memo.Route {
   }
 
   func routeArguments(_ verb: String, _ family: AddressFamily) -> [String] {
-    [family.flag, "route", verb, "local", "default", "dev", "lo", "table", String(table)]
+    [family.flag, "route", verb] + routeWords + ["table", String(table)]
   }
 }
 
 extension DiversionPlan {
-  var route: Memo.Route {
+  /// Marked packets go to this machine; on a bridge, what its own sockets send goes out through the bridge,
+  /// which may have no address.
+  var routes: [Memo.Route] {
+    switch variant {
+    case .router, .translatingRouter: [delivery]
+    case .bridge(let name, _):
+      [
+        delivery,
+        Memo.Route(mark: marks.clientLeg, table: routeTable &+ 1, priority: rulePriority &+ 1, device: name),
+        Memo.Route(mark: marks.serverLeg, table: routeTable &+ 1, priority: rulePriority &+ 2, device: name),
+      ]
+    case .host: []
+    }
+  }
+
+  private var delivery: Memo.Route {
     Memo.Route(mark: marks.deliver, table: routeTable, priority: rulePriority)
   }
 }

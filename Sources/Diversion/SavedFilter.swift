@@ -134,10 +134,14 @@ struct Memo: Equatable {
     var mark: UInt32
     var table: UInt32
     var priority: UInt32
+    /// nil for local delivery.
+    var device: String?
   }
 
   var settings: [Setting] = []
   var routes: [Route] = []
+  /// The bridge whose frames are lifted to this machine.
+  var bridge: String?
   /// Tables that weren't there.
   var createdTables: [FilterTable] = []
 
@@ -148,10 +152,13 @@ struct Memo: Equatable {
       let words = comment.split(separator: " ").map(String.init)
       if words.count >= 4, words[0] == "sysctl" {
         settings.append(Setting(name: words[1], before: words[2], set: words[3]))
-      } else if words.count == 4, words[0] == "route", let mark = UInt32(words[1]),
+      } else if words.count == 4 || words.count == 5, words[0] == "route", let mark = UInt32(words[1]),
         let table = UInt32(words[2]), let priority = UInt32(words[3])
       {
-        routes.append(Route(mark: mark, table: table, priority: priority))
+        routes.append(
+          Route(mark: mark, table: table, priority: priority, device: words.count == 5 ? words[4] : nil))
+      } else if words.count == 2, words[0] == "bridge" {
+        bridge = words[1]
       } else if words.count == 2, words[0] == "table", let table = FilterTable(rawValue: words[1]) {
         createdTables.append(table)
       }
@@ -160,7 +167,8 @@ struct Memo: Equatable {
 
   private var comments: [String] {
     settings.map { "sysctl \($0.name) \($0.before) \($0.set)" }
-      + routes.map { "route \($0.mark) \($0.table) \($0.priority)" }
+      + routes.map { "route \($0.mark) \($0.table) \($0.priority)" + ($0.device.map { " " + $0 } ?? "") }
+      + (bridge.map { ["bridge " + $0] } ?? [])
       + createdTables.map { "table \($0.rawValue)" }
   }
 

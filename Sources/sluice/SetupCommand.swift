@@ -4,7 +4,8 @@ import Engine
 
 struct SetupCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "setup", abstract: "Divert through traffic to the daemon: up, down, status, print.")
+    commandName: "setup", abstract: "Divert traffic to the daemon: up, down, status, print.",
+    discussion: "status ends with 0 when everything is there, with 1 when something is missing, with 3 when nothing is there.")
 
   enum Verb: String, ExpressibleByArgument, CaseIterable { case up, down, status, print }
 
@@ -18,21 +19,44 @@ struct SetupCommand: ParsableCommand {
   var verb: Verb
 
   func run() throws {
-    let plan: DiversionPlan
+    let settings: Engine.Settings
     do throws(SettingsError) {
-      plan = try Settings.load(file: config, overrides: settings, flowSeed: 0).diversionPlan
+      settings = try Settings.load(file: config, overrides: self.settings, flowSeed: 0)
     } catch {
       throw CommandFailure.input(error.message)
     }
-    let diversion = Diversion(plan: plan, commands: SystemCommands())
+    let isUp: (isUp: Bool, isAnythingThere: Bool)
     do throws(DiversionError) {
-      try run(verb, diversion)
+      guard let plan = try plan(settings) else {
+        StandardOutput.write("mode \(settings.capture.mode.rawValue) needs nothing of the kernel\n")
+        return
+      }
+      isUp = try run(verb, Diversion(plan: plan, commands: SystemCommands()))
     } catch {
       throw CommandFailure.environment(error.description)
     }
+    if !isUp.isUp { throw ExitCode(isUp.isAnythingThere ? 1 : 3) }
   }
 
-  private func run(_ verb: Verb, _ diversion: Diversion<SystemCommands>) throws(DiversionError) {
+  /// The plan for this machine as it is.
+  private func plan(_ settings: Engine.Settings) throws(DiversionError) -> DiversionPlan? {
+    guard let first = settings.diversionPlan() else { return nil }
+    let look = Diversion(plan: first, commands: SystemCommands())
+    if settings.capture.mode == .bridge {
+      guard let address = try look.bridgeAddress(settings.capture.bridge) else {
+        throw .unusable(faults: ["there is no bridge \(settings.capture.bridge) (capture.bridge)"])
+      }
+      return settings.diversionPlan(bridgeAddress: address)
+    }
+    guard settings.capture.mode == .router, settings.capture.translates == nil else { return first }
+    let translation = try look.addressTranslation()
+    if verb == .up || verb == .print, let translation {
+      StandardError.write("this machine translates addresses (\(translation)): packets are taken in FORWARD\n")
+    }
+    return settings.diversionPlan(translates: translation != nil)
+  }
+
+  private func run(_ verb: Verb, _ diversion: Diversion<SystemCommands>) throws(DiversionError) -> (isUp: Bool, isAnythingThere: Bool) {
     switch verb {
     case .up: for note in try diversion.up() { StandardError.write(note + "\n") }
     case .down: for note in try diversion.down() { StandardError.write(note + "\n") }
@@ -43,6 +67,8 @@ struct SetupCommand: ParsableCommand {
       for line in status.missing { StandardOutput.write("missing  \(line)\n") }
       for line in status.notes { StandardOutput.write("note     \(line)\n") }
       StandardOutput.write(status.isUp ? "up\n" : status.isAnythingThere ? "incomplete\n" : "down\n")
+      return (status.isUp, status.isAnythingThere)
     }
+    return (true, true)
   }
 }

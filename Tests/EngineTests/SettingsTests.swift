@@ -238,9 +238,10 @@ func refusal(_ body: () throws -> Void) -> String? {
   }
 
   @Test func `diversion is set up for the queues and the listener of the settings`() throws {
-    let plan = try settings(
-      "capture: {first-queue: 5, queues: 3, fail-open: no}\ninterception: {listen-port: 7000}\n"
-    ).diversionPlan
+    let plan = try #require(
+      try settings(
+        "capture: {first-queue: 5, queues: 3, fail-open: no}\ninterception: {listen-port: 7000}\n"
+      ).diversionPlan())
     #expect(plan.queues == 5...7)
     #expect(plan.listenPort == 7000 && !plan.failOpen)
     #expect(plan.interceptPorts == [])

@@ -22,5 +22,7 @@ static inline void *sluice_memmem(
   return memmem(haystack, haystackLength, needle, needleLength);
 }
 #include "CSluiceLinuxQueue.h"
+#include "Neighbour.h"
+#include "PacketRing.h"
 #include "RepairedSocket.h"
 #include "TransparentSockets.h"

@@ -24,6 +24,8 @@ struct QueueMessage {
   private(set) var skbInfo: UInt32 = 0
   private(set) var hardwareProtocol: UInt16 = 0
   private(set) var vlanTag: UInt16 = 0
+  /// Six octets in the lower 48 bits; 0 for none.
+  private(set) var hardwareSource: UInt64 = 0
   private(set) var hook: UInt8 = 0
   private(set) var time: Timestamp?
   /// Where the packet lies in the message.
@@ -87,6 +89,10 @@ struct QueueMessage {
     let start = value.lowerBound
     switch type {
     case NFQA_PAYLOAD.rawValue: payload = value
+    case NFQA_HWADDR.rawValue where value.count >= 10:
+      // nfqnl_msg_packet_hw: length, two octets of padding, the address.
+      guard message.u16(at: start) == 6 else { return }
+      hardwareSource = UInt64(message.u16(at: start &+ 4)) << 32 | UInt64(message.u32(at: start &+ 6))
     case NFQA_VLAN.rawValue: vlanTag = Self.vlanTag(message, value)
     case NFQA_TIMESTAMP.rawValue where value.count >= 16:
       time = Timestamp(

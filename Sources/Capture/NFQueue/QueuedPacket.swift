@@ -21,6 +21,8 @@ public struct QueuedPacket: ~Escapable {
   public let hardwareProtocol: UInt16
   /// The 802.1Q tag control information, 0 for none.
   public let vlanTag: UInt16
+  /// Who sent the frame: six octets in the lower 48 bits, 0 for none.
+  public let hardwareSource: UInt64
   /// The netfilter hook: 0 prerouting, 1 input, 2 forward, 3 output, 4 postrouting.
   public let hook: UInt8
   /// The transport checksum is only begun, hardware was to finish it: it can't be verified, and
@@ -45,6 +47,7 @@ public struct QueuedPacket: ~Escapable {
     physicalOutputInterface = fields.physicalOutputInterface
     hardwareProtocol = fields.hardwareProtocol
     vlanTag = fields.vlanTag
+    hardwareSource = fields.hardwareSource
     hook = fields.hook
     checksumNotReady = fields.skbInfo & QueueMessage.checksumNotReady != 0
     isGSO = fields.skbInfo & QueueMessage.isGSO != 0

@@ -36,6 +36,7 @@ public final class Daemon: Sendable {
   /// The event file; `O_APPEND`, so that rotation by copy and truncate works.
   private let output: Int32
   private let workers: [QueueWorker]
+  private let taps: [TapWorker]
   private let stage: TLSStage?
   private let queueThreads: Mutex<[WorkerThread]>
   private let reloading = Mutex(ReloadState())
@@ -59,8 +60,11 @@ public final class Daemon: Sendable {
     let files = try Self.fileStore(settings)
     records = try Self.environment { () throws(SettingsError) in try RecordQueue(files: files) }
     output = try Self.openOutput(settings)
-    if settings.capture.mode != .router {
-      throw .input("capture.mode \(settings.capture.mode.rawValue) is not available yet, only router")
+    switch settings.capture.mode {
+    case .router, .bridge, .host, .tap: break
+    case .explicit, .terminate:
+      throw .input(
+        "capture.mode \(settings.capture.mode.rawValue) is not available yet; there are router, bridge, host and tap")
     }
     // With fail-open the queues are bound before rules are compiled: nothing waits for them.
     let shared = shared
@@ -71,9 +75,17 @@ public final class Daemon: Sendable {
     var queues = QueueList()
     let plans = Self.plans(settings)
     for plan in plans { try queues.open(plan) }
+    var rings = RingList()
+    let interfaces = settings.capture.mode == .tap ? settings.capture.interfaces : []
+    let ringsEach = Int(settings.capture.queueCount)
+    for (place, interface) in interfaces.enumerated() {
+      // A group for each interface, told apart from those of other programs by the process.
+      let group = ringsEach > 1 ? (Int(getpid()) &+ place) & 0x7fff | 1 : 0
+      for _ in 0..<ringsEach { try rings.open(interface: interface, group: group) }
+    }
     let (publication, records) = (publication, records)
     let stage: TLSStage?
-    if settings.interception.isEnabled {
+    if settings.interception.isEnabled, settings.capture.mode == .router || settings.capture.mode == .bridge {
       let (settings, policy) = (settings, policy)
       stage = try Self.environment { () throws(SettingsError) in
         try TLSStage(settings, policy: policy, publication: publication, shared: shared, records: records)
@@ -88,13 +100,17 @@ public final class Daemon: Sendable {
       QueueWorker(plan: $0, publication: publication, shared: shared, records: records, takeoverTarget: target)
     }
     self.workers = workers
-    kernel = Self.kernelConnections(settings, workers)
+    taps = Self.taps(settings, publication, shared, records)
+    kernel = workers.isEmpty ? nil : Self.kernelConnections(settings, workers)
     queueThreads = Mutex([])
     let failure = failure
-    let threads = try queues.start(workers, pins: settings.capture.pinsWorkers) { message in
+    let failed: @Sendable (String) -> Void = { message in
       failure.note(message)
       kill(getpid(), SIGTERM)
     }
+    let threads =
+      try queues.start(workers, pins: settings.capture.pinsWorkers, failed: failed)
+      + rings.start(taps, pins: settings.capture.pinsWorkers, failed: failed)
     queueThreads.withLock { $0 = threads }
     if loaded == nil {
       do throws(DaemonError) {
@@ -188,6 +204,7 @@ public final class Daemon: Sendable {
     stage?.stop()
     kernel?.lookNow()
     for worker in workers { worker.stop() }
+    for tap in taps { tap.stop() }
     let threads = queueThreads.withLock { threads in
       defer { threads = [] }
       return threads
@@ -316,7 +333,7 @@ public final class Daemon: Sendable {
     do throws(SettingsError) {
       var settings = try Settings.load(
         file: sources.configuration, overrides: sources.overrides, flowSeed: .random(in: 1 ... .max))
-      settings.prepareForTraffic(isInline: true)
+      settings.prepareForTraffic(isInline: settings.capture.mode != .tap)
       return settings
     } catch {
       throw .input(error.message)
@@ -360,6 +377,7 @@ public final class Daemon: Sendable {
     var options = NFQueueOptions()
     options.failsOpen = settings.capture.failsOpen
     options.packetCountMax = settings.capture.queueLength
+    guard settings.capture.mode != .tap else { return [] }
     return (0..<settings.capture.queueCount).map { index in
       var inspection = settings.inspection
       // Workers give identifiers of their own.
@@ -409,8 +427,27 @@ public final class Daemon: Sendable {
     _ question: @escaping @Sendable (inout PacketPath) -> Answer
   ) -> [Answer] {
     let answers = Answers<Answer>()
-    for worker in workers { worker.mailbox.post { answers.add(question(&$0)) } }
-    return answers.wait(count: workers.count)
+    let mailboxes = workers.map(\.mailbox) + taps.map(\.mailbox)
+    for mailbox in mailboxes { mailbox.post { answers.add(question(&$0)) } }
+    return answers.wait(count: mailboxes.count)
+  }
+
+  private static func taps(
+    _ settings: Settings, _ publication: RulePublication, _ shared: SharedDetectionState, _ records: RecordQueue
+  ) -> [TapWorker] {
+    guard settings.capture.mode == .tap else { return [] }
+    var workers: [TapWorker] = []
+    for interface in settings.capture.interfaces {
+      for _ in 0..<settings.capture.queueCount {
+        var inspection = settings.inspection
+        inspection.flows.seed &+= UInt64(workers.count) &* 0x9e37_79b9_7f4a_7c15
+        workers.append(
+          TapWorker(
+            name: interface, inspection: inspection, eve: settings.outputs.eve, publication: publication,
+            shared: shared, records: records))
+      }
+    }
+    return workers
   }
 
   // MARK: Telling
@@ -419,7 +456,8 @@ public final class Daemon: Sendable {
     let rules = reloading.withLock { "\($0.loaded) of \($0.total) rules" }
     let queues = workers.map { String($0.plan.queue) }.joined(separator: ", ")
     let tls = stage == nil ? "no TLS stage" : "TLS stage on port \(settings.interception.listenPort)"
-    return "queue \(queues), \(rules), \(tls)"
+    if !taps.isEmpty { return "listening to \(settings.capture.interfaces.joined(separator: ", ")), \(rules)" }
+    return "\(settings.capture.mode.rawValue), queue \(queues), \(rules), \(tls)"
   }
 
   /// Counters by dotted names, as of now.
@@ -432,6 +470,12 @@ public final class Daemon: Sendable {
   private func counters() -> [(name: String, value: UInt64)] {
     var all = QueueWorkerStatistics()
     for worker in workers { all += worker.latestStatistics }
+    for tap in taps {
+      let latest = tap.latest
+      all.traffic += latest.traffic
+      all.queue.packetCount &+= latest.ring.packetCount
+      all.queue.overrunCount &+= latest.ring.lostCount
+    }
     if let stage { all.traffic.alerts &+= stage.alertCount }
     let rules = reloading.withLock { ($0.total, $0.loaded, $0.count) }
     return all.counters + [

@@ -89,6 +89,7 @@ final class QueueWorker: Sendable {
         writer.forgetRules()
       }
       for request in requests { request(&work.path) }
+      if !requests.isEmpty { note(work, queue) }
       if !work.isDraining, isDraining.load(ordering: .acquiring) { beginDraining(&work, &queue) }
       let wait = work.takeover?.isHolding == true ? Self.holdingMilliseconds : Self.waitMilliseconds
       let count = try queue.receive(timeoutMilliseconds: wait) { packet, verdicts in

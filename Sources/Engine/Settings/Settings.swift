@@ -65,6 +65,12 @@ public struct CaptureSettings: Sendable {
   public enum Mode: String, Sendable, CaseIterable { case router, bridge, host, tap, explicit, terminate }
 
   public var mode = Mode.router
+  /// Whether this router translates addresses itself (`capture.nat`); nil: look.
+  public var translates: Bool?
+  /// The bridge (`bridge`).
+  public var bridge = "br0"
+  /// The interfaces that are listened to (`tap`).
+  public var interfaces: [String] = []
   /// First queue and number of queues, a worker each.
   public var firstQueue: UInt16 = 0
   public var queueCount: UInt16 = 1

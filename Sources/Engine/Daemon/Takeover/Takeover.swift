@@ -68,6 +68,7 @@ final class Takeover {
   /// Connections taken a moment ago, of which packets may still be queued; until when, monotonic.
   private var recent: [FlowTuple: Int64] = [:]
   private var nextSweep: Int64 = 0
+  private let neighbours = NeighbourTable()
   private static let recentNanoseconds: Int64 = 2_000_000_000
 
   init(_ target: TakeoverTarget, marks: MarkLayout, failsOpen: Bool) {
@@ -156,6 +157,13 @@ final class Takeover {
     _ packet: borrowing QueuedPacket, _ direction: Direction, _ segment: SegmentFacts, _ flow: Flow,
     _ index: FlowIndex, _ watch: inout TakeoverWatch, _ path: inout PacketPath
   ) -> Step {
+    if packet.physicalInputInterface != 0 {
+      if direction == .toServer {
+        watch.clientHardware = packet.hardwareSource
+      } else {
+        watch.serverHardware = packet.hardwareSource
+      }
+    }
     if segment.flags & 0x12 == 0x12 { watch.server.begin(at: segment.sequence &+ 1) }
     if segment.flags & 0x02 != 0 { return .pass }
     if segment.flags & 0x10 != 0 {
@@ -229,10 +237,19 @@ final class Takeover {
       }
     case .malformed, .tooLarge: break
     }
+    noteNeighbours(flow.tuple, watch, interface: packet.inputInterface)
     return take(flow, index, &watch, &path, hook: packet.hook, last: packet.id)
   }
 
   // MARK: Taking
+
+  /// On a bridge the sockets answer by the frames' own addresses: the bridge may have no address to ask
+  /// with, and an end may lie behind a router.
+  private func noteNeighbours(_ tuple: FlowTuple, _ watch: TakeoverWatch, interface: UInt32) {
+    guard watch.clientHardware != 0, watch.serverHardware != 0 else { return }
+    neighbours.set(tuple.source, watch.clientHardware, interface: interface)
+    neighbours.set(tuple.destination, watch.serverHardware, interface: interface)
+  }
 
   /// The verdict for the packet `last` is the caller's; for those held before it is given here, later.
   private func take(

@@ -52,6 +52,9 @@ struct TakeoverWatch {
   }
 
   let flowID: UInt64
+  /// Who sends the frames of each end, on a bridge; 0 elsewhere.
+  var clientHardware: UInt64 = 0
+  var serverHardware: UInt64 = 0
   var client = UnacknowledgedBytes()
   var server = UnacknowledgedBytes()
   /// The hello as far as it has come; empty before its first octet.
