@@ -38,14 +38,14 @@ extension DiversionPlan {
 
   /// Lifts marked frames to this machine, behind br_netfilter (priority 0).
   var bridgeTable: String? {
-    guard case .bridge(let name, let address) = variant else { return nil }
+    guard case .bridge(_, let address) = variant else { return nil }
     return """
       table bridge \(Self.bridgeTableName)
       delete table bridge \(Self.bridgeTableName)
       table bridge \(Self.bridgeTableName) {
         chain lift {
           type filter hook prerouting priority 10; policy accept;
-          meta ibrname "\(name)" meta mark & \(marks.deliver.hexadecimal) == \(marks.deliver.hexadecimal) ether daddr set \(address) meta pkttype set host
+          meta mark & \(marks.deliver.hexadecimal) == \(marks.deliver.hexadecimal) ether daddr set \(address) meta pkttype set host
         }
       }
 

@@ -229,7 +229,7 @@ outputs:
   - eve-log:
       enabled: yes
       types: [alert, drop, http, http2, dns, tls, flow, stats, sluice]
-capture: {mode: router, first-queue: ${QUEUE:-0}, queues: ${QUEUES:-1}, fail-open: ${FAIL_OPEN:-yes}}
+capture: {mode: ${MODE:-router}${CAPTURE:-}, first-queue: ${QUEUE:-0}, queues: ${QUEUES:-1}, fail-open: ${FAIL_OPEN:-yes}}
 interception:
   enabled: ${TLS:-yes}
   ports: [443, 9443, 8080, 2222]

@@ -386,7 +386,7 @@ public final class Daemon: Sendable {
       return QueueWorkerPlan(
         queue: settings.capture.firstQueue &+ index, options: options, inspection: inspection,
         eve: settings.outputs.eve, inspects: settings.capture.inspects, marks: .standard,
-        divertedPorts: settings.interception.synPorts)
+        divertedPorts: settings.interception.synPorts, marksRefusals: settings.capture.mode != .router)
     }
   }
 

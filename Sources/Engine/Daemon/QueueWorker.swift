@@ -17,6 +17,8 @@ struct QueueWorkerPlan: Sendable {
   var marks: MarkLayout
   /// Connections to these ports go to the TLS stage at their SYN.
   var divertedPorts: [UInt16]
+  /// What this machine sends is queued too (host), or needs a route of its own (bridge).
+  var marksRefusals = false
 }
 
 /// One thread that owns a queue and the path of its packets: receive a batch, inspect, send verdicts.
@@ -63,11 +65,25 @@ final class QueueWorker: Sendable {
   private struct Work: ~Copyable {
     var path: PacketPath
     var counts = QueueWorkerStatistics()
-    let rejecter = RejectSender()
+    let rejecter: RejectSender
     let takeover: Takeover?
     /// For connections that the kernel's tracking is to forget.
     var conntrack: Conntrack?
     var isDraining = false
+    /// On a bridge: whom refusals go to.
+    private lazy var neighbours = NeighbourTable()
+
+    mutating func noteSender(_ packet: borrowing QueuedPacket) {
+      guard let sender = Takeover.source(of: packet.bytes), packet.hardwareSource != 0 else { return }
+      neighbours.set(sender, packet.hardwareSource, interface: packet.inputInterface)
+    }
+
+    init(path: consuming PacketPath, rejecter: RejectSender, takeover: Takeover?, conntrack: consuming Conntrack?) {
+      self.path = path
+      self.rejecter = rejecter
+      self.takeover = takeover
+      self.conntrack = conntrack
+    }
   }
 
   /// Works until told to stop.
@@ -77,6 +93,7 @@ final class QueueWorker: Sendable {
     let writer = EVEWriter(settings: plan.eve, output: QueuedLineOutput(records), files: records.fileOutput)
     var work = Work(
       path: PacketPath(settings: plan.inspection, ruleSet: publication.ruleSet, shared: shared, sink: writer),
+      rejecter: RejectSender(mark: plan.marksRefusals ? plan.marks.clientLeg : 0),
       takeover: takeoverTarget.map { Takeover($0, marks: plan.marks, failsOpen: plan.options.failsOpen) },
       conntrack: takeoverTarget == nil ? nil : try? Conntrack())
     var seen: UInt64 = 0
@@ -201,6 +218,7 @@ final class QueueWorker: Sendable {
       verdicts.add(packet.id, .drop)
     case .reject:
       work.counts.traffic.note(result)
+      if packet.physicalInputInterface != 0 { work.noteSender(packet) }
       work.rejecter.reject(packet.bytes, action: result.rejectAction)
       verdicts.add(packet.id, .drop)
     }

@@ -15,9 +15,13 @@ final class RejectSender {
   /// Refusals that could not be sent.
   private(set) var failureCount: UInt64 = 0
 
-  init() {
+  /// - Parameter mark: of the packets, where those this machine sends are queued too; 0 for none.
+  init(mark: UInt32 = 0) {
     ipv4 = socket(AF_INET, Int32(SOCK_RAW.rawValue) | Int32(SOCK_CLOEXEC.rawValue), Int32(IPPROTO_RAW))
     ipv6 = socket(AF_INET6, Int32(SOCK_RAW.rawValue) | Int32(SOCK_CLOEXEC.rawValue), Int32(IPPROTO_RAW))
+    if mark != 0 {
+      for descriptor in [ipv4, ipv6] where descriptor >= 0 { _ = sluice_set_mark(descriptor, mark) }
+    }
     var settings = DecoderSettings()
     settings.verifiesChecksums = false
     decoder = PacketDecoder(settings: settings)

@@ -388,6 +388,14 @@ final class Takeover {
     watches.removeAll()
   }
 
+  /// Who sent an IP packet.
+  static func source(of packet: RawSpan) -> IPAddress? {
+    guard packet.byteCount >= 20 else { return nil }
+    if packet.u8(at: 0) >> 4 == 4 { return IPAddress(ipv4: packet.u32(at: 12)) }
+    guard packet.byteCount >= 40 else { return nil }
+    return IPAddress(high: packet.u64(at: 8), low: packet.u64(at: 16))
+  }
+
   /// The 5-tuple of a TCP packet that is no fragment and no bare SYN.
   private static func tuple(of packet: RawSpan) -> FlowTuple? {
     guard packet.byteCount >= 40 else { return nil }
