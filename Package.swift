@@ -81,7 +81,7 @@ let package = Package(
     .executableTarget(
       name: "sluice",
       dependencies: [
-        "Engine", "Control", "Capture", "Detection", "EventOutput", "RuleLanguage", "Diversion", "Interception",
+        "Engine", "Control", "Capture", "Detection", "EventOutput", "RuleLanguage", "Diversion", "Interception", "CSluiceLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: house),

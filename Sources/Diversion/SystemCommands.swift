@@ -73,7 +73,7 @@ public struct ChildProcess: Sendable {
 
     // SAFETY: both arrays end in nil, hold copies that live until posix_spawn returns, and are freed after it.
     var arguments = unsafe Self.copies([path] + command.arguments)
-    var environment = unsafe Self.copies(["PATH=" + Self.folders.joined(separator: ":"), "LC_ALL=C"])
+    var environment = unsafe Self.copies(["PATH=" + Self.folders.joined(separator: ":"), "LC_ALL=C", "SWIFT_BACKTRACE=enable=no"])
     defer {
       unsafe arguments.forEach { unsafe free($0) }
       unsafe environment.forEach { unsafe free($0) }

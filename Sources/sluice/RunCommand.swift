@@ -1,4 +1,5 @@
 import ArgumentParser
+import CSluiceLinux
 import Control
 import Engine
 import Glibc
@@ -9,14 +10,37 @@ struct RunCommand: ParsableCommand {
 
   @OptionGroup var options: ConfigurationOptions
 
+  @Flag(name: .long, help: "Without the process that starts the daemon again when it crashes.")
+  var unsupervised = false
+
+  @Flag(name: .long, help: .private)
+  var worker = false
+
+  @Option(name: .long, help: .private)
+  var restarts: UInt64 = 0
+
   func run() throws {
+    guard worker || unsupervised else {
+      var arguments: [String] = []
+      if let config = options.config { arguments += ["--config", config] }
+      for setting in options.settings { arguments += ["--set", setting] }
+      for path in options.rules { arguments += ["--rules", path] }
+      var supervisor = Supervisor(arguments: arguments)
+      let status = supervisor.run()
+      if status != 0 { throw ExitCode(status) }
+      return
+    }
+    if worker { _ = sluice_end_with_parent() }
     DaemonSignals.block()
     let settings = try options.load(flowSeed: 0)
     for warning in settings.warnings { StandardError.write("warning: \(warning)\n") }
+    for note in Confinement.enter(settings) { StandardError.write("warning: \(note)\n") }
     do throws(DaemonError) {
-      let daemon = try Daemon(
-        Daemon.Sources(
-          configuration: options.config, overrides: options.settings, rules: options.rules))
+      var sources = Daemon.Sources(
+        configuration: options.config, overrides: options.settings, rules: options.rules)
+      sources.isSupervised = worker
+      sources.restarts = restarts
+      let daemon = try Daemon(sources)
       let control: ControlServer
       do throws(ControlError) {
         control = try ControlServer(path: settings.control.socket, daemon: daemon)

@@ -61,8 +61,7 @@ expect "counters are logged" has_event '.event_type == "stats" and .stats.ips.bl
 same "fail-open: traffic passes without the daemon" "hello from the origin" "$(fetch http://$server4/)"
 sluice_up
 same "it is inspected again when the daemon is back" 56 "$(SECONDS_MAX=5 fetch http://$server4/attack-reject 2>/dev/null; echo $?)"
-kill -KILL "$daemon"
-wait "$daemon" 2>/dev/null
+sluice_kill
 same "fail-open: traffic passes when the daemon was killed" "hello from the origin" "$(fetch http://$server4/)"
 need setup down
 same "and when diversion is gone" "hello from the origin" "$(fetch http://$server4/)"

@@ -76,7 +76,7 @@ same "the same, IPv6" "hello from the origin" "$(fetch_tls6 --local-port 45002 h
 
 # Descriptors and memory over many connections.
 jobs=
-descriptors() { find "/proc/$daemon/fd" -mindepth 1 | wc -l; }
+descriptors() { find "/proc/$(worker)/fd" -mindepth 1 | wc -l; }
 idle() { [[ $(statistic sluice.interception.active) == 0 ]]; }
 expect "no connection is left" wait_for 10 idle
 before=$(descriptors)

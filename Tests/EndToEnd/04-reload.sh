@@ -75,7 +75,7 @@ fetch_tls https://block.origin.test/ 2>/dev/null
 within "the new policy is in force" 60 $(($? == 0 ? 99 : $?))
 
 # Memory: the allocator keeps some, but it does not grow with each reload.
-resident() { awk '/^VmRSS/ {print $2}' "/proc/$daemon/status"; }
+resident() { awk '/^VmRSS/ {print $2}' "/proc/$(worker)/status"; }
 for _ in 1 2 3; do ctl reload >/dev/null; done
 SECONDS_MAX=5 fetch http://$server4/ >/dev/null
 before=$(resident)

@@ -101,8 +101,7 @@ fails "the queue is in use" 3 "queue 0" "$sluice" run --config "$work/sluice.yam
 fails "the control socket is in use" 3 "another daemon" \
   "$sluice" run --config "$work/sluice.yaml" --set capture.first-queue=5 --set interception.enabled=no
 expect "the first daemon is still there" ctl stats
-kill -KILL "$daemon"
-wait "$daemon" 2>/dev/null
+sluice_kill
 sluice_up
 expect "a socket left by a daemon that was killed is no hindrance" ctl stats
 sluice_down

@@ -267,6 +267,15 @@ is_running() {
   kill -0 "$daemon" 2>/dev/null || return 0
   grep -q 'running:' "$work/sluice.log" && [[ -S $work/control.sock ]]
 }
+# The process that does the work; $daemon starts it again when it crashes.
+worker() { pgrep -P "$daemon"; }
+nobody_is_left() { [[ -z $(ip netns pids "$gateway") ]]; }
+# The daemon is killed, and so is what it started.
+sluice_kill() {
+  kill -KILL "$daemon"
+  wait "$daemon" 2>/dev/null
+  wait_for 10 nobody_is_left
+}
 # Asks the daemon to end; its exit status is in $status.
 sluice_down() {
   kill -"${1:-TERM}" "$daemon" 2>/dev/null

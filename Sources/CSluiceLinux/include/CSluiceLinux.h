@@ -22,6 +22,7 @@ static inline void *sluice_memmem(
   return memmem(haystack, haystackLength, needle, needleLength);
 }
 #include "CSluiceLinuxQueue.h"
+#include "Confinement.h"
 #include "Neighbour.h"
 #include "PacketRing.h"
 #include "RepairedSocket.h"

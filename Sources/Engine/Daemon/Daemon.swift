@@ -19,6 +19,10 @@ public final class Daemon: Sendable {
     public var configuration: String?
     public var overrides: [String]
     public var rules: [String]
+    /// A supervisor started this process and listens at its standard input.
+    public var isSupervised = false
+    /// Times that the supervisor had to start it again.
+    public var restarts: UInt64 = 0
 
     public init(configuration: String?, overrides: [String], rules: [String]) {
       self.configuration = configuration
@@ -43,6 +47,7 @@ public final class Daemon: Sendable {
   private let loading = BackgroundWork()
   private let kernel: KernelConnections?
   private let failure = FailureNote()
+  private let lastBeats = Mutex<[UInt64]>([])
   private let started = MonotonicClock.seconds()
 
   struct ReloadState {
@@ -150,10 +155,15 @@ public final class Daemon: Sendable {
       throw .environment(error.description)
     }
     DaemonLog.write("running: \(summaryLine)")
-    ServiceManager.notify("READY=1")
+    if sources.isSupervised { ServiceManager.tellSupervisor(ServiceManager.ready) } else { ServiceManager.notify("READY=1") }
     let statisticsWriter = EVEWriter(settings: settings.outputs.eve, output: QueuedLineOutput(records))
     waitForSignals(statisticsWriter)
-    ServiceManager.notify("STOPPING=1")
+    if sources.isSupervised {
+      // An end for want of something is for the supervisor to mend.
+      if failure.message == nil { ServiceManager.tellSupervisor(ServiceManager.ending) }
+    } else {
+      ServiceManager.notify("STOPPING=1")
+    }
     stopAll()
     for path in shared.names.datasets.save() {
       DaemonLog.write("\(path): the set of values could not be saved: \(TextFile.lastError())")
@@ -171,7 +181,8 @@ public final class Daemon: Sendable {
     let interval = Double(settings.outputs.statsIntervalSeconds)
     var next = MonotonicClock.seconds() + interval
     while true {
-      let rest = max(0, next - MonotonicClock.seconds())
+      beat()
+      let rest = min(1, max(0, next - MonotonicClock.seconds()))
       var timeout = timespec(tv_sec: Int(rest), tv_nsec: Int((rest - rest.rounded(.down)) * 1e9))
       switch unsafe sigtimedwait(&signals, nil, &timeout) {
       case SIGHUP: startReload { DaemonLog.write($0.message) }
@@ -184,6 +195,21 @@ public final class Daemon: Sendable {
         // A reload may have taken longer than that.
         if next < MonotonicClock.seconds() { next = MonotonicClock.seconds() + interval }
       }
+    }
+  }
+
+  /// Tells whoever watches that all workers are at work.
+  private func beat() {
+    let beats = workers.map { $0.beats } + taps.map { $0.beats }
+    let isAlive = lastBeats.withLock { last in
+      defer { last = beats }
+      return last.count != beats.count || zip(last, beats).allSatisfy { $0 != $1 } || beats.isEmpty
+    }
+    guard isAlive else { return }
+    if sources.isSupervised {
+      ServiceManager.tellSupervisor(ServiceManager.alive)
+    } else {
+      ServiceManager.notify("WATCHDOG=1")
     }
   }
 
@@ -481,7 +507,7 @@ public final class Daemon: Sendable {
     return all.counters + [
       ("sluice.rules.total", UInt64(rules.0)), ("sluice.rules.loaded", UInt64(rules.1)),
       ("sluice.rules.reloads", UInt64(rules.2)), ("sluice.output.lost_bytes", records.lostBytes),
-      ("sluice.output.write_errors", records.writeErrors),
+      ("sluice.output.write_errors", records.writeErrors), ("sluice.supervisor.restarts", sources.restarts),
     ] + kernelCounters + (stage?.statistics ?? [])
   }
 

@@ -32,6 +32,7 @@ final class QueueWorker: Sendable {
   let mailbox = WorkerMailbox()
   private let isStopping = Atomic(false)
   private let isDraining = Atomic(false)
+  private let beatCount = Atomic<UInt64>(0)
   private let statistics = Mutex(QueueWorkerStatistics())
 
   init(
@@ -44,6 +45,9 @@ final class QueueWorker: Sendable {
     self.records = records
     self.takeoverTarget = takeoverTarget
   }
+
+  /// Grows several times a second while the worker is at work.
+  var beats: UInt64 { beatCount.load(ordering: .relaxed) }
 
   func stop() { isStopping.store(true, ordering: .releasing) }
 
@@ -100,6 +104,7 @@ final class QueueWorker: Sendable {
     var lines: UInt64 = 0
     while !isStopping.load(ordering: .acquiring) {
       // In this order: who publishes rules and then asks for something gets it with those rules.
+      beatCount.add(1, ordering: .relaxed)
       let requests = mailbox.take()
       if let ruleSet = publication.next(after: &seen) {
         work.path.replace(ruleSet: ruleSet)

@@ -16,6 +16,9 @@ final class TapWorker: Sendable {
   private let records: RecordQueue
   let mailbox = WorkerMailbox()
   private let isStopping = Atomic(false)
+  private let beatCount = Atomic<UInt64>(0)
+  /// Grows several times a second while the worker is at work.
+  var beats: UInt64 { beatCount.load(ordering: .relaxed) }
   private let statistics = Mutex((traffic: TrafficStatistics(), ring: PacketRing.Counters()))
 
   init(
@@ -42,6 +45,7 @@ final class TapWorker: Sendable {
     var seen: UInt64 = 0
     var traffic = TrafficStatistics()
     while !isStopping.load(ordering: .acquiring) {
+      beatCount.add(1, ordering: .relaxed)
       let requests = mailbox.take()
       if let ruleSet = publication.next(after: &seen) {
         path.replace(ruleSet: ruleSet)

@@ -51,6 +51,7 @@ extension Settings {
     try readInterception(&reader)
     try readPolicy(&reader)
     if let socket = try reader.text("control.socket") { control.socket = socket }
+    if let confines = try reader.flag("control.confine") { control.isConfined = confines }
     if let listen = try reader.text("control.metrics"), listen != "no" { control.metrics = listen }
   }
 

@@ -170,6 +170,8 @@ public struct DecryptedSettings: Sendable {
 
 public struct ControlSettings: Sendable {
   public var socket = "/run/sluice/control.sock"
+  /// The daemon gives up rights that it does not need.
+  public var isConfined = true
   /// Where metrics are told: a port, address:port or the path of a unix socket; nil for nowhere.
   public var metrics: String?
 }

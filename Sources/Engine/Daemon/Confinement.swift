@@ -1,0 +1,44 @@
+import CSluiceLinux
+import Glibc
+
+/// What the daemon gives up before it meets traffic: capabilities, programs, writing elsewhere.
+///
+/// - Source: capabilities(7), prctl(2) PR_SET_NO_NEW_PRIVS, seccomp(2), landlock(7).
+public enum Confinement {
+  /// Netfilter, transparent and repaired sockets, neighbours; raw packets; low ports; threads on processors.
+  static let capabilities: UInt64 = 1 << 12 | 1 << 13 | 1 << 10 | 1 << 23
+
+  /// Call on the first thread, before there are others.
+  /// - Returns: what could not be given up, in lines; usually none.
+  public static func enter(_ settings: Settings) -> [String] {
+    guard settings.control.isConfined else { return [] }
+    var notes: [String] = []
+    func note(_ result: Int32, _ what: String) {
+      if result < 0 { notes.append("\(what): \(TextFile.lastError())") }
+    }
+    note(sluice_keep_capabilities(capabilities), "capabilities are not given up")
+    note(sluice_no_new_privileges(), "no-new-privileges")
+    let folders = writableFolders(settings)
+    // SAFETY: the copies live through the call and are freed after it.
+    var pointers = unsafe folders.map { unsafe UnsafePointer<CChar>(strdup($0)) }
+    let result = unsafe sluice_write_only_below(&pointers, pointers.count)
+    unsafe pointers.forEach { unsafe free(UnsafeMutableRawPointer(mutating: $0)) }
+    note(result, "Landlock")
+    note(sluice_filter_system_calls(), "seccomp")
+    return notes
+  }
+
+  /// Where the daemon writes: records, the control socket, compiled rules, the null device.
+  private static func writableFolders(_ settings: Settings) -> [String] {
+    var folders = [settings.outputs.directory, folder(of: settings.control.socket), "/dev/null"]
+    if let cache = settings.rules.cacheDirectory { folders.append(cache) }
+    if let metrics = settings.control.metrics, metrics.hasPrefix("/") { folders.append(folder(of: metrics)) }
+    if settings.outputs.fileName.hasPrefix("/") { folders.append(folder(of: settings.outputs.fileName)) }
+    return folders
+  }
+
+  private static func folder(of path: String) -> String {
+    guard let slash = path.lastIndex(of: "/") else { return "." }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
+  }
+}
