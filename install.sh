@@ -23,7 +23,7 @@ readonly record=$state/install
 readonly packages=(
   libvectorscan-dev libpcre2-dev libssl-dev libmagic-dev zlib1g-dev libzstd-dev libbrotli-dev libnghttp2-dev
   g++ libc6-dev binutils git libcurl4 libxml2 libsqlite3-0 libncurses6 libedit2 zlib1g tzdata ca-certificates
-  iptables iproute2 procps nginx-light curl openssl python3 jq
+  iptables nftables iproute2 procps nginx-light curl openssl python3 jq
 )
 readonly swift_oldest=6.2
 readonly build_options=(--static-swift-stdlib --explicit-target-dependency-import-check error)
@@ -252,6 +252,8 @@ Wants=network.target
 
 [Service]
 Type=notify
+# A supervisor starts the daemon again within a second when it crashes or hangs; this is for the supervisor itself.
+WatchdogSec=60
 # Rules are compiled on the way up; without a cache of them that takes its time.
 TimeoutStartSec=300
 ExecStartPre=/usr/local/bin/sluice setup up --config /etc/sluice/sluice.yaml

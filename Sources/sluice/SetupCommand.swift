@@ -27,7 +27,7 @@ struct SetupCommand: ParsableCommand {
     }
     let isUp: (isUp: Bool, isAnythingThere: Bool)
     do throws(DiversionError) {
-      guard let plan = try plan(settings) else {
+      guard let plan = try Self.plan(settings, tells: verb == .up || verb == .print) else {
         StandardOutput.write("mode \(settings.capture.mode.rawValue) needs nothing of the kernel\n")
         return
       }
@@ -39,7 +39,7 @@ struct SetupCommand: ParsableCommand {
   }
 
   /// The plan for this machine as it is.
-  private func plan(_ settings: Engine.Settings) throws(DiversionError) -> DiversionPlan? {
+  static func plan(_ settings: Engine.Settings, tells: Bool) throws(DiversionError) -> DiversionPlan? {
     guard let first = settings.diversionPlan() else { return nil }
     let look = Diversion(plan: first, commands: SystemCommands())
     if settings.capture.mode == .bridge {
@@ -50,7 +50,7 @@ struct SetupCommand: ParsableCommand {
     }
     guard settings.capture.mode == .router, settings.capture.translates == nil else { return first }
     let translation = try look.addressTranslation()
-    if verb == .up || verb == .print, let translation {
+    if tells, let translation {
       StandardError.write("this machine translates addresses (\(translation)): packets are taken in FORWARD\n")
     }
     return settings.diversionPlan(translates: translation != nil)

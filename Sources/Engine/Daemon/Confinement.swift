@@ -19,6 +19,8 @@ public enum Confinement {
     note(sluice_keep_capabilities(capabilities), "capabilities are not given up")
     note(sluice_no_new_privileges(), "no-new-privileges")
     let folders = writableFolders(settings)
+    // One that is made later could not be written to.
+    for folder in folders { unsafe mkdir(folder, 0o755) }
     // SAFETY: the copies live through the call and are freed after it.
     var pointers = unsafe folders.map { unsafe UnsafePointer<CChar>(strdup($0)) }
     let result = unsafe sluice_write_only_below(&pointers, pointers.count)
@@ -33,6 +35,8 @@ public enum Confinement {
     var folders = [settings.outputs.directory, folder(of: settings.control.socket), "/dev/null"]
     if let cache = settings.rules.cacheDirectory { folders.append(cache) }
     if let metrics = settings.control.metrics, metrics.hasPrefix("/") { folders.append(folder(of: metrics)) }
+    if let store = settings.outputs.fileStore { folders.append(store.hasPrefix("/") ? store : settings.outputs.directory) }
+    if let file = settings.interception.decrypted.file { folders.append(folder(of: file)) }
     if settings.outputs.fileName.hasPrefix("/") { folders.append(folder(of: settings.outputs.fileName)) }
     return folders
   }

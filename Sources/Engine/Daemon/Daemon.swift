@@ -67,9 +67,12 @@ public final class Daemon: Sendable {
     output = try Self.openOutput(settings)
     switch settings.capture.mode {
     case .router, .bridge, .host, .tap: break
-    case .explicit, .terminate:
-      throw .input(
-        "capture.mode \(settings.capture.mode.rawValue) is not available yet; there are router, bridge, host and tap")
+    case .explicit:
+      guard settings.interception.isEnabled, !settings.interception.explicit.listen.isEmpty else {
+        throw .input("capture.mode explicit needs interception.enabled and interception.explicit.listen")
+      }
+    case .terminate:
+      throw .input("capture.mode terminate is not available yet; there are router, bridge, host, tap and explicit")
     }
     // With fail-open the queues are bound before rules are compiled: nothing waits for them.
     let shared = shared
@@ -90,7 +93,7 @@ public final class Daemon: Sendable {
     }
     let (publication, records) = (publication, records)
     let stage: TLSStage?
-    if settings.interception.isEnabled, settings.capture.mode == .router || settings.capture.mode == .bridge {
+    if settings.interception.isEnabled, settings.capture.mode != .host, settings.capture.mode != .tap {
       let (settings, policy) = (settings, policy)
       stage = try Self.environment { () throws(SettingsError) in
         try TLSStage(settings, policy: policy, publication: publication, shared: shared, records: records)
@@ -403,7 +406,7 @@ public final class Daemon: Sendable {
     var options = NFQueueOptions()
     options.failsOpen = settings.capture.failsOpen
     options.packetCountMax = settings.capture.queueLength
-    guard settings.capture.mode != .tap else { return [] }
+    guard settings.capture.mode != .tap, settings.capture.mode != .explicit else { return [] }
     return (0..<settings.capture.queueCount).map { index in
       var inspection = settings.inspection
       // Workers give identifiers of their own.
