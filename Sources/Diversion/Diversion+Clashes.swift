@@ -28,7 +28,7 @@ extension Diversion {
       }
     }
     for route in state.routing.routes where !own.contains(where: { $0.isRoute(route) }) {
-      clashes.append("ip \(family.flag) route '\(route)' is in a routing table of Sluice's")
+      clashes.append("ip \(family.flag) route '\(route)' is in table \(plan.routeTables.map(String.init).joined(separator: " or "))")
     }
     return clashes
   }

@@ -145,7 +145,7 @@ extension Diversion {
       do throws(DiversionError) {
         snapshot.families[family] = FamilyState(
           filter: SavedFilter(text: try output(Command(family.saveCommand))),
-          routing: try routing(family, tables: [plan.routeTable, plan.routeTable &+ 1]))
+          routing: try routing(family, tables: plan.routeTables))
       } catch {
         if plan.families.contains(family) { throw error }
       }

@@ -83,6 +83,9 @@ extension DiversionPlan {
     }
   }
 
+  /// The tables whose routes are all of Sluice's.
+  var routeTables: [UInt32] { Set(routes.map(\.table) + [routeTable]).sorted() }
+
   private var delivery: Memo.Route {
     Memo.Route(mark: marks.deliver, table: routeTable, priority: rulePriority)
   }

@@ -78,6 +78,8 @@ extension PacketPath {
       inspection.toClient.hasNews = true
     }
     if flow.state == .bypassed {
+      // What was complete when the kernel took the flow is told; what a rule or policy let go by is not.
+      guard let reason = inspection.releaseReason, reason != .rule, reason != .policy else { return }
       let context = endContext(index, flow, inspection, .toServer)
       return stream.logTransactions(inspection, isEnd: true, context: context, bytes: RawSpan())
     }

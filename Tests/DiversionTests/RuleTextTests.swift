@@ -16,6 +16,32 @@ private final class RecordedCommands: CommandRunner {
 }
 
 @Suite struct RuleTextTests {
+  @Test func `Behind the choice of routes only the client leg is not tracked, and nothing goes to the listener`() {
+    let lines = DiversionPlan(variant: .translatingRouter).ruleFile
+    #expect(lines.contains("-A FORWARD -j SLUICE-INSPECT"))
+    #expect(lines.contains("-A SLUICE-RAW-OUT -m mark --mark 0x100/0x300 -j CT --notrack"))
+    #expect(lines.contains("--ctstate DNAT -j MARK --set-xmark 0x200/0x200"))
+    #expect(!lines.contains("TPROXY"))
+  }
+
+  @Test func `A bridge queues its own frames and lifts marked ones`() {
+    let plan = DiversionPlan(variant: .bridge(name: "br7", address: "02:00:00:00:00:07"))
+    #expect(plan.ruleFile.contains("-A SLUICE-THROUGH ! -i br7 -j RETURN"))
+    #expect(!plan.ruleFile.contains("TPROXY"))
+    #expect(plan.script.contains("meta mark & 0x1 == 0x1 ether daddr set 02:00:00:00:00:07"))
+    #expect(plan.script.contains("ip -4 route add default dev br7 table 7172"))
+    #expect(plan.faults.isEmpty)
+    #expect(!DiversionPlan(variant: .bridge(name: "a b", address: "")).faults.isEmpty)
+  }
+
+  @Test func `A host queues what comes in and goes out, but not its loopback nor its own refusals`() {
+    let lines = DiversionPlan(variant: .host).ruleFile
+    #expect(lines.contains("-A SLUICE-OUT -o lo -j RETURN"))
+    #expect(lines.contains("-A SLUICE-OUT -m mark ! --mark 0x0/0x300 -j RETURN"))
+    #expect(lines.contains("-A OUTPUT -j SLUICE-OUT") && lines.contains("-A INPUT -j SLUICE-THROUGH"))
+    #expect(!lines.contains("PREROUTING"))
+  }
+
   @Test func `The rules of one queue are these`() {
     let plan = DiversionPlan(queues: 3...3, failOpen: false)
     #expect(
@@ -32,6 +58,7 @@ private final class RecordedCommands: CommandRunner {
         :SLUICE-DELIVER - [0:0]
         :SLUICE-INSPECT - [0:0]
         :SLUICE-THROUGH - [0:0]
+        -A SLUICE-THROUGH -m connmark --mark 0x2/0x2 -j RETURN
         -A SLUICE-THROUGH -i lo -j RETURN
         -A SLUICE-THROUGH -m addrtype --dst-type LOCAL -j RETURN
         -A SLUICE-THROUGH -m addrtype --dst-type MULTICAST -j RETURN

@@ -66,7 +66,11 @@ public final class Daemon: Sendable {
     records = try Self.environment { () throws(SettingsError) in try RecordQueue(files: files) }
     output = try Self.openOutput(settings)
     switch settings.capture.mode {
-    case .router, .bridge, .host, .tap: break
+    case .router, .bridge, .host: break
+    case .tap:
+      if settings.capture.interfaces.isEmpty {
+        throw .input("capture.mode tap needs capture.interfaces: the names of those to listen to")
+      }
     case .explicit:
       guard settings.interception.isEnabled, !settings.interception.explicit.listen.isEmpty else {
         throw .input("capture.mode explicit needs interception.enabled and interception.explicit.listen")

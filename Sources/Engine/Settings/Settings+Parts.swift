@@ -119,9 +119,6 @@ extension Settings {
     }
     if let name = try reader.text("capture.bridge") { capture.bridge = name }
     if let names = try reader.texts("capture.interfaces") { capture.interfaces = names }
-    if capture.mode == .tap, capture.interfaces.isEmpty {
-      throw SettingsError("\(reader.file): capture.mode tap needs capture.interfaces: the names of those to listen to")
-    }
     if let queue = try reader.number("capture.first-queue", in: 0...65_535) { capture.firstQueue = UInt16(queue) }
     if let count = try reader.number("capture.queues", in: 1...256) { capture.queueCount = UInt16(count) }
     if let open = try reader.flag("capture.fail-open") { capture.failsOpen = open }
