@@ -9,6 +9,9 @@ public enum BufferID: UInt8, Sendable, Hashable, CaseIterable {
   case httpStatusCode, httpStatusMessage
   case fileData, fileName, fileMagic
   case http2HeaderName
+  // QUIC
+  case quicVersion, quicSNI, quicUserAgent, quicCYUString, quicCYUHash
+  case webSocketPayload
   // TLS
   case tlsSNI, tlsCertificates, tlsCertificateSubject, tlsCertificateIssuer
   case tlsCertificateSerial, tlsCertificateFingerprint, tlsSubjectAltName, tlsALPN
@@ -31,4 +34,5 @@ public enum NumberID: UInt8, Sendable, Hashable, CaseIterable {
   case http2FrameType, http2ErrorCode, http2Priority, http2Window, http2SizeUpdate
   /// The identifier in the upper 32 bits, its value in the lower.
   case http2Setting
+  case webSocketOpcode, webSocketMask, webSocketFlags
 }

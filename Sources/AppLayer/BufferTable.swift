@@ -44,6 +44,6 @@ public struct BufferDeclaration: Sendable {
 /// The one table of sticky buffers: rules, `sluice keywords` and the docs all read it. Each protocol
 /// declares its own part in its folder.
 public enum BufferTable {
-  public static let all: [BufferDeclaration] = sharedWithSMTP(sharedWithHTTP2(http)) + http2 + tls
-    + sharedWithHTTP2(dns) + smtp
+  public static let all: [BufferDeclaration] = sharedWithSMTP(sharedWithHTTP2(http)) + http2
+    + sharedWithQUIC(tls) + sharedWithHTTP2(dns) + smtp + quic + webSocket
 }

@@ -18,6 +18,8 @@ public struct EVESettings: Sendable {
   public var logsMDNS = true
   /// `http2`: streams and frames of HTTP/2, event type `http`.
   public var logsHTTP2 = true
+  public var logsQUIC = true
+  public var logsWebSocket = true
   /// Steps of the interception stage, event type `sluice`.
   public var logsInterception = true
   /// `community-id`, with its seed.
@@ -44,6 +46,8 @@ public struct EVESettings: Sendable {
     out.logsStats = false
     out.logsMDNS = false
     out.logsHTTP2 = false
+    out.logsQUIC = false
+    out.logsWebSocket = false
     out.logsInterception = false
     return out
   }

@@ -11,6 +11,16 @@ extension EVEWriter {
     switch transaction {
     case let http2 as HTTP2Transaction:
       writeHTTP2(http2, context, bytes)
+    case let quic as QUICTransaction:
+      guard settings.logsQUIC else { return }
+      begin("quic", context, .direction(quic.direction), bytes)
+      writeInside(quic)
+      end(context.decryption)
+    case let frame as WebSocketTransaction:
+      guard settings.logsWebSocket else { return }
+      begin("websocket", context, .direction(frame.direction), bytes)
+      writeInside(frame)
+      end(context.decryption)
     case let http as HTTPTransaction:
       writeHTTP(http, context, bytes)
     case let tls as TLSTransaction:
@@ -109,6 +119,19 @@ extension EVEWriter {
   /// The transaction as part of another record (an alert's).
   func writeInside(_ transaction: Transaction) {
     switch transaction {
+    case let quic as QUICTransaction:
+      json.beginObject("quic")
+      QUICRecord.write(quic, into: &json)
+      json.endObject()
+    case let frame as WebSocketTransaction:
+      json.beginObject("websocket")
+      json.member("fin", frame.isFinal)
+      if let opcode = WebSocketTransaction.Opcode(rawValue: frame.opcode) {
+        json.member("opcode", text: opcode.name)
+      } else {
+        json.member("opcode", text: "unknown-\(frame.opcode)")
+      }
+      json.endObject()
     case let http2 as HTTP2Transaction:
       json.beginObject("http")
       HTTP2Record.write(http2, into: &json)

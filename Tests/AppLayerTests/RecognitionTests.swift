@@ -195,7 +195,7 @@ struct RecognitionTests {
       .client("GET / HTTP/1.1\nHost: a\nUpgrade: websocket\n\n"),
       .server("HTTP/1.1 101 S\nUpgrade: websocket\n\n"), .client([0x81, 0]),
     ])
-    #expect(found.appProtocol == .websocket && found.parser == nil)
+    #expect(found.appProtocol == .websocket && found.parser is WebSocketParser)
   }
 
   // MARK: Datagrams

@@ -271,6 +271,7 @@ extension HTTPParser {
         upgraded = transaction
       } else if HTTPText.equals(text, field.value, "websocket") {
         next = .to(.websocket)
+        upgraded = transaction
       }
     }
     completeResponse()

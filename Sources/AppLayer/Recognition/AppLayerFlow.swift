@@ -294,8 +294,9 @@ public final class AppLayerFlow {
     case .dns, .mdns:
       DNSParser(framing: transport == .tcp ? .stream : .datagram, appProtocol: found)
     case .smtp: SMTPParser(settings: settings.smtp, files: files)
+    case .quic: QUICParser()
     case .unknown, .failed, .ftp, .ftpData, .ssh, .smb, .dcerpc, .imap, .pop3,
-      .doh2, .quic, .dhcp, .ntp, .tftp, .sip, .websocket:
+      .doh2, .dhcp, .ntp, .tftp, .sip, .websocket:
       nil
     }
   }
@@ -381,6 +382,12 @@ public final class AppLayerFlow {
       let http2 = HTTP2Parser(settings: settings.http2, http: settings.http)
       if let request = (done as? HTTPParser)?.upgraded { http2.takeUpgrade(of: request) }
       take(http2, .http2)
+    case .to(.websocket) where settings.enabled.contains(.websocket):
+      let field = (done as? HTTPParser)?.upgraded?.header("Sec-WebSocket-Extensions", .toClient)
+      let isDeflated = field.map {
+        HTTPText.containsIgnoringNUL($0.storage, $0.range, "permessage-deflate")
+      }
+      take(WebSocketParser(isDeflated: isDeflated ?? false), .websocket)
     case .to(let wanted) where makesParser(wanted): expected = wanted
     case .to(let wanted):
       // Only named: there is nothing to feed.

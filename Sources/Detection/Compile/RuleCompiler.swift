@@ -21,6 +21,9 @@ public struct RuleCompiler {
     /// Threads that compile pattern databases.
     public var threadCount = 2
 
+    /// What `requires: feature NAME` may ask for.
+    public var features: Set<String> = ["ja3", "ja4", "output::file-store"]
+
     public init() {}
   }
 

@@ -8,8 +8,8 @@ typealias KeywordHandler = @Sendable (inout RuleReader, RuleOption) throws(RuleV
 public enum KeywordTable {
   static let handlers: [String: KeywordHandler] = [
     MetaKeywords.table, FlowKeywords.table, VariableKeywords.table, PacketKeywords.table,
-    EventKeywords.table, TransactionKeywords.table, HTTP2Keywords.table, DatasetKeywords.table,
-    FileKeywords.table, ReputationKeywords.table, FrameKeywords.table,
+    EventKeywords.table, TransactionKeywords.table, HTTP2Keywords.table, WebSocketKeywords.table,
+    DatasetKeywords.table, FileKeywords.table, ReputationKeywords.table, FrameKeywords.table,
   ].reduce(into: [:]) { table, part in table.merge(part) { first, _ in first } }
 
   static let buffers: [String: BufferDeclaration] = BufferTable.all.reduce(into: [:]) { table, buffer in

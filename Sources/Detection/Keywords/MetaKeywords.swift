@@ -66,7 +66,7 @@ enum MetaKeywords {
   /// The version of Suricata whose rule language this is.
   private static let languageVersion = [8, 0, 2]
 
-  private static let requires: KeywordHandler = { (_, option) throws(RuleValueError) in
+  private static let requires: KeywordHandler = { (reader, option) throws(RuleValueError) in
     for item in try RuleValueList.parse(try option.required()) {
       let words = item.text.split(separator: " ").map(String.init)
       switch words.first {
@@ -78,6 +78,7 @@ enum MetaKeywords {
         guard KeywordTable.names.contains(words[1]) else {
           throw RuleValueError("asks for the keyword \(words[1])", columnOffset: item.offset)
         }
+      case "feature" where words.count == 2 && reader.settings.features.contains(words[1]): continue
       default: throw RuleValueError("asks for \(item.text), which is not there", columnOffset: item.offset)
       }
     }

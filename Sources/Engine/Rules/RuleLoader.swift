@@ -129,6 +129,7 @@ public enum RuleLoader {
     _ settings: Settings, _ files: [String], _ diagnostics: inout [RuleDiagnostic]
   ) throws(SettingsError) -> RuleCompiler.Settings {
     var result = RuleCompiler.Settings()
+    result.features.subtract(settings.rules.missingFeatures)
     result.variables = settings.variables
     result.actionOrder = settings.rules.actionOrder
     result.cacheDirectory = settings.rules.cacheDirectory

@@ -123,6 +123,8 @@ extension Settings {
       if flag("force-magic", false) { inspection.appLayer.files.forced.insert(.magic) }
       force(value.at("force-hash"))
     case "stats": outputs.eve.logsStats = true
+    case "quic": outputs.eve.logsQUIC = true
+    case "websocket": outputs.eve.logsWebSocket = true
     case "http2": outputs.eve.logsHTTP2 = true
     case "mdns": outputs.eve.logsMDNS = true
     case "sluice": outputs.eve.logsInterception = true
@@ -232,6 +234,8 @@ extension Settings {
     if eve.tls != nil { inspection.logs.transactions.insert(.tls) }
     if eve.smtp != nil { inspection.logs.transactions.insert(.smtp) }
     if eve.logsMDNS { inspection.logs.transactions.insert(.mdns) }
+    if eve.logsQUIC { inspection.logs.transactions.insert(.quic) }
+    if eve.logsWebSocket { inspection.logs.transactions.insert(.websocket) }
     if eve.logsHTTP2 { inspection.logs.transactions.insert(.http2) }
     if eve.logsHTTP2 || eve.dns != nil { inspection.logs.transactions.insert(.doh2) }
     inspection.logs.files = eve.logsFileInfo

@@ -55,6 +55,11 @@ extension Settings {
     if let limit = try reader.size(path + "meta-field-limit") {
       inspection.appLayer.http.metaFieldLimitBytes = limit
     }
+    for name in ["ja3", "ja4"] {
+      // Source: Suricata: `auto`, the default, makes fingerprints where rules ask for them.
+      let text = try reader.text("app-layer.protocols.tls.\(name)-fingerprints")
+      if let text, SettingsReader.flag(text) == false { rules.missingFeatures.insert(name) }
+    }
     try readHTTP2(&reader)
     try readMail(&reader, "app-layer.protocols.smtp.mime.")
     if let handling = try reader.text("app-layer.protocols.tls.encryption-handling") {

@@ -31,6 +31,8 @@ public struct Settings: Sendable {
 }
 
 public struct RuleSettings: Sendable {
+  /// Features that the configuration switches off, which rules may ask for (`requires`).
+  public var missingFeatures: Set<String> = []
   public var files: [String] = []
   /// Where relative names of rule files are looked up (`default-rule-path`).
   public var directory: String?

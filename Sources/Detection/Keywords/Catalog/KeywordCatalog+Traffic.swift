@@ -73,6 +73,9 @@ extension KeywordCatalog {
       "frame", kind: .transaction, protocols: ["tcp"], way: .both, syntax: "[PROTOCOL.]NAME",
       summary: "A part that a protocol marks off: http1.stream, .request, .response, tls.stream, .pdu, .hdr, .data, .alert, .heartbeat, dns.stream, .pdu.",
       example: "frame:tls.pdu; content:\"a\";", source: keywordFile("FrameKeywords")),
+    transaction("websocket.opcode", "websocket", .both, "[!]NAME|CONDITION", "Opcode of a frame.", "websocket.opcode:text;"),
+    transaction("websocket.flags", "websocket", .both, "[!]fin,[!]comp|CONDITION", "Bits beside the opcode.", "websocket.flags:fin,!comp;"),
+    transaction("websocket.mask", "websocket", .both, "CONDITION", "Masking key of a frame.", "websocket.mask:0x11223344;"),
     transaction("http2.frametype", "http2", .both, "NAME|NUMBER", "A frame of this type.", "http2.frametype:GOAWAY;"),
     transaction("http2.errorcode", "http2", .both, "NAME|NUMBER", "The error code of RST_STREAM or GOAWAY.", "http2.errorcode:ENHANCE_YOUR_CALM;"),
     transaction("http2.priority", "http2", .both, "CONDITION", "Weight in PRIORITY or HEADERS.", "http2.priority:>100;"),
@@ -98,12 +101,14 @@ extension KeywordCatalog {
       source: keywordFile("EventKeywords"))
   }
 
+  private static let files = ["http2": "HTTP2Keywords", "websocket": "WebSocketKeywords"]
+
   private static func transaction(
     _ name: String, _ protocolName: String, _ way: KeywordDescription.Way, _ syntax: String, _ summary: String,
     _ example: String
   ) -> KeywordDescription {
     KeywordDescription(
       name, kind: .transaction, protocols: [protocolName], way: way, syntax: syntax, summary: summary,
-      example: example, source: keywordFile(protocolName == "http2" ? "HTTP2Keywords" : "TransactionKeywords"))
+      example: example, source: keywordFile(files[protocolName] ?? "TransactionKeywords"))
   }
 }
