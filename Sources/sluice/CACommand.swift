@@ -11,10 +11,11 @@ struct CACommand: ParsableCommand {
 
   /// Where the authority lies.
   struct Place: ParsableArguments {
-    @Option(name: .long, help: "Configuration file.")
+    @Option(
+      name: .long, help: ArgumentHelp("Configuration file.", valueName: "file"), completion: .file(extensions: ["yaml", "yml"]))
     var config: String?
 
-    @Option(name: .customLong("set"), help: "A setting over the configuration: KEY=VALUE.")
+    @Option(name: .customLong("set"), help: ArgumentHelp("A setting over the configuration: KEY=VALUE.", valueName: "key=value"))
     var settings: [String] = []
 
     func load() throws -> TLSStageSettings {

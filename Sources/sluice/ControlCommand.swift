@@ -22,10 +22,11 @@ struct CtlCommand: ParsableCommand {
     case reload, stats, metrics, flows, top, explain, release, recall, shutdown
   }
 
-  @Option(name: .long, help: "Configuration file, for the path of the control socket.")
+  @Option(
+    name: .long, help: ArgumentHelp("Configuration file, for the path of the control socket.", valueName: "file"), completion: .file(extensions: ["yaml", "yml"]))
   var config: String?
 
-  @Option(name: .customLong("set"), help: "A setting over the configuration: KEY=VALUE.")
+  @Option(name: .customLong("set"), help: ArgumentHelp("A setting over the configuration: KEY=VALUE.", valueName: "key=value"))
   var settings: [String] = []
 
   @Option(name: .long, help: "The control socket itself.")

@@ -16,21 +16,25 @@ struct EvalCommand: ParsableCommand {
   @Option(name: .long, help: "ids: alerts only; ips: drops take effect on the rest of the flow.")
   var mode = Mode.ids
 
-  @Option(name: .long, help: "Directory for eve.json; made when it is missing.")
+  @Option(
+    name: .long, help: ArgumentHelp("Directory for eve.json; made when it is missing.", valueName: "directory"),
+    completion: .directory)
   var output: String?
 
-  @Option(name: .long, help: "Captures evaluated at the same time.")
+  @Option(name: .long, help: ArgumentHelp("Captures evaluated at the same time.", valueName: "count"))
   var jobs = 1
 
   @Option(
     name: .long,
-    help: "SID or GID:SID: tell for each flow, transaction and packet how far this rule came. Slow.")
+    help: ArgumentHelp(
+      "SID or GID:SID of a rule: tell for each flow, transaction and packet how far it came. Slow.", valueName: "sid"))
   var explain: String?
 
   @Flag(name: .long, help: "Print the summary as one JSON object, and what --explain tells as JSON lines.")
   var json = false
 
-  @Argument(help: "pcap or pcapng files (also .gz, .zst), directories, or - for standard input.")
+  @Argument(
+    help: "pcap or pcapng files (also .gz, .zst), directories, or - for standard input.", completion: .file())
   var captures: [String]
 
   func validate() throws {

@@ -13,10 +13,15 @@ struct KeywordsCommand: ParsableCommand {
   @Flag(name: .long, help: "Print the Markdown of docs/keywords.md.")
   var markdown = false
 
-  @Option(name: .long, help: "Only keywords of this kind: \(KeywordDescription.Kind.allCases.map(\.rawValue).joined(separator: ", ")).")
+  @Option(
+    name: .long,
+    help: "Only keywords of this kind: \(KeywordDescription.Kind.allCases.map(\.rawValue).joined(separator: ", ")).",
+    completion: .list(KeywordDescription.Kind.allCases.map(\.rawValue)))
   var kind: String?
 
-  @Argument(help: "Names of keywords; all when none is given.")
+  @Argument(
+    help: ArgumentHelp("Names of keywords; all when none is given.", valueName: "keyword"),
+    completion: .list(KeywordTable.names))
   var names: [String] = []
 
   func validate() throws {

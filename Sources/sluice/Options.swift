@@ -5,15 +5,19 @@ import RuleLanguage
 
 /// Options that commands with a configuration share.
 struct ConfigurationOptions: ParsableArguments {
-  @Option(name: .long, help: "Configuration file (YAML; a suricata.yaml loads too).")
+  @Option(
+    name: .long, help: ArgumentHelp("Configuration file (YAML; a suricata.yaml loads too).", valueName: "file"), completion: .file(extensions: ["yaml", "yml"]))
   var config: String?
 
-  @Option(name: .customLong("set"), help: "A setting over the configuration: KEY=VALUE, with dotted keys.")
+  @Option(name: .customLong("set"), help: ArgumentHelp("A setting over the configuration: KEY=VALUE, with dotted keys.", valueName: "key=value"))
   var settings: [String] = []
 
   @Option(
     name: [.long, .customShort("r")],
-    help: "Rule file, directory or pattern, besides those of the configuration; may be given several times.")
+    help: ArgumentHelp(
+      "Rule file, directory or pattern, besides those of the configuration; may be given several times.",
+      valueName: "path"),
+    completion: .file())
   var rules: [String] = []
 
   func load(flowSeed: UInt64) throws -> Settings {

@@ -13,10 +13,11 @@ struct PolicyExplainCommand: ParsableCommand {
     commandName: "explain",
     abstract: "Say what is done with a TLS connection to a server, and which entry decides.")
 
-  @Option(name: .long, help: "Configuration file.")
+  @Option(
+    name: .long, help: ArgumentHelp("Configuration file.", valueName: "file"), completion: .file(extensions: ["yaml", "yml"]))
   var config: String?
 
-  @Option(name: .customLong("set"), help: "A setting over the configuration: KEY=VALUE.")
+  @Option(name: .customLong("set"), help: ArgumentHelp("A setting over the configuration: KEY=VALUE.", valueName: "key=value"))
   var settings: [String] = []
 
   @Option(name: .long, help: "The client's address.")

@@ -13,16 +13,17 @@ struct RulesTestCommand: ParsableCommand {
     commandName: "test",
     abstract: "Run the tests that stand beside rules in comments; exits with 1 when one fails.")
 
-  @Option(name: .long, help: "Configuration file (YAML; a suricata.yaml loads too).")
+  @Option(
+    name: .long, help: ArgumentHelp("Configuration file (YAML; a suricata.yaml loads too).", valueName: "file"), completion: .file(extensions: ["yaml", "yml"]))
   var config: String?
 
-  @Option(name: .customLong("set"), help: "A setting over the configuration: KEY=VALUE, with dotted keys.")
+  @Option(name: .customLong("set"), help: ArgumentHelp("A setting over the configuration: KEY=VALUE, with dotted keys.", valueName: "key=value"))
   var settings: [String] = []
 
   @Flag(name: .long, help: "Print the result as one JSON object.")
   var json = false
 
-  @Argument(help: "Rule files, directories or patterns; all of them form one rule set.")
+  @Argument(help: "Rule files, directories or patterns; all of them form one rule set.", completion: .file())
   var paths: [String]
 
   func run() throws {

@@ -7,22 +7,23 @@ struct RulesDiffCommand: ParsableCommand {
     abstract: "Compare two rule sets on captures: new, lost and changed alerts, would-be drops, cost.",
     discussion: "Exits with 1 when the alerts differ. Rules that the configuration names are left out.")
 
-  @Option(name: .long, help: "Configuration file (YAML; a suricata.yaml loads too).")
+  @Option(
+    name: .long, help: ArgumentHelp("Configuration file (YAML; a suricata.yaml loads too).", valueName: "file"), completion: .file(extensions: ["yaml", "yml"]))
   var config: String?
 
-  @Option(name: .customLong("set"), help: "A setting over the configuration: KEY=VALUE, with dotted keys.")
+  @Option(name: .customLong("set"), help: ArgumentHelp("A setting over the configuration: KEY=VALUE, with dotted keys.", valueName: "key=value"))
   var settings: [String] = []
 
   @Flag(name: .long, help: "Print the result as one JSON object.")
   var json = false
 
-  @Argument(help: "The rules as they are: a file, directory or pattern.")
+  @Argument(help: "The rules as they are: a file, directory or pattern.", completion: .file())
   var before: String
 
-  @Argument(help: "The rules as they would be.")
+  @Argument(help: "The rules as they would be.", completion: .file())
   var after: String
 
-  @Argument(help: "pcap or pcapng files (also .gz, .zst), or directories.")
+  @Argument(help: "pcap or pcapng files (also .gz, .zst), or directories.", completion: .file())
   var captures: [String]
 
   func run() throws {

@@ -13,7 +13,8 @@ struct RulesExplainCommand: ParsableCommand {
   @Flag(name: .long, help: "Print an array of JSON objects.")
   var json = false
 
-  @Argument(help: "SID or GID:SID of a rule among --rules, or the text of a rule.")
+  @Argument(
+    help: ArgumentHelp("SID or GID:SID of a rule among --rules, or the text of a rule.", valueName: "rule"))
   var rules: [String]
 
   func run() throws {

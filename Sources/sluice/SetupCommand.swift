@@ -9,10 +9,11 @@ struct SetupCommand: ParsableCommand {
 
   enum Verb: String, ExpressibleByArgument, CaseIterable { case up, down, status, print }
 
-  @Option(name: .long, help: "Configuration file.")
+  @Option(
+    name: .long, help: ArgumentHelp("Configuration file.", valueName: "file"), completion: .file(extensions: ["yaml", "yml"]))
   var config: String?
 
-  @Option(name: .customLong("set"), help: "A setting over the configuration: KEY=VALUE.")
+  @Option(name: .customLong("set"), help: ArgumentHelp("A setting over the configuration: KEY=VALUE.", valueName: "key=value"))
   var settings: [String] = []
 
   @Argument(help: "up sets up all or nothing; down takes away what up added; print shows it only.")
