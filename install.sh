@@ -16,6 +16,7 @@ readonly settings=/etc/sluice
 readonly state=/var/lib/sluice
 readonly logs=/var/log/sluice
 readonly unit=/etc/systemd/system/sluice.service
+readonly completion=/usr/local/share/bash-completion/completions/sluice
 # What this script put where, with checksums, and the packages that came with it.
 readonly record=$state/install
 
@@ -326,6 +327,9 @@ install_files() {
   for file in README.md LICENSE CHANGELOG.md; do
     install -D -m 0644 "$here/$file" "/usr/local/share/doc/sluice/$file"
   done
+  "$binary" completion bash >"$record/completion"
+  install -D -m 0644 "$record/completion" "$completion"
+  rm "$record/completion"
   # The sums of files that stayed as the operator has them are still those of what was installed.
   if [[ -f $record/files ]]; then
     awk 'NR == FNR { new[$2] = 1; next } !($2 in new)' "$record/files.new" "$record/files" >"$record/files.old"
@@ -373,6 +377,8 @@ uninstall() {
     say "  $(sort -u "$record/packages" | tr '\n' ' ')"
   fi
   if [[ -e $state/ca.key ]]; then say "the CA's key goes too: clients may forget its certificate"; fi
+  rm -f "$completion"
+  rmdir --ignore-fail-on-non-empty "${completion%/*}" "${completion%/*/*}" 2>/dev/null || true
   rm -rf "$binary" "$settings" "$state" "$logs" "$unit" /run/sluice /usr/local/share/doc/sluice
   rmdir --ignore-fail-on-non-empty /usr/local/share/doc 2>/dev/null || true
   if has_systemd; then systemctl daemon-reload; fi

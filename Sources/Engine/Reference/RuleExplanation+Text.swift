@@ -14,7 +14,7 @@ extension RuleExplanation {
     if !flow.isEmpty { lines.append("  flow        \(flow.joined(separator: ", "))") }
     for condition in conditions + transactionConditions { lines.append("  condition   \(condition)") }
     for buffer in buffers { lines += Self.lines(buffer) }
-    for group in groups { lines += Self.lines(group) }
+    for (traffic, group) in Self.joined(groups) { lines += Self.lines(group, traffic) }
     for literal in otherLiterals {
       lines.append("  not chosen  \(literal.buffer): \(literal.text) (score \(literal.score))")
     }
@@ -33,7 +33,7 @@ extension RuleExplanation {
 
   private static func lines(_ buffer: Buffer) -> [String] {
     var lines = ["  buffer      \(buffer.name)" + (buffer.isMultiple ? ", each by itself" : "") + (buffer.isStreaming ? ", as it grows" : "")]
-    for source in buffer.sources { lines.append("                from \(source)") }
+    if !buffer.sources.isEmpty { lines.append("                from \(buffer.sources.joined(separator: "; "))") }
     for transform in buffer.transforms { lines.append("                transform \(transform)") }
     if let absence = buffer.absence { lines.append("                \(absence)") }
     for step in buffer.steps { lines.append("                \(step)") }
@@ -41,8 +41,22 @@ extension RuleExplanation {
     return lines
   }
 
-  private static func lines(_ group: Group) -> [String] {
-    var lines = ["  tried on    \(group.traffic)", "                \(group.lookup)"]
+  /// Groups that differ in their traffic alone, told together.
+  private static func joined(_ groups: [Group]) -> [(traffic: [String], group: Group)] {
+    var joined: [(traffic: [String], group: Group)] = []
+    for group in groups {
+      let known = joined.firstIndex {
+        $0.group.lookup == group.lookup && $0.group.fastPattern?.bytes == group.fastPattern?.bytes
+          && $0.group.fastPattern?.buffer == group.fastPattern?.buffer
+      }
+      if let known { joined[known].traffic.append(group.traffic) } else { joined.append(([group.traffic], group)) }
+    }
+    return joined
+  }
+
+  private static func lines(_ group: Group, _ traffic: [String]) -> [String] {
+    var lines = traffic.enumerated().map { ($0 == 0 ? "  tried on    " : "              ") + $1 }
+    lines.append("                \(group.lookup)")
     if let literal = group.fastPattern {
       lines.append("                fast pattern \(literal.buffer): \"\(OctetText.quoted(literal.bytes))\"\(literal.placeText)")
       if let reason = group.reason { lines.append("                because \(reason)") }
