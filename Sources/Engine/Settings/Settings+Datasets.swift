@@ -8,9 +8,14 @@ extension Settings {
   ///   `memcap`; `defaults` and `limits` are about tables that grow by themselves here.
   mutating func readDatasets(_ reader: inout SettingsReader) throws(SettingsError) {
     if let directory = try reader.text("data-dir") { rules.dataDirectory = directory }
-    for name in ["defaults", "enabled", "limits", "rules"] { reader.note("datasets." + name) }
+    for name in ["defaults", "limits", "rules"] { reader.note("datasets." + name) }
     guard case .map(let entries)? = reader.root.at("datasets") else { return }
-    for entry in entries where !["defaults", "enabled", "limits", "rules"].contains(entry.key) {
+    for entry in entries where !["defaults", "limits", "rules"].contains(entry.key) {
+      // Single values (`enabled`, `save-directory`) are no sets.
+      guard case .map = entry.value else {
+        reader.note("datasets." + entry.key)
+        continue
+      }
       let path = "datasets.\(entry.key)."
       var description = DatasetDescription(name: entry.key)
       if let type = try reader.text(path + "type") {
