@@ -56,6 +56,7 @@ struct EVEHeader {
   ) {
     let packet = context.packet
     guard packet.linkType == .ethernet, packet.tunnelDepth == 0, bytes.byteCount >= 14 else {
+      if bytes.byteCount == 0 { writeFrameEnds(context, sense, into: &json) }
       return
     }
     let isTurned =
@@ -74,6 +75,32 @@ struct EVEHeader {
         for index in 0..<6 {
           if index > 0 { out.append(UInt8(ascii: ":")) }
           JSONText.appendHex(bytes.u8(at: start + index), to: &out)
+        }
+      }
+    }
+    json.endObject()
+  }
+
+  /// Without a packet: the addresses that the flow began with.
+  private func writeFrameEnds(
+    _ context: borrowing EventContext, _ sense: AddressSense, into json: inout JSONWriter
+  ) {
+    guard let ends = context.flow?.frameEnds else { return }
+    let isFromServer =
+      switch sense {
+      case .flow: false
+      case .packet: context.direction == .toClient
+      case .direction(let direction): direction == .toClient
+      }
+    json.beginObject("ether")
+    for (key, address) in [
+      ("src_mac", isFromServer ? ends.server : ends.client), ("dest_mac", isFromServer ? ends.client : ends.server),
+    ] as [(StaticString, UInt64)] {
+      json.key(key)
+      json.string { out in
+        for index in 0..<6 {
+          if index > 0 { out.append(UInt8(ascii: ":")) }
+          JSONText.appendHex(UInt8(truncatingIfNeeded: address >> UInt64(40 - 8 * index)), to: &out)
         }
       }
     }

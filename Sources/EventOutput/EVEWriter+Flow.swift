@@ -14,7 +14,7 @@ extension EVEWriter {
     {
       json.member("app_proto", "failed")
     } else {
-      writeAppProtocol(context)
+      writeAppProtocol(context, isOver: true)
     }
     json.beginObject("flow")
     json.member("pkts_toserver", flow.toServer.packets)

@@ -141,9 +141,12 @@ public final class EVEWriter: EventSink {
 
   /// The protocol of the flow, what each direction shows where that differs, and what the flow was
   /// before it changed.
-  func writeAppProtocol(_ context: borrowing EventContext) {
+  func writeAppProtocol(_ context: borrowing EventContext, isOver: Bool = false) {
     guard let flow = EVEHeader.oriented(context) else { return }
-    if flow.appProtocol != .unknown { json.member("app_proto", text: flow.appProtocol.name) }
+    // That nobody knows the stream is told when it is over.
+    if flow.appProtocol != .unknown, flow.appProtocol != .failed || isOver || flow.tuple.ipProtocol != IPProtocol.tcp {
+      json.member("app_proto", text: flow.appProtocol.name)
+    }
     let (toServer, toClient) = (flow.appProtocolToServer, flow.appProtocolToClient)
     if toServer != .unknown, toServer != flow.appProtocol {
       json.member("app_proto_ts", text: toServer.name)

@@ -12,6 +12,8 @@ final class FlowInspection {
   /// Flow-wide oddities of the application layer that were told already.
   var reportedEventCount = 0
   var hasAlerted = false
+  /// Addresses of the Ethernet frame that began the flow, from client to server.
+  var frameEnds: FrameEnds?
   /// Transactions seen so far, those that are done with included.
   var transactionCount: UInt64 = 0
   /// A packet was dropped in this direction and logged.
@@ -68,6 +70,8 @@ struct StreamWindow {
   static let tailBytes = 2048
 
   private(set) var bytes: [UInt8] = []
+  /// What was there before a hole, and how wide that was, in words: for records that show what was seen.
+  private(set) var beforeGap: [UInt8] = []
   /// Where the bytes not yet inspected begin.
   private(set) var newFrom = 0
   /// Where `bytes` begins in the stream.
@@ -76,6 +80,9 @@ struct StreamWindow {
   /// Something came since the last inspection, if only the end.
   var hasNews = false
 
+  /// The bytes as records show them.
+  var shown: [UInt8] { beforeGap.isEmpty ? bytes : beforeGap + bytes }
+
   /// Octets of the stream seen so far.
   var streamEnd: UInt64 { offset &+ UInt64(bytes.count) }
 
@@ -83,6 +90,7 @@ struct StreamWindow {
     hasNews = true
     if chunk.isEnd { isEnd = true }
     if chunk.gapBefore > 0 {
+      beforeGap = Array((beforeGap + bytes).suffix(Self.tailBytes)) + Array("[\(chunk.gapBefore) bytes missing]".utf8)
       // What follows a gap is not the continuation of what was before.
       bytes.removeAll(keepingCapacity: true)
       newFrom = 0
@@ -95,6 +103,7 @@ struct StreamWindow {
     if bytes.count > 2 * Self.tailBytes {
       let surplus = bytes.count - Self.tailBytes
       bytes.removeFirst(surplus)
+      beforeGap = []
       offset &+= UInt64(surplus)
     }
     newFrom = bytes.count

@@ -1,5 +1,6 @@
 import AppLayer
 import Detection
+import PacketDecoding
 import Traffic
 
 /// A flow as records tell of it.
@@ -32,6 +33,8 @@ public struct FlowRecord: Sendable {
   /// "pass", "drop", "accept"; empty when nothing was decided (EVE `flow.action`).
   public var action = ""
   public var hasAlerted = false
+  /// Addresses of the frame that began it, for records that no packet brought about.
+  public var frameEnds: FrameEnds?
   /// Transactions of its application layer so far.
   public var transactionCount: UInt64 = 0
   /// TCP only: "syn_sent" … "closed"; empty otherwise.
@@ -85,5 +88,20 @@ public struct TunnelRecord: Sendable {
     self.ends = ends
     self.hasPorts = hasPorts
     self.means = means
+  }
+}
+
+/// Ethernet addresses, 48 bits each.
+public struct FrameEnds: Sendable, Hashable {
+  public var client: UInt64
+  public var server: UInt64
+
+  /// Of a packet of the flow; nil where it came in no Ethernet frame.
+  init?(_ packet: borrowing DecodedPacket, _ bytes: RawSpan, _ direction: Direction) {
+    guard packet.linkType == .ethernet, packet.tunnelDepth == 0, bytes.byteCount >= 14 else { return nil }
+    let destination = UInt64(bytes.u32(at: 0)) << 16 | UInt64(bytes.u16(at: 4))
+    let source = UInt64(bytes.u32(at: 6)) << 16 | UInt64(bytes.u16(at: 10))
+    client = direction == .toServer ? source : destination
+    server = direction == .toServer ? destination : source
   }
 }

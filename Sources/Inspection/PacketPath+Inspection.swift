@@ -25,6 +25,7 @@ extension PacketPath {
       verdict.synDestinationPort = packet.destinationPort
     }
     let flow = inspection(lookup.index)
+    if flow.frameEnds == nil { flow.frameEnds = FrameEnds(packet, bytes, lookup.direction) }
     if settings.isInline, flows[lookup.index].isDropped {
       verdict.verdict = .drop
       verdict.reason = .flowDrop

@@ -77,6 +77,7 @@ extension PacketPath {
     record.vlan = Array([flow.vlan0, flow.vlan1].prefix(Int(flow.vlanCount)))
     guard let inspection else { return record }
     record.hasAlerted = inspection.hasAlerted
+    record.frameEnds = inspection.frameEnds
     record.transactionCount = inspection.transactionCount
     stream.noteVariables(inspection.detection, in: &record)
     record.exceptionPolicies = inspection.exceptionPolicies

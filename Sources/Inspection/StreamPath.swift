@@ -220,7 +220,7 @@ struct StreamPath: ~Copyable {
     if settings.logs.payload {
       event.payload =
         alert.source == .packet || flow == nil
-        ? context.packet.payload(of: bytes).copied() : flow?[alert.direction].bytes ?? []
+        ? context.packet.payload(of: bytes).copied() : flow.map { $0[alert.direction].shown } ?? []
     }
     sink.emit(.alert(event), context, bytes: bytes)
   }

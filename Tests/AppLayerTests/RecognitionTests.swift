@@ -99,6 +99,29 @@ struct RecognitionTests {
     #expect((found.parser == nil) == (expected != .smtp))
   }
 
+  @Test func portsThatAreSaidToSpeakDNSAreBelieved() {
+    // Length 13, identifier, a request without any question, an octet more: nothing but the port tells.
+    let message: [UInt8] = [0, 13, 1, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+    var settings = AppLayerSettings()
+    settings.dnsPorts = [1053]
+    #expect(flow([.client(message)], server: 1053, settings: settings).appProtocol == .dns)
+    #expect(flow([.client(message)], server: 1053).appProtocol != .dns)
+  }
+
+  @Test func anEmptyRecordOfAHandshakeIsTLS() {
+    #expect(flow([.client([0x16, 3, 0, 0, 0, 0, 0])]).appProtocol == .tls)
+    #expect(flow([.client([0x16, 5, 0, 0, 0, 0, 0])]).appProtocol != .tls)
+  }
+
+  @Test func lineEndsBehindACONNECTAreNotPartOfTheTunnel() {
+    let hello: [UInt8] = [0x16, 3, 0, 0, 0]
+    let found = flow([
+      .client(Array("CONNECT a:443 HTTP/1.1\r\n\r\n\n".utf8)), .server(Array("HTTP/1.1 200 OK\r\n\r\n\n".utf8)),
+      .client(hello),
+    ])
+    #expect(found.appProtocol == .tls && found.originalProtocol == .http)
+  }
+
   @Test func whatNobodyKnowsIsGivenUp() {
     let found = flow([.client(Self.noise), .server(Self.noise)])
     #expect(found.appProtocol == .failed && found.isFailed && found.isDecided)

@@ -168,7 +168,12 @@ public final class HTTPParser: AppLayerParser {
     requestTransaction = nil
   }
 
+  /// Line ends that stand behind the last message are still part of it.
   func holdForSuccessor(_ bytes: RawSpan, _ direction: Direction) {
+    let isFirst = direction == .toServer ? heldForSuccessor.toServer.isEmpty : heldForSuccessor.toClient.isEmpty
+    var start = 0
+    while isFirst, start < bytes.byteCount, HTTPScan.isLineEnd(bytes.u8(at: start)) { start += 1 }
+    let bytes = bytes.extracting(start..<bytes.byteCount)
     switch direction {
     case .toServer: heldForSuccessor.toServer.append(bytes)
     case .toClient: heldForSuccessor.toClient.append(bytes)

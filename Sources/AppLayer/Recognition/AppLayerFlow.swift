@@ -153,7 +153,9 @@ public final class AppLayerFlow {
   // MARK: Recognition
 
   private func recogniser(_ direction: Direction) -> Recogniser {
-    Recogniser(direction: direction, serverPort: serverPort, clientPort: clientPort)
+    Recogniser(
+      direction: direction, serverPort: settings.dnsPorts.contains(serverPort) ? 53 : serverPort,
+      clientPort: clientPort)
   }
 
   private func update(_ direction: Direction, _ body: (inout Side) -> Void) {

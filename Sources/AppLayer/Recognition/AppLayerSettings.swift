@@ -13,5 +13,8 @@ public struct AppLayerSettings: Sendable {
   /// gets an event.
   public var oneSidedLimitBytes: UInt64 = 100_000
 
+  /// Ports beside 53 that are expected to speak DNS (`dns.tcp.detection-ports.dp`).
+  public var dnsPorts: Set<UInt16> = []
+
   public init() {}
 }

@@ -52,6 +52,8 @@ struct Recogniser {
     if bytes.count > 2, bytes[2] > 4 { return .none }
     guard bytes.count >= 5 else { return .needMore }
     let length = Int(bytes[3]) << 8 | Int(bytes[4])
+    // An empty record of the handshake is none that a parser likes, but nobody else's either.
+    if length == 0, bytes[0] == 22 { return .found(.tls) }
     guard length > 0, length <= 16_384 + 2048 else { return .none }
     guard bytes[0] == 22, length >= 4 else { return .found(.tls) }
     guard bytes.count > 5 else { return .needMore }

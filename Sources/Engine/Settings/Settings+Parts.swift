@@ -31,6 +31,12 @@ extension Settings {
       }
       reader.note(path)
     }
+    for transport in ["tcp", "udp"] {
+      guard let text = try reader.text("app-layer.protocols.dns.\(transport).detection-ports.dp") else { continue }
+      for part in text.split(whereSeparator: { ", []".contains($0) }) {
+        if let port = UInt16(part) { inspection.appLayer.dnsPorts.insert(port) }
+      }
+    }
     reader.note("app-layer.protocols")
     let path = "app-layer.protocols.http.libhtp.default-config."
     if let name = try reader.text(path + "personality") {
