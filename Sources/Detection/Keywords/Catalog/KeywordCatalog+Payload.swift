@@ -62,6 +62,15 @@ extension KeywordCatalog {
       example: "http.host; datarep:bad,>,200,type string;", source: keywordFile("DatasetKeywords")),
   ]
 
+  /// - Source: Suricata "IP Reputation Keyword".
+  static let reputation: [KeywordDescription] = [
+    KeywordDescription(
+      "iprep", kind: .dataset, protocols: ["ip"], way: .both,
+      syntax: "any|src|dst|both,CATEGORY,CONDITION|isset|isnotset",
+      summary: "What the reputation files of the configuration say of the packet's addresses.",
+      example: "iprep:src,BadHosts,>,10;", source: keywordFile("ReputationKeywords"))
+  ]
+
   private static func payload(
     _ name: String, _ syntax: String, _ summary: String, _ example: String
   ) -> KeywordDescription {

@@ -92,6 +92,6 @@ public enum KeywordCatalog {
   /// Those that no table but this one knows enough of.
   private static let written = [
     metaKeywords, flowKeywords, thresholds, variables, packetKeywords, events, payloadKeywords, contentModifiers, transforms, transactions,
-    datasets,
+    datasets, reputation,
   ].flatMap { $0 }
 }
