@@ -291,7 +291,7 @@ RestrictRealtime=no
 RestrictSUIDSGID=yes
 LockPersonality=yes
 SystemCallArchitectures=native
-SystemCallFilter=@system-service @module
+SystemCallFilter=@system-service @module @sandbox
 SystemCallFilter=~@mount @reboot @swap @obsolete
 
 [Install]

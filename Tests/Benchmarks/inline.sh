@@ -45,6 +45,10 @@ for _ in $(seq "$rounds"); do
   daemon_up "$work/sluice.yaml"
   note released "$(iperf)"
   sluice_down
+  if [[ ${ONLY:-} == released ]]; then
+    need setup down
+    continue
+  fi
   daemon_up "$work/none.yaml"
   note "inspected, no rules" "$(iperf)"
   sluice_down
