@@ -44,6 +44,7 @@ public final class Daemon: Sendable {
   private let stage: TLSStage?
   private let queueThreads: Mutex<[WorkerThread]>
   private let reloading = Mutex(ReloadState())
+  private let reloadTurn = Mutex(())
   private let loading = BackgroundWork()
   private let kernel: KernelConnections?
   private let failure = FailureNote()
@@ -266,13 +267,14 @@ public final class Daemon: Sendable {
   /// Does the same on a thread of low priority.
   private func startReload(_ done: @escaping @Sendable (ReloadResult) -> Void) {
     loading.start { [self] in
-      let result = reloading.withLock { reloadNow(&$0) }
+      // One after the other; who only reads the counts does not wait for it.
+      let result = reloadTurn.withLock { _ in reloadNow() }
       if result.isDone, settings.capture.recallsOnReload { recall { _ in true } }
       done(result)
     }
   }
 
-  private func reloadNow(_ state: inout ReloadState) -> ReloadResult {
+  private func reloadNow() -> ReloadResult {
     let fresh: Settings
     let rules: LoadedRules
     do throws(DaemonError) {
@@ -282,7 +284,8 @@ public final class Daemon: Sendable {
       return ReloadResult(isDone: false, message: "reload refused, the old rules stay: \(error.message)")
     }
     let refused = Self.refused(rules)
-    let new = rules.diagnostics.filter { $0.severity == .error && !state.refused.contains(Self.key($0)) }
+    let known = reloading.withLock { $0.refused }
+    let new = rules.diagnostics.filter { $0.severity == .error && !known.contains(Self.key($0)) }
     if let first = new.first {
       return ReloadResult(
         isDone: false,
@@ -290,10 +293,13 @@ public final class Daemon: Sendable {
     }
     publication.publish(rules.ruleSet)
     policy.replace(fresh.policy)
-    state.refused = refused
-    state.total = rules.total
-    state.loaded = rules.loaded
-    state.count += 1
+    let (total, loaded) = (rules.total, rules.loaded)
+    reloading.withLock { state in
+      state.refused = refused
+      state.total = total
+      state.loaded = loaded
+      state.count += 1
+    }
     return ReloadResult(
       isDone: true, message: "reloaded: \(rules.loaded) of \(rules.total) rules in force")
   }

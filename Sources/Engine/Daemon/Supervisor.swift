@@ -9,7 +9,7 @@ import Glibc
 /// - Source: sd_notify(3), sd_watchdog_enabled(3).
 public struct Supervisor {
   /// The worker's words for itself, on the socket that is its standard input.
-  private static let beatSecondsMax = 15.0
+  private static let beatSecondsMax = 30.0
   /// Crashes within `crashSeconds` after which the next start waits.
   private static let quickRestarts = 5
   private static let crashSeconds = 60.0
