@@ -13,7 +13,7 @@ public enum FileInfoRecord {
       for sid in file.sids { json.number(sid) }
       json.endArray()
     }
-    if let magic = file.magic { json.member("magic", magic) }
+    if let magic = file.magicForRecord { json.member("magic", magic) }
     json.member("gaps", file.hasGap)
     switch file.state {
     case .open: json.member("state", "UNKNOWN")

@@ -12,7 +12,7 @@ import Traffic
 public struct FlowTable: ~Copyable {
   public let settings: FlowTableSettings
   public internal(set) var counters = FlowTableCounters()
-  var flows: [Flow] = []
+  @usableFromInline var flows: [Flow] = []
   var sessions: [TCPSession] = []
   var links: [FlowLink] = []
   var freeHead = FlowIndex.none
@@ -87,6 +87,9 @@ public struct FlowTable: ~Copyable {
   }
 
   /// The record at `index`; it must be one that `track` gave and that was not removed since.
+  ///
+  /// Inlined, because a coroutine over so large a record allocates its frame with each access.
+  @inlinable
   public subscript(index: FlowIndex) -> Flow {
     _read { yield flows[index.index] }
     _modify { yield &flows[index.index] }

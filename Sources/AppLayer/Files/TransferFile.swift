@@ -25,8 +25,25 @@ public final class TransferFile {
   public private(set) var hasGap = false
   /// First and last octet of the whole that this is a part of (`Content-Range`).
   public internal(set) var part: ClosedRange<UInt64>?
-  /// What libmagic calls it; nil until told, or where nobody asks.
-  public private(set) var magic: [UInt8]?
+  /// What libmagic calls it; nil until enough of it is there, or where no rule needs it.
+  ///
+  /// Found out when first asked for: it takes longer than all else that is done with most files.
+  public var magic: [UInt8]? {
+    if isTypeTellable, !isTypeAsked {
+      isTypeAsked = true
+      knownMagic = examiner?.type(of: head)
+      head = []
+    }
+    return knownMagic
+  }
+  /// The same where a rule has asked for it, or the operator wants it of every file.
+  public var magicForRecord: [UInt8]? {
+    examiner?.settings.forced.contains(.magic) == true ? magic : knownMagic
+  }
+  private var knownMagic: [UInt8]?
+  /// There is enough of it.
+  private var isTypeTellable = false
+  private var isTypeAsked = false
   /// Digests are there once the file is over, where somebody asks for them.
   public private(set) var md5: [UInt8]?
   public private(set) var sha1: [UInt8]?
@@ -76,7 +93,7 @@ public final class TransferFile {
     running.md5?.update(bytes)
     running.sha1?.update(bytes)
     running.sha256?.update(bytes)
-    if needs.contains(.magic), magic == nil { appendHead(bytes) }
+    if needs.contains(.magic), !isTypeTellable { appendHead(bytes) }
     guard keepsContent else { return }
     waiting.append(bytes)
     if !isWanted, waiting.count > examiner?.settings.undecidedBytesMax ?? 0 {
@@ -89,12 +106,7 @@ public final class TransferFile {
     guard let settings = examiner?.settings else { return }
     let room = max(0, settings.magicBytesMax - head.count)
     head.append(bytes.extracting(0..<min(room, bytes.byteCount)))
-    if head.count >= settings.magicBytesMin { tellType() }
-  }
-
-  private func tellType() {
-    magic = examiner?.type(of: head)
-    head = []
+    isTypeTellable = head.count >= settings.magicBytesMin
   }
 
   /// Octets were lost on the way.
@@ -118,7 +130,7 @@ public final class TransferFile {
     sha1 = running.sha1?.finish()
     sha256 = running.sha256?.finish()
     running = (nil, nil, nil)
-    if needs.contains(.magic), magic == nil, !head.isEmpty { tellType() }
+    if needs.contains(.magic), !head.isEmpty { isTypeTellable = true }
   }
 
   // MARK: Storing

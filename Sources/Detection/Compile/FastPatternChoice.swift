@@ -87,10 +87,14 @@ enum FastPatternChoice {
 
   /// Rare bytes count more than letters, repeated ones hardly.
   private static func strength(_ bytes: [UInt8]) -> Int {
-    var seen: Set<UInt8> = []
+    // A bit for each octet seen.
+    var seen = SIMD4<UInt64>()
     var sum = 0
     for byte in bytes.prefix(32) {
-      guard seen.insert(byte).inserted else {
+      let bit = UInt64(1) << UInt64(byte & 63)
+      let isKnown = seen[Int(byte >> 6)] & bit != 0
+      seen[Int(byte >> 6)] |= bit
+      guard !isKnown else {
         sum += 1
         continue
       }
@@ -136,6 +140,8 @@ enum FastPatternChoice {
   static func weight(_ subject: BufferStep.Subject) -> Int {
     guard case .buffer(let id) = subject else { return 100 }
     switch id {
+    // What is in it is found out at a cost: another literal is to be seen first.
+    case .fileMagic: return 5
     case .httpMethod, .httpStatusCode, .httpStatusMessage, .httpProtocol: return 20
     case .httpHeaderNames, .httpAccept, .httpAcceptEncoding, .httpAcceptLanguage, .httpConnection,
       .httpContentLength, .httpContentType:

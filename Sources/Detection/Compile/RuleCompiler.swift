@@ -45,6 +45,7 @@ public struct RuleCompiler {
   var drafts: [RuleDraft] = []
   private var addressSets: [AddressSet] = [.any]
   private var addressNumbers: [String: UInt32] = [:]
+  private var negatedVariables: [String: Bool] = [:]
   private var portSets: [PortSet] = [.any]
   private var portNumbers: [String: UInt32] = [:]
   /// Where each sid and gid stands, to find doubles.
@@ -198,17 +199,22 @@ public struct RuleCompiler {
   }
 
   /// Whether a `!` stands in the expression or in a variable that it names.
-  private func isNegated(_ node: HeaderNode<AddressLeaf>, depth: Int) -> Bool {
+  private mutating func isNegated(_ node: HeaderNode<AddressLeaf>, depth: Int) -> Bool {
     guard depth < HeaderExpressionLimits.nestingMax else { return false }
     switch node {
     case .any, .leaf: return false
     case .negated: return true
-    case .list(let nodes): return nodes.contains { isNegated($0, depth: depth + 1) }
+    case .list(let nodes):
+      for node in nodes where isNegated(node, depth: depth + 1) { return true }
+      return false
     case .variable(let name, _):
+      if let known = negatedVariables[name] { return known }
       guard let text = settings.variables.addressGroups[name],
         let expression = try? AddressExpression(text)
       else { return false }
-      return isNegated(expression.root, depth: depth + 1)
+      let isNegated = isNegated(expression.root, depth: depth + 1)
+      negatedVariables[name] = isNegated
+      return isNegated
     }
   }
 

@@ -12,7 +12,7 @@ struct PatternCache: Sendable {
   let directory: String
 
   /// Smaller sets of literals compile faster than a file is read and checked.
-  static let patternsMin = 64
+  static let patternsMin = 12
   static let fileBytesMax = 256 << 20
   private static let magic = Array("SLUICEPATTERNS01".utf8)
   private static let digestCount = 32

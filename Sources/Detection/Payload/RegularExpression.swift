@@ -1,13 +1,19 @@
 import CSluicePCRE2
 import RuleLanguage
+import Synchronization
 import Traffic
 
 // SAFETY: the code and match data belong to one object each, are made in its initialiser and freed
 // in its deinitialiser; PCRE2 reads compiled code without writing to it, so that workers may share it.
+// The one write, that of the machine code, is done under a lock before the first match of any worker:
+// each looks at `isTranslated` before it matches.
 
 /// A compiled `pcre` of a rule.
 @safe public final class RegularExpression: @unchecked Sendable {
   private let code: OpaquePointer
+  /// Of the many expressions few are ever run: machine code, some kilobytes each, is made with the first match.
+  private let isTranslated = Atomic<Bool>(false)
+  private static let translation = Mutex<Void>(())
   /// The groups whose text is kept, and what for.
   let captures: [Capture]
 
@@ -32,8 +38,6 @@ import Traffic
         "PCRE2 refuses the pattern: \(Self.message(errorCode))", columnOffset: errorOffset)
     }
     unsafe code = compiled
-    // Without JIT (refused for some patterns) the interpreter serves.
-    unsafe pcre2_jit_compile_8(compiled, UInt32(PCRE2_JIT_COMPLETE))
     do throws(RuleValueError) {
       captures = try unsafe Self.captures(named: captureNames, compiled)
     } catch {
@@ -105,6 +109,7 @@ import Traffic
 
   /// Searches from `start`, which lies inside `bytes`; lookbehind sees what is before it.
   func match(_ bytes: RawSpan, from start: Int, scratch: borrowing RegularExpressionScratch) -> Outcome {
+    if !isTranslated.load(ordering: .acquiring) { translate() }
     let result = unsafe bytes.withUnsafeBytes { subject in
       unsafe pcre2_match_8(
         code, subject.baseAddress?.assumingMemoryBound(to: UInt8.self), subject.count,
@@ -116,6 +121,15 @@ import Traffic
       return unsafe .match(Int(offsets[0])..<Int(offsets[1]))
     }
     return result == PCRE2_ERROR_NOMATCH ? .noMatch : .limit
+  }
+
+  private func translate() {
+    Self.translation.withLock { _ in
+      guard !isTranslated.load(ordering: .relaxed) else { return }
+      // Where that is refused, the interpreter serves.
+      unsafe pcre2_jit_compile_8(code, UInt32(PCRE2_JIT_COMPLETE))
+      isTranslated.store(true, ordering: .releasing)
+    }
   }
 
   /// The octets of a group of the last match; nil when it took no part.

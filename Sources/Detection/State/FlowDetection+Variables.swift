@@ -51,12 +51,16 @@ extension FlowDetection {
 
   /// Names of the flow's bits and values of its integers, for the log.
   public func bitNames(_ names: VariableNames) -> [String] {
+    guard bits.contains(where: { $0 != 0 }) else { return [] }
     let table = names.names(.flowBit)
-    return table.filter { hasBit($0.key) }.map(\.value).sorted()
+    return table.indices.filter { hasBit(UInt16(truncatingIfNeeded: $0)) }.map { table[$0] }.sorted()
   }
 
   public func integerValues(_ names: VariableNames) -> [(name: String, value: UInt32)] {
+    guard !integers.isEmpty else { return [] }
     let table = names.names(.flowInteger)
-    return integers.compactMap { entry in table[entry.name].map { ($0, entry.value) } }
+    return integers.compactMap { entry in
+      Int(entry.name) < table.count ? (table[Int(entry.name)], entry.value) : nil
+    }
   }
 }

@@ -5,7 +5,7 @@ import Synchronization
 /// Kept beside the rule sets, not in them, so that the state of flows and hosts survives a reload.
 /// - Limits: 65,535 names; a rule that needs another one is refused.
 public final class VariableNames: Sendable {
-  enum Kind: UInt8, Sendable, Hashable {
+  enum Kind: UInt8, Sendable, Hashable, CaseIterable {
     case flowBit, flowInteger, hostBit, pairBit, transactionBit
   }
 
@@ -16,29 +16,31 @@ public final class VariableNames: Sendable {
 
   /// Sets of values that rules name, which live as long.
   public let datasets = DatasetStore()
-  private let numbers = Mutex<[Key: UInt16]>([:])
+  private struct Table {
+    var numbers: [Key: UInt16] = [:]
+    /// By kind, then number.
+    var names: [[String]] = Array(repeating: [], count: Kind.allCases.count)
+  }
+
+  private let table = Mutex(Table())
   private static let countMax = Int(UInt16.max)
 
   public init() {}
 
   /// The number of a name, made on first use; nil when there are too many. Each kind counts from 0.
   func number(_ kind: Kind, _ name: String) -> UInt16? {
-    numbers.withLock { table in
+    table.withLock { table in
       let key = Key(kind: kind, name: name)
-      if let known = table[key] { return known }
-      let next = table.keys.count { $0.kind == kind }
+      if let known = table.numbers[key] { return known }
+      let next = table.names[Int(kind.rawValue)].count
       guard next < Self.countMax else { return nil }
       let number = UInt16(truncatingIfNeeded: next)
-      table[key] = number
+      table.numbers[key] = number
+      table.names[Int(kind.rawValue)].append(name)
       return number
     }
   }
 
-  func names(_ kind: Kind) -> [UInt16: String] {
-    numbers.withLock { table in
-      var result: [UInt16: String] = [:]
-      for (key, number) in table where key.kind == kind { result[number] = key.name }
-      return result
-    }
-  }
+  /// The names of a kind, by their numbers.
+  func names(_ kind: Kind) -> [String] { table.withLock { $0.names[Int(kind.rawValue)] } }
 }

@@ -24,20 +24,36 @@ public enum RuleLoader {
   public static func load(
     _ settings: Settings, paths: [String] = [], shared: SharedDetectionState
   ) throws(SettingsError) -> LoadedRules {
-    let read = try read(settings, paths)
-    var diagnostics = read.diagnostics
-    var compiler = RuleCompiler(settings: read.compilerSettings, shared: shared)
+    var merged = try readMerged(settings, paths)
+    var compiler = RuleCompiler(settings: merged.compilerSettings, shared: shared)
     try declareDatasets(settings, shared)
+    // What was read of a rule goes once it is compiled: all of it together is as large as the rule set.
+    merged.rules.reverse()
+    while let rule = merged.rules.popLast() { compiler.add(rule) }
+    let result = compiler.finish()
+    return LoadedRules(
+      ruleSet: result.ruleSet, diagnostics: merged.diagnostics + result.diagnostics, total: merged.total,
+      loaded: result.ruleSet.ruleCount, files: merged.paths)
+  }
+
+  private struct MergedRules {
+    var rules: [RuleSyntax]
+    var paths: [String]
+    var compilerSettings: RuleCompiler.Settings
+    var diagnostics: [RuleDiagnostic]
+    var total: Int
+  }
+
+  /// The rules of all files, doubles left out.
+  private static func readMerged(_ settings: Settings, _ paths: [String]) throws(SettingsError) -> MergedRules {
+    let read = try read(settings, paths)
     let total = read.files.reduce(0) { sum, syntax in
       sum + syntax.rules.count + syntax.diagnostics.count { $0.severity == .error }
     }
     let merged = RuleDuplicates.merge(read.files)
-    diagnostics += merged.diagnostics
-    for rule in merged.rules { compiler.add(rule) }
-    let result = compiler.finish()
-    return LoadedRules(
-      ruleSet: result.ruleSet, diagnostics: diagnostics + result.diagnostics, total: total,
-      loaded: result.ruleSet.ruleCount, files: read.paths)
+    return MergedRules(
+      rules: merged.rules, paths: read.paths, compilerSettings: read.compilerSettings,
+      diagnostics: read.diagnostics + merged.diagnostics, total: total)
   }
 
   private static func declareDatasets(

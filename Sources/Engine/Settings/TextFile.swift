@@ -22,7 +22,8 @@ public enum TextFile {
       return nil
     }
     // SAFETY: read(2) writes at most `room` octets behind `count`, where the array has them.
-    var bytes = [UInt8](repeating: 0, count: max(Int(status.st_size), 65_536))
+    // One more than there are, so that the end is met without growing.
+    var bytes = [UInt8](repeating: 0, count: max(Int(status.st_size) + 1, 65_536))
     var count = 0
     while true {
       if count == bytes.count {
