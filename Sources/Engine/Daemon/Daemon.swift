@@ -54,6 +54,8 @@ public final class Daemon: Sendable {
   struct ReloadState {
     /// Rules that were refused when the set in force was loaded.
     var refused: Set<String> = []
+    /// Files that it came from.
+    var files: Set<String> = []
     var total = 0
     var loaded = 0
     var count = 0
@@ -283,6 +285,11 @@ public final class Daemon: Sendable {
     } catch {
       return ReloadResult(isDone: false, message: "reload refused, the old rules stay: \(error.message)")
     }
+    // A file that is not there yet is warned of at the start; one that is gone would take rules out of force.
+    let files = reloading.withLock { $0.files }
+    if let gone = rules.leftOut.first(where: { files.contains($0) }) {
+      return ReloadResult(isDone: false, message: "reload refused, the old rules stay: \(gone) is not there any more")
+    }
     let refused = Self.refused(rules)
     let known = reloading.withLock { $0.refused }
     let new = rules.diagnostics.filter { $0.severity == .error && !known.contains(Self.key($0)) }
@@ -293,9 +300,10 @@ public final class Daemon: Sendable {
     }
     publication.publish(rules.ruleSet)
     policy.replace(fresh.policy)
-    let (total, loaded) = (rules.total, rules.loaded)
+    let (inForce, total, loaded) = (Set(rules.files), rules.total, rules.loaded)
     reloading.withLock { state in
       state.refused = refused
+      state.files = inForce
       state.total = total
       state.loaded = loaded
       state.count += 1
@@ -311,6 +319,7 @@ public final class Daemon: Sendable {
     publication.publish(rules.ruleSet)
     reloading.withLock { state in
       state.refused = Self.refused(rules)
+      state.files = Set(rules.files)
       state.total = rules.total
       state.loaded = rules.loaded
     }

@@ -12,6 +12,8 @@ public struct LoadedRules: Sendable {
   public var total: Int
   public var loaded: Int
   public var files: [String]
+  /// What the configuration names and is not there.
+  public var leftOut: [String]
 }
 
 /// Reads rule files and compiles them to a rule set.
@@ -33,12 +35,13 @@ public enum RuleLoader {
     let result = compiler.finish()
     return LoadedRules(
       ruleSet: result.ruleSet, diagnostics: merged.diagnostics + result.diagnostics, total: merged.total,
-      loaded: result.ruleSet.ruleCount, files: merged.paths)
+      loaded: result.ruleSet.ruleCount, files: merged.paths, leftOut: merged.leftOut)
   }
 
   private struct MergedRules {
     var rules: [RuleSyntax]
     var paths: [String]
+    var leftOut: [String]
     var compilerSettings: RuleCompiler.Settings
     var diagnostics: [RuleDiagnostic]
     var total: Int
@@ -52,7 +55,7 @@ public enum RuleLoader {
     }
     let merged = RuleDuplicates.merge(read.files)
     return MergedRules(
-      rules: merged.rules, paths: read.paths, compilerSettings: read.compilerSettings,
+      rules: merged.rules, paths: read.paths, leftOut: read.leftOut, compilerSettings: read.compilerSettings,
       diagnostics: read.diagnostics + merged.diagnostics, total: total)
   }
 
@@ -70,6 +73,7 @@ public enum RuleLoader {
   /// Rules as written, and what they are compiled with.
   struct ReadRules {
     var paths: [String]
+    var leftOut: [String]
     var files: [RuleFileSyntax]
     var compilerSettings: RuleCompiler.Settings
     /// About companion files.
@@ -78,7 +82,7 @@ public enum RuleLoader {
 
   static func read(_ settings: Settings, _ paths: [String]) throws(SettingsError) -> ReadRules {
     var diagnostics: [RuleDiagnostic] = []
-    let paths = try find(settings, paths, &diagnostics)
+    let (paths, leftOut) = try find(settings, paths, &diagnostics)
     let compilerSettings = try compilerSettings(settings, paths, &diagnostics)
     var files: [RuleFileSyntax] = []
     for path in paths {
@@ -87,7 +91,8 @@ public enum RuleLoader {
       }
       files.append(RuleFile.parse(bytes, fileName: path))
     }
-    return ReadRules(paths: paths, files: files, compilerSettings: compilerSettings, diagnostics: diagnostics)
+    return ReadRules(
+      paths: paths, leftOut: leftOut, files: files, compilerSettings: compilerSettings, diagnostics: diagnostics)
   }
 
   // MARK: Finding
@@ -96,8 +101,9 @@ public enum RuleLoader {
   /// names a file that is fetched later. What is named on the command line must be there.
   private static func find(
     _ settings: Settings, _ paths: [String], _ diagnostics: inout [RuleDiagnostic]
-  ) throws(SettingsError) -> [String] {
+  ) throws(SettingsError) -> (files: [String], leftOut: [String]) {
     var files: [String] = []
+    var leftOut: [String] = []
     for name in settings.rules.files {
       let path = name.hasPrefix("/") ? name : settings.rules.directory.map { $0 + "/" + name } ?? name
       var reason = "no file fits it"
@@ -106,13 +112,14 @@ public enum RuleLoader {
         files += found
         if !found.isEmpty { continue }
       } catch { reason = TextFile.lastError() }
+      leftOut.append(path)
       diagnostics.append(
         RuleDiagnostic(
           severity: .warning, location: RuleLocation(file: path, line: 0, column: 0),
           message: "rule-files names it, and it is left out: \(reason)"))
     }
     for path in paths { files += try expand(path) }
-    return files
+    return (files, leftOut)
   }
 
   private static func expand(_ path: String) throws(SettingsError) -> [String] {
