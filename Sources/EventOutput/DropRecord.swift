@@ -25,8 +25,9 @@ enum DropRecord {
     } else if packet.isUDP {
       json.member("udplen", Int(packet.payloadLength) + 8)
     } else if packet.isICMP, packet.icmp.hasIdentifier {
-      json.member("icmp_id", packet.icmp.identifier)
-      json.member("icmp_seq", packet.icmp.sequence)
+      // Their octets are in the order of the wire and read as Suricata's machines do.
+      json.member("icmp_id", packet.icmp.identifier.byteSwapped)
+      json.member("icmp_seq", packet.icmp.sequence.byteSwapped)
     }
   }
 

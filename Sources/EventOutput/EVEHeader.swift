@@ -39,13 +39,16 @@ struct EVEHeader {
     json.string { timestamps.append(context.time, to: &$0) }
     if let flow = context.flow { json.member("flow_id", flow.id) }
     if let name = context.interfaceName { json.member("in_iface", text: name) }
-    if hasPacket, context.packetNumber > 0 { json.member("pcap_cnt", context.packetNumber) }
+    if hasPacket, context.packetNumber > 0, Self.isCaptured(context.packet) { json.member("pcap_cnt", context.packetNumber) }
     json.member("event_type", type)
     writeVLANs(context, into: &json)
     // Suricata leaves the version out of these alone.
     let isNetflow = if case .direction = sense { !hasPacket } else { false }
     writeEnds(context, sense, hasPacket, isNetflow: isNetflow, into: &json)
-    if logsEthernet, hasPacket { writeFrame(context, sense, bytes, into: &json) }
+    if hasPacket { writeSource(context, into: &json) }
+    if logsEthernet {
+      if hasPacket { writeFrame(context, sense, bytes, into: &json) } else { writeFrames(context, into: &json) }
+    }
     if let versionName { json.member("suricata_version", text: versionName) }
   }
 
@@ -55,28 +58,26 @@ struct EVEHeader {
     into json: inout JSONWriter
   ) {
     let packet = context.packet
-    guard packet.linkType == .ethernet, packet.tunnelDepth == 0, bytes.byteCount >= 14 else {
+    let header = Int(packet.linkOffset)
+    guard header >= 0, bytes.byteCount >= header + 14 else {
       if bytes.byteCount == 0 { writeFrameEnds(context, sense, into: &json) }
       return
     }
     let isTurned =
       switch sense {
       case .packet: false
-      case .flow: context.direction == .toClient
-      case .direction(let direction): context.direction != direction
+      case .flow: Self.trueDirection(context) == .toClient
+      case .direction(let direction): Self.trueDirection(context) != direction
       }
     json.beginObject("ether")
-    if packet.etherType != 0 { json.member("ether_type", packet.etherType) }
+    json.member("ether_type", bytes.u16(at: header + 12))
     for (key, start) in [("src_mac", isTurned ? 0 : 6), ("dest_mac", isTurned ? 6 : 0)]
       as [(StaticString, Int)]
     {
+      let place = header + start
       json.key(key)
-      json.string { out in
-        for index in 0..<6 {
-          if index > 0 { out.append(UInt8(ascii: ":")) }
-          JSONText.appendHex(bytes.u8(at: start + index), to: &out)
-        }
-      }
+      Self.write(
+        linkAddress: UInt64(bytes.u16(at: place)) << 32 | UInt64(bytes.u32(at: place + 2)), into: &json)
     }
     json.endObject()
   }
@@ -105,6 +106,38 @@ struct EVEHeader {
       }
     }
     json.endObject()
+  }
+
+  private static func trueDirection(_ context: borrowing EventContext) -> Direction {
+    context.appLayer?.isReversed == true ? context.direction.opposite : context.direction
+  }
+
+  /// All addresses that the frames of a flow carried.
+  private func writeFrames(_ context: borrowing EventContext, into json: inout JSONWriter) {
+    guard let addresses = Self.oriented(context)?.linkAddresses, !addresses.client.isEmpty else { return }
+    json.beginObject("ether")
+    json.beginArray("dest_macs")
+    for address in addresses.server { Self.write(linkAddress: address, into: &json) }
+    json.endArray()
+    json.beginArray("src_macs")
+    for address in addresses.client { Self.write(linkAddress: address, into: &json) }
+    json.endArray()
+    json.endObject()
+  }
+
+  /// - Parameter linkAddress: 48 bits, the first octet highest.
+  static func write(linkAddress: UInt64, into json: inout JSONWriter) {
+    json.string { out in
+      for index in 0..<6 {
+        if index > 0 { out.append(UInt8(ascii: ":")) }
+        JSONText.appendHex(UInt8(truncatingIfNeeded: linkAddress >> UInt64(40 - 8 * index)), to: &out)
+      }
+    }
+  }
+
+  /// Packets inside others, and those made of fragments, stand in no capture themselves.
+  private static func isCaptured(_ packet: DecodedPacket) -> Bool {
+    packet.tunnelDepth == 0 && !packet.isReassembled
   }
 
   private func writeVLANs(_ context: borrowing EventContext, into json: inout JSONWriter) {
@@ -146,7 +179,6 @@ struct EVEHeader {
     }
     let version = packet.ipVersion != 0 ? packet.ipVersion : context.flow?.ipVersion ?? 0
     if version != 0, !isNetflow { json.member("ip_v", version) }
-    if hasPacket { writeSource(context, into: &json) }
     if let communityID {
       json.key("community_id")
       json.string { CommunityID.append(tuple, seed: communityID, to: &$0) }
@@ -204,6 +236,7 @@ struct EVEHeader {
       swap(&flow.toServer, &flow.toClient)
       swap(&flow.appProtocolToServer, &flow.appProtocolToClient)
       flow.hasGap = (flow.hasGap.toClient, flow.hasGap.toServer)
+      flow.linkAddresses.swapSides()
     }
     return flow
   }
@@ -225,6 +258,7 @@ struct EVEHeader {
     case IPProtocol.ah: json.string("AH")
     case IPProtocol.ipv4: json.string("IP-in-IP")
     case IPProtocol.ipv6: json.string("IPv6")
+    case IPProtocol.ipv6Fragment: json.string("IPv6-Frag")
     default: json.string { JSONText.appendDecimal(UInt64(number), width: 3, to: &$0) }
     }
   }

@@ -11,6 +11,8 @@ public struct EVESettings: Sendable {
   public var logsFlow = true
   /// Each direction of a flow on its own.
   public var logsNetflow = false
+  /// `arp`: each ARP message; off unless switched on.
+  public var logsARP = false
   public var logsFileInfo = true
   /// `file-store.write-fileinfo`: a stored file's record stands beside it, too.
   public var describesStoredFiles = false

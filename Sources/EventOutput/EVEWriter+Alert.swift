@@ -42,6 +42,7 @@ extension EVEWriter {
     json.key("proto")
     EVEHeader.writeProtocol(tunnel.ends.ipProtocol, into: &json)
     json.member("depth", depth)
+    if tunnel.packetNumber > 0 { json.member("pcap_cnt", tunnel.packetNumber) }
     json.member("pkt_src", "wire/pcap")
     json.endObject()
   }
@@ -238,7 +239,6 @@ extension EVEWriter {
     _ bytes: RawSpan
   ) {
     begin("drop", context, .packet, bytes)
-    writeAppProtocol(context)
     writeDirection(context)
     json.beginObject("drop")
     DropRecord.writeHeaders(context.packet, bytes, into: &json)
@@ -251,7 +251,7 @@ extension EVEWriter {
       json.endObject()
     }
     if settings.logsVerdict { writeVerdict(event.verdict) }
-    end(context.decryption)
+    close(context)
   }
 }
 

@@ -8,14 +8,7 @@ extension EVEWriter {
   func writeFlow(_ context: borrowing EventContext) {
     guard let flow = EVEHeader.oriented(context) else { return }
     begin("flow", context, .flow, RawSpan(), hasPacket: false)
-    // Datagrams were looked into and nobody knew them.
-    if flow.appProtocol == .unknown, flow.tuple.ipProtocol == IPProtocol.udp,
-      context.appLayer != nil
-    {
-      json.member("app_proto", "failed")
-    } else {
-      writeAppProtocol(context, isOver: true)
-    }
+    writeAppProtocol(context, isOver: true)
     json.beginObject("flow")
     json.member("pkts_toserver", flow.toServer.packets)
     json.member("pkts_toclient", flow.toClient.packets)
@@ -113,6 +106,13 @@ extension EVEWriter {
     if !flow.tcpState.isEmpty { json.member("state", text: flow.tcpState) }
     if flow.hasGap.toServer { json.member("ts_gap", true) }
     if flow.hasGap.toClient { json.member("tc_gap", true) }
+    if flow.outOfBand.toServer > 0 { json.member("ts_urgent_oob_data", flow.outOfBand.toServer) }
+    if flow.outOfBand.toClient > 0 { json.member("tc_urgent_oob_data", flow.outOfBand.toClient) }
+    // Streams are held in one piece here, whatever their holes.
+    if !flow.tcpState.isEmpty {
+      json.member("ts_max_regions", 1)
+      json.member("tc_max_regions", 1)
+    }
     json.endObject()
   }
 

@@ -55,6 +55,8 @@ public final class EVEWriter: EventSink {
     case .file(let file, let transaction): write(file, transaction, context, bytes)
     case .anomaly(let anomaly):
       if let settings = settings.anomaly { write(anomaly, settings, context, bytes) }
+    case .arp:
+      if settings.logsARP { writeARP(context, bytes) }
     case .flow:
       if settings.logsFlow { writeFlow(context) }
       if settings.logsNetflow { writeNetflow(context) }
@@ -109,6 +111,12 @@ public final class EVEWriter: EventSink {
     _ bytes: RawSpan, hasPacket: Bool = true
   ) {
     header.begin(type, context, sense, hasPacket: hasPacket, bytes: bytes, into: &json)
+  }
+
+  /// Closes a record that has nothing of its own to say of what rules noted.
+  func close(_ context: borrowing EventContext) {
+    writeMetadata(context.flow, [])
+    end(context.decryption)
   }
 
   /// Closes the record.

@@ -178,38 +178,8 @@ public enum JSONText {
     }
   }
 
-  /// The short form of RFC 5952, which DNS data is written in.
-  public static func appendShortAddress(_ address: IPAddress, to out: inout [UInt8]) {
-    if address.isIPv4 { return appendAddress(address, to: &out) }
-    let zeros = longestZeros(address)
-    var index = 0
-    while index < 8 {
-      if index == zeros.lowerBound, zeros.count > 1 {
-        out.append(UInt8(ascii: ":"))
-        out.append(UInt8(ascii: ":"))
-        index = zeros.upperBound
-        continue
-      }
-      if index > 0, !(index == zeros.upperBound && zeros.count > 1) {
-        out.append(UInt8(ascii: ":"))
-      }
-      appendShortHex(UInt64(hextet(address, index)), to: &out)
-      index += 1
-    }
-  }
-
   private static func hextet(_ address: IPAddress, _ index: Int) -> UInt16 {
     let word = index < 4 ? address.high : address.low
     return UInt16(truncatingIfNeeded: word >> UInt64(48 - 16 * (index % 4)))
-  }
-
-  private static func longestZeros(_ address: IPAddress) -> Range<Int> {
-    var best = 8..<8
-    var start = 0
-    for index in 0...8 where index == 8 || hextet(address, index) != 0 {
-      if index - start > best.count { best = start..<index }
-      start = index + 1
-    }
-    return best
   }
 }

@@ -59,6 +59,14 @@ enum FlowKey {
     }
   }
 
+  /// Of protocols without ports or types all packets count as those of whoever began, as Suricata has it.
+  static func hasDirections(_ ipProtocol: UInt8) -> Bool {
+    switch ipProtocol {
+    case IPProtocol.tcp, IPProtocol.udp, IPProtocol.sctp, IPProtocol.icmp, IPProtocol.icmpv6: true
+    default: false
+    }
+  }
+
   static func isSynAck(_ packet: borrowing DecodedPacket) -> Bool {
     guard packet.isTCP else { return false }
     let both = TCPFields.syn | TCPFields.ack
@@ -127,14 +135,20 @@ enum FlowKey {
     }
   }
 
-  /// Destination unreachable, source quench, redirect, time exceeded, parameter problem; ICMPv6
-  /// types below 128 (RFC 4443 section 2.1).
+  /// Destination unreachable, source quench, redirect, time exceeded, parameter problem: these begin no
+  /// flow. Errors of ICMPv6 do, as Suricata has it.
   static func isICMPError(_ packet: borrowing DecodedPacket) -> Bool {
-    guard packet.isICMP else { return false }
-    if packet.ipProtocol == IPProtocol.icmpv6 { return packet.icmp.type < 128 }
+    guard packet.isICMP, packet.ipProtocol == IPProtocol.icmp else { return false }
     switch packet.icmp.type {
     case 3, 4, 5, 11, 12: return true
     default: return false
     }
+  }
+
+  /// The error tells an end of a TCP or UDP flow that the other cannot be reached, and belongs to it.
+  static func isUnreachable(_ packet: borrowing DecodedPacket) -> Bool {
+    guard packet.icmp.hasQuoted, packet.isICMP, packet.ipProtocol == IPProtocol.icmp else { return false }
+    let quoted = packet.icmp.quotedProtocol
+    return packet.icmp.type == 3 && (quoted == IPProtocol.tcp || quoted == IPProtocol.udp)
   }
 }

@@ -39,7 +39,7 @@ public struct FlowTable: ~Copyable {
   ) -> FlowLookup {
     guard FlowKey.belongsToFlow(packet) else { return FlowLookup(.none) }
     wheel.start(at: time)
-    if packet.icmp.hasQuoted, FlowKey.isICMPError(packet) {
+    if FlowKey.isUnreachable(packet) {
       return trackQuoted(packet, packetLength: packetLength, time: time)
     }
     let key = FlowKey.key(of: packet, settings)
@@ -64,8 +64,9 @@ public struct FlowTable: ~Copyable {
       counters.memcapHits &+= 1
       return FlowLookup(.full)
     }
-    // Who answers a SYN that was not seen is the server.
-    let isAnswer = FlowKey.isSynAck(packet)
+    // Who answers a SYN that was not seen is the server, where such a connection is followed.
+    var isAnswer = FlowKey.isSynAck(packet)
+    if !settings.tcp.picksUpSynAck { isAnswer = false }
     let index = insert(isAnswer ? key.reversed : key, keyHash, packet, time)
     return update(
       index, isAnswer ? .toClient : .toServer, packet, packetLength: packetLength, time: time, .new)
@@ -256,7 +257,7 @@ extension FlowTable {
   private func reasonToSupersede(
     _ index: FlowIndex, _ packet: borrowing DecodedPacket, _ direction: Direction, _ time: Timestamp
   ) -> FlowEndReason? {
-    if dueTime(index) < time { return .timeout }
+    if dueTime(index) <= time, flows[index.index].lastTime < time { return .timeout }
     if packet.isTCP, sessions[index.index].isReuse(packet.tcp, direction, settings.tcp) { return .reuse }
     // Nothing was seen of how a bypassed connection ended; a SYN says that it did.
     if packet.isTCP, flows[index.index].state == .bypassed, packet.tcp.has(TCPFields.syn),
@@ -338,7 +339,7 @@ extension FlowTable {
         let index = FlowIndex(rawValue: UInt32(truncatingIfNeeded: slots[slot]) &- 1)
         let tuple = flows[index.index].tuple
         if tuple == key { return (index, .toServer) }
-        if tuple == key.reversed { return (index, .toClient) }
+        if tuple == key.reversed { return (index, FlowKey.hasDirections(tuple.ipProtocol) ? .toClient : .toServer) }
       }
       slot = (slot &+ 1) & mask
     }

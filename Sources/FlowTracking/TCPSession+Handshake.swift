@@ -9,6 +9,7 @@ extension TCPSession {
     if segment.has(TCPFields.rst) {
       result.events.insert(.rstButNoSession)
       result.flags.insert(.noSession)
+      if settings.refusesEndsWithoutSession { result.refuse() }
     } else if segment.has(TCPFields.syn) {
       if segment.has(TCPFields.ack) {
         pickUpSynAck(segment, settings, &result)
@@ -18,6 +19,7 @@ extension TCPSession {
     } else if segment.has(TCPFields.fin) {
       result.events.insert(.finButNoSession)
       result.flags.insert(.noSession)
+      if settings.refusesEndsWithoutSession { result.refuse() }
     } else if segment.has(TCPFields.ack), settings.midstream || settings.asyncOneside || mayBePickedUp {
       pickUp(segment, settings, &result)
     } else {

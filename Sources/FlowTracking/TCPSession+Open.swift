@@ -87,11 +87,12 @@ extension TCPSession {
     let end = sender(segment.direction)
     if Sequence32.isBefore(segment.payloadEnd, end.acknowledgedByPeer) {
       // All of it was acknowledged: sent again, or an old ACK.
-      result.events.insert(
-        state == .closeWait ? .closeWaitPacketBeforeLastAck : .establishedPacketBeforeLastAck)
       if segment.payloadLength > 0 {
         result.flags.insert(.retransmission)
         result.events.insert(.packetSpuriousRetransmission)
+      } else {
+        result.events.insert(
+          state == .closeWait ? .closeWaitPacketBeforeLastAck : .establishedPacketBeforeLastAck)
       }
       return false
     }
@@ -150,7 +151,8 @@ extension TCPSession {
       || Sequence32.isAtOrBefore(segment.payloadEnd, end.nextSequence)
     {
       result.flags.insert(.retransmission)
-      result.events.insert(.packetRetransmission)
+      // While a connection is open this is daily business.
+      if state != .established { result.events.insert(.packetRetransmission) }
     }
   }
 
@@ -260,6 +262,8 @@ extension TCPSession {
   /// RFC 5961 section 3: a RST must hit the next octet the receiver expects. It lies between what
   /// the receiver acknowledged and what was sent.
   private mutating func trackReset(_ segment: TCPSegment, _ result: inout TCPTrackResult) {
+    guard isTimestampRight(segment) else { return result.refuse(.packetInvalidTimestamp) }
+    if segment.payloadLength > 0 { result.events.insert(.rstWithData) }
     let end = sender(segment.direction)
     let sequence = segment.tcp.sequence
     let isExpected = !end.isKnown || isOneSided

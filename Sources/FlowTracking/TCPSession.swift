@@ -31,6 +31,12 @@ public struct TCPSessionSettings: Sendable, Hashable {
   public var midstream = false
   /// Sessions of which only one side is seen are followed.
   public var asyncOneside = false
+  /// A SYN/ACK whose SYN was not seen begins a session with its sender as the server.
+  public var picksUpSynAck: Bool { (midstream || asyncOneside) && !refusesMidstream }
+  /// A policy ends connections that are picked up before anything is followed.
+  public var refusesMidstream = false
+  /// FIN and RST of no known session are invalid, else they are only told of.
+  public var refusesEndsWithoutSession = false
   /// Packets whose checksum was found wrong are not tracked.
   public var checksumValidation = true
   /// Packets can be dropped: data that a client did not yet ask for is refused.

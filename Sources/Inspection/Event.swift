@@ -16,6 +16,8 @@ public enum Event {
   /// A file is over.
   case file(TransferFile, Transaction)
   case anomaly(AnomalyEvent)
+  /// An ARP message; the packet's bytes hold it.
+  case arp
   /// A flow is over.
   case flow
   case interception(InterceptionRecord)

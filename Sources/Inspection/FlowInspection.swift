@@ -20,6 +20,8 @@ final class FlowInspection {
   var isDropLogged: (toServer: Bool, toClient: Bool) = (false, false)
   var exceptionPolicies: [ExceptionPolicyUse] = []
   var hasGap: (toServer: Bool, toClient: Bool) = (false, false)
+  /// The rest of the flow is dropped because of a policy, not of a rule.
+  var isDroppedByPolicy = false
   /// The parser gave up and the policy for that was applied.
   var isErrorHandled = false
   /// The transaction that a match on packet or stream would be told with.
@@ -38,6 +40,7 @@ final class FlowInspection {
   var isReleaseWanted: ReleaseReason?
   /// What the kernel counted of the whole connection.
   var kernelCounts: KernelCounts?
+  var linkAddresses = LinkAddresses()
 
   subscript(direction: Direction) -> StreamWindow {
     _read {
@@ -49,11 +52,14 @@ final class FlowInspection {
   }
 
   /// Takes the next bytes of a stream.
-  func feed(_ chunk: borrowing StreamChunk) {
-    if chunk.gapBefore > 0 {
+  ///
+  /// - Parameter isLive: a packet brought them, so that a hole before them is known to be one.
+  func feed(_ chunk: borrowing StreamChunk, isLive: Bool = true) {
+    if chunk.gapBefore > 0, isLive {
       if chunk.direction == .toServer { hasGap.toServer = true } else { hasGap.toClient = true }
     }
     self[chunk.direction].append(chunk)
+    if chunk.isRawOnly { return }
     appLayer?.consume(chunk)
   }
 

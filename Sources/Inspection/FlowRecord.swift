@@ -51,6 +51,10 @@ public struct FlowRecord: Sendable {
   public var released: ReleaseReason?
   /// Packets and octets of `toServer` and `toClient` that only the kernel saw.
   public var bypassed: (toServer: Side, toClient: Side)?
+  /// Urgent octets that were left out of each direction.
+  public var outOfBand: (toServer: UInt32, toClient: UInt32) = (0, 0)
+  /// Addresses of the frames, as the client's and the server's side, each once in order of appearance.
+  public var linkAddresses = LinkAddresses()
   /// What rules have noted of the flow, for `metadata`.
   public var flowBits: [String] = []
   public var flowIntegers: [(name: String, value: UInt32)] = []
@@ -83,6 +87,8 @@ public struct TunnelRecord: Sendable {
   public var hasPorts: Bool
   /// How the packet was wrapped, as EVE `pkt_src` has it: "ipv4 tunnel", "gre tunnel", …
   public var means: String
+  /// Number of the outermost packet in its capture, from 1; 0 outside captures.
+  public var packetNumber: UInt64 = 0
 
   public init(ends: FlowTuple, hasPorts: Bool, means: String) {
     self.ends = ends
@@ -103,5 +109,25 @@ public struct FrameEnds: Sendable, Hashable {
     let source = UInt64(bytes.u32(at: 6)) << 16 | UInt64(bytes.u16(at: 10))
     client = direction == .toServer ? source : destination
     server = direction == .toServer ? destination : source
+  }
+}
+
+/// The link addresses that a flow's packets carried (EVE `ether.src_macs`, `ether.dest_macs`).
+public struct LinkAddresses: Sendable {
+  /// Addresses remembered for each side, so that a flood of them costs no memory.
+  static let countMax = 10
+
+  /// 48 bits each, the first octet highest.
+  public private(set) var client: [UInt64] = []
+  public private(set) var server: [UInt64] = []
+
+  public init() {}
+
+  /// Whoever was taken for the client is the server.
+  public mutating func swapSides() { swap(&client, &server) }
+
+  mutating func note(client: UInt64, server: UInt64) {
+    if !self.client.contains(client), self.client.count < Self.countMax { self.client.append(client) }
+    if !self.server.contains(server), self.server.count < Self.countMax { self.server.append(server) }
   }
 }

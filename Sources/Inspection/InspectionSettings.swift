@@ -58,6 +58,9 @@ public struct HostPolicy: Sendable {
 /// Which records are wanted, so that none is made for nothing.
 public struct LogSelection: Sendable {
   public var anomalies = true
+  public var arp = false
+  /// Records tell of link addresses (`ethernet`).
+  public var linkAddresses = false
   public var drops = true
   /// Every dropped packet of a flow, not only the first in each direction (`drop.flows: all`).
   public var dropsWholeFlows = false

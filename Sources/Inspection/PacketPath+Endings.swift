@@ -71,7 +71,9 @@ extension PacketPath {
   private mutating func inspectRest(
     _ index: FlowIndex, _ flow: inout Flow, _ inspection: FlowInspection
   ) {
-    reassembler.finish(flow: index.rawValue, time: flow.lastTime) { chunk in inspection.feed(chunk) }
+    reassembler.finish(flow: index.rawValue, time: flow.lastTime) { chunk in
+      inspection.feed(chunk, isLive: false)
+    }
     inspection.appLayer?.finish(at: flow.lastTime)
     if inspection.appLayer?.parser != nil {
       inspection.toServer.hasNews = true

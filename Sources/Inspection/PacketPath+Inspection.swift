@@ -8,8 +8,11 @@ import Traffic
 
 extension PacketPath {
   /// A packet of a flow: stream → protocols → detection → verdict.
+  ///
+  /// - Parameter inner: what became of the packet inside; one that is stopped stops this one.
   mutating func inspect(
-    _ packet: DecodedPacket, _ bytes: RawSpan, _ lookup: FlowLookup, length: Int
+    _ packet: DecodedPacket, _ bytes: RawSpan, _ lookup: FlowLookup, length: Int,
+    inner: PacketVerdict? = nil
   ) -> PacketVerdict {
     var verdict = PacketVerdict()
     verdict.flow = lookup.index
@@ -26,9 +29,10 @@ extension PacketPath {
     }
     let flow = inspection(lookup.index)
     if flow.frameEnds == nil { flow.frameEnds = FrameEnds(packet, bytes, lookup.direction) }
+    if settings.logs.linkAddresses { noteLinkAddresses(packet, bytes, lookup.direction, flow) }
     if settings.isInline, flows[lookup.index].isDropped {
       verdict.verdict = .drop
-      verdict.reason = .flowDrop
+      verdict.reason = flow.isDroppedByPolicy ? .exceptionFlowDrop : .flowDrop
       logDrop(verdict, flow, context(packet, length: length, lookup, flow), bytes)
       return verdict
     }
@@ -36,11 +40,13 @@ extension PacketPath {
       verdict.verdict = .release
       return verdict
     }
+    adopt(inner, &verdict)
     var work = PacketWork(lookup: lookup, length: length, streamEvents: lookup.tcp.events)
     work.isEstablished = isEstablished(packet, lookup.index)
     if packet.isTCP {
       feedStream(packet, bytes, flow, &work)
       applyTrackingPolicies(packet, flow, &work, &verdict)
+      applyUrgentPolicy(work, &verdict)
     } else if packet.isUDP {
       feedDatagram(packet, bytes, lookup, flow)
     }
@@ -87,6 +93,8 @@ extension PacketPath {
     var inspected = packet
     // Of a packet that TCP refuses and that is dropped for it, headers and events are still told.
     if verdict.isStopped { inspected.payloadLength = 0 }
+    stream.isPacketStopped = verdict.isStopped
+    defer { stream.isPacketStopped = false }
     stream.inspect(
       flow, packet: inspected, bytes: bytes, facts: facts, payloadIsInStream: work.isInStream,
       streamEvents: work.streamEvents)
@@ -119,6 +127,14 @@ extension PacketPath {
 
   private static var wasEstablished: UInt32 { 1 }
 
+  /// A packet around one that is stopped is stopped with it.
+  func adopt(_ inner: PacketVerdict?, _ verdict: inout PacketVerdict) {
+    guard let inner, inner.isStopped else { return }
+    verdict.verdict = inner.verdict
+    verdict.reason = .innerPacket
+    verdict.rejectAction = inner.rejectAction
+  }
+
   /// What is kept of the flow, made where there is none.
   private mutating func inspection(_ index: FlowIndex) -> FlowInspection {
     while inspections.count <= index.index { inspections.append(nil) }
@@ -149,9 +165,16 @@ extension PacketPath {
       if chunk.direction == lookup.direction, chunk.bytes.byteCount > 0 { isDelivered = true }
       flow.feed(chunk)
     }
+    if packet.tcp.has(TCPFields.rst), lookup.tcp.isSessionEnded {
+      // Whoever resets has nothing more to say: what was said is inspected with this packet.
+      reassembler.finish(
+        flow: lookup.index.rawValue, direction: lookup.direction, time: packet.time
+      ) { chunk in flow.feed(chunk, isLive: false) }
+    }
     work.streamEvents.formUnion(result.events)
     work.isConflicting = result.isConflicting
     work.isInStream = payload.byteCount > 0 && !result.isRefused
+    work.isUrgentRefused = result.isUrgentRefused
     // What is let through now must be looked at now, also where it waits for what is before it.
     work.isAlone = work.isInStream && !isDelivered && settings.isInspectedOnArrival
   }
@@ -160,8 +183,8 @@ extension PacketPath {
     _ packet: DecodedPacket, _ bytes: RawSpan, _ lookup: FlowLookup, _ flow: FlowInspection
   ) {
     // Whatever its checksum: sums left to the network card are wrong in captures of the sender.
-    guard packet.payloadLength > 0 else { return }
     if flow.appLayer == nil { flow.appLayer = appLayer(lookup.index, .udp) }
+    guard packet.payloadLength > 0 || flow.appLayer?.parser == nil else { return }
     let chunk = StreamChunk(
       bytes: packet.payload(of: bytes), direction: lookup.direction, offset: 0, time: packet.time)
     flow.feedDatagram(chunk)
@@ -201,6 +224,8 @@ struct PacketWork {
   var isInStream = false
   /// It did, but nothing of it was delivered: it is ahead of a hole, or was sent again.
   var isAlone = false
+  /// It carries urgent data and is not to be let through for it.
+  var isUrgentRefused = false
   /// Its data contradicts what was let through before.
   var isConflicting = false
   var isEstablished = false

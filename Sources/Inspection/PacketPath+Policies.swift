@@ -12,7 +12,7 @@ extension PacketPath {
   ) {
     if decision.verdict == .drop || decision.verdict == .reject {
       verdict.rejectAction = decision.verdict == .reject ? decision.rejectAction : nil
-      if settings.isInline {
+      if settings.isInline, !verdict.isStopped {
         verdict.verdict = decision.verdict
         verdict.reason = decision.isRateFiltered ? .thresholdDetectionFilter : .rules
         verdict.rule = decision.decidingRule
@@ -50,18 +50,27 @@ extension PacketPath {
     _ verdict: inout PacketVerdict
   ) {
     let tcp = work.lookup.tcp
-    if tcp.flags.contains(.noSession) || tcp.flags.contains(.midstreamPickup) {
-      // Called back, not unknown.
-      guard !flow.isRecalled else { return }
-      // A reset without a session ends nothing and begins nothing.
-      guard !packet.tcp.has(TCPFields.rst) else { return }
+    // A reset without a session ends nothing and begins nothing, and a packet that says nothing neither.
+    let flags = packet.tcp.flags
+    let says = flags & (TCPFields.ack | TCPFields.fin) != 0 && flags & TCPFields.rst == 0
+    if tcp.flags.contains(.noSession) || tcp.flags.contains(.midstreamPickup), says, !flow.isRecalled {
       applyFlowPolicy(
         settings.exceptionPolicies.midstream, "stream_midstream", .streamMidstream, flow, &work, &verdict)
-    } else if tcp.isInvalid, settings.isInline, settings.dropsInvalidSegments {
+    }
+    if tcp.isInvalid, settings.isInline, settings.dropsInvalidSegments, !verdict.isStopped {
       verdict.verdict = .drop
       verdict.reason = .streamError
       counters.note(.streamError)
     }
+  }
+
+  /// Urgent data that a policy refuses.
+  mutating func applyUrgentPolicy(_ work: borrowing PacketWork, _ verdict: inout PacketVerdict) {
+    guard work.isUrgentRefused else { return }
+    counters.note(.streamUrgent)
+    guard settings.isInline, !verdict.isStopped else { return }
+    verdict.verdict = .drop
+    verdict.reason = .streamUrgent
   }
 
   /// The parser gave up: what follows cannot be understood.
@@ -107,7 +116,10 @@ extension PacketPath {
     case .dropPacket, .dropFlow, .reject:
       verdict.verdict = policy == .reject ? .reject : .drop
       verdict.reason = reason
-      if policy != .dropPacket { flows[index].disposition = policy == .reject ? .reject : .drop }
+      if policy != .dropPacket {
+        flows[index].disposition = policy == .reject ? .reject : .drop
+        flow.isDroppedByPolicy = true
+      }
     }
   }
 }

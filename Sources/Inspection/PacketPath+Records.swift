@@ -12,7 +12,7 @@ extension PacketPath {
     var context = EventContext(time: packet.time, packet: packet)
     context.packetNumber = packetNumber
     context.packetLength = length
-    if packet.tunnelDepth > 0 { context.tunnel = tunnel }
+    if packet.tunnelDepth > 0 || packet.isReassembled { context.tunnel = tunnel }
     if let lookup {
       context.direction = lookup.direction
       context.flow = record(flows[lookup.index], lookup.index, flow)
@@ -40,8 +40,17 @@ extension PacketPath {
       known.means = means
       return known
     }
-    return TunnelRecord(
+    var record = TunnelRecord(
       ends: outer.tuple, hasPorts: outer.isTCP ? true : outer.isUDP, means: means)
+    record.packetNumber = packetNumber
+    return record
+  }
+
+  /// Records of a datagram made of fragments tell of the last of them as they do of a tunnel.
+  func datagramRecord(_ fragment: borrowing DecodedPacket) -> TunnelRecord {
+    var record = TunnelRecord(ends: fragment.tuple, hasPorts: false, means: "defrag")
+    record.packetNumber = packetNumber
+    return record
   }
 
   func record(_ flow: Flow, _ index: FlowIndex, _ inspection: FlowInspection?) -> FlowRecord {
@@ -68,6 +77,8 @@ extension PacketPath {
     if flow.tuple.ipProtocol == IPProtocol.tcp {
       let session = flows.session(index)
       if session.state != .none { record.tcpState = session.state.eveName }
+      record.outOfBand.toServer = reassembler.outOfBandCount(flow: index.rawValue, direction: .toServer)
+      record.outOfBand.toClient = reassembler.outOfBandCount(flow: index.rawValue, direction: .toClient)
     }
     record.icmpType = flow.icmpType
     record.icmpCode = flow.icmpCode
@@ -79,6 +90,7 @@ extension PacketPath {
     record.hasAlerted = inspection.hasAlerted
     record.frameEnds = inspection.frameEnds
     record.transactionCount = inspection.transactionCount
+    record.linkAddresses = inspection.linkAddresses
     stream.noteVariables(inspection.detection, in: &record)
     record.exceptionPolicies = inspection.exceptionPolicies
     record.hasGap = inspection.hasGap
@@ -90,6 +102,20 @@ extension PacketPath {
       record.appProtocolToClient = appLayer.protocolToClient
     }
     return record
+  }
+
+  func noteLinkAddresses(
+    _ packet: borrowing DecodedPacket, _ bytes: RawSpan, _ direction: Direction, _ flow: FlowInspection
+  ) {
+    let start = Int(packet.linkOffset)
+    guard start >= 0, start + 14 <= bytes.byteCount else { return }
+    let destination = UInt64(bytes.u16(at: start)) << 32 | UInt64(bytes.u32(at: start + 2))
+    let source = UInt64(bytes.u16(at: start + 6)) << 32 | UInt64(bytes.u32(at: start + 8))
+    if direction == .toServer {
+      flow.linkAddresses.note(client: source, server: destination)
+    } else {
+      flow.linkAddresses.note(client: destination, server: source)
+    }
   }
 
   mutating func logDrop(
@@ -127,12 +153,18 @@ extension PacketPath {
 
   // MARK: Anomalies
 
+  /// What is told of a packet whatever its flow.
   func reportDecodeEvents(_ packet: DecodedPacket, _ bytes: RawSpan) {
+    if packet.isARP, settings.logs.arp {
+      sink.emit(.arp, context(packet, length: bytes.byteCount), bytes: bytes)
+    }
     guard !packet.events.isEmpty, settings.logs.anomalies else { return }
     let context = context(packet, length: bytes.byteCount)
-    for event in DecodeEvent.allCases where packet.events.contains(event) {
-      let anomaly = AnomalyEvent(kind: .decode, name: "decoder." + event.ruleName)
-      sink.emit(.anomaly(anomaly), context, bytes: bytes)
+    for event in DecodeEvent.allCases {
+      for _ in 0..<packet.events.count(event) {
+        let anomaly = AnomalyEvent(kind: .decode, name: "decoder." + event.ruleName)
+        sink.emit(.anomaly(anomaly), context, bytes: bytes)
+      }
     }
   }
 

@@ -70,19 +70,15 @@ public struct PacketPath: ~Copyable {
     _ packet: DecodedPacket, _ bytes: RawSpan, length: Int
   ) -> PacketVerdict {
     if packet.isFragment { return processFragment(packet, bytes, length: length) }
-    var verdict = track(packet, bytes, length: length)
-    guard packet.inner != .none, !verdict.isStopped else { return verdict }
+    guard packet.inner != .none else { return track(packet, bytes, length: length) }
     counters.tunnelled &+= 1
     let outerTunnel = tunnel
     tunnel = tunnelRecord(packet)
-    defer { tunnel = outerTunnel }
-    let inner = process(decoder.decodeInner(of: packet, bytes), bytes, length: length)
-    if inner.isStopped {
-      verdict.verdict = inner.verdict
-      verdict.reason = .innerPacket
-      verdict.rule = inner.rule
-    }
-    return verdict
+    let innerLength = Int(packet.innerEnd &- packet.innerOffset)
+    // The packet inside comes first: what becomes of it becomes of the one around it.
+    let inner = process(decoder.decodeInner(of: packet, bytes), bytes, length: innerLength)
+    tunnel = outerTunnel
+    return track(packet, bytes, length: length, inner: inner)
   }
 
   // MARK: Fragments
@@ -95,17 +91,19 @@ public struct PacketPath: ~Copyable {
     let policy = hostPolicy(packet.destination)?.fragments ?? .bsd
     let result = defragmenter.add(packet, bytes, policy: policy)
     packet.events.formUnion(result.events)
-    // Rules on IP see the fragment itself, those on what it carries the whole datagram.
-    var verdict = track(packet, bytes, length: length)
+    var whole: PacketVerdict?
     switch result.outcome {
     case .held, .rejected: break
     case .reassembled:
       counters.reassembledDatagrams &+= 1
-      let (whole, datagram) = reassembled(from: packet, bytes)
-      let inner = process(whole, datagram.rawSpan, length: datagram.count)
-      if inner.isStopped { verdict = inner }
+      let (decoded, datagram) = reassembled(from: packet, bytes)
+      let outerTunnel = tunnel
+      defer { tunnel = outerTunnel }
+      if tunnel == nil { tunnel = datagramRecord(packet) }
+      whole = process(decoded, datagram.rawSpan, length: datagram.count)
     }
-    return verdict
+    // Rules on IP see the fragment itself, those on what it carries the whole datagram.
+    return track(packet, bytes, length: length, inner: whole)
   }
 
   /// The datagram behind the link header of its last fragment, as it would have come in one packet.
@@ -123,6 +121,7 @@ public struct PacketPath: ~Copyable {
     whole.vlanCount = fragment.vlanCount
     whole.tunnelDepth = fragment.tunnelDepth
     whole.isFragment = false
+    whole.linkOffset = -1
     return (whole, datagram)
   }
 
@@ -134,12 +133,12 @@ public struct PacketPath: ~Copyable {
 
   /// Finds the packet's flow and goes on with it, or inspects the packet alone.
   private mutating func track(
-    _ packet: DecodedPacket, _ bytes: RawSpan, length: Int
+    _ packet: DecodedPacket, _ bytes: RawSpan, length: Int, inner: PacketVerdict? = nil
   ) -> PacketVerdict {
     reportDecodeEvents(packet, bytes)
     guard packet.ipVersion != 0 else {
       counters.undecoded &+= 1
-      return inspectAlone(packet, bytes)
+      return inspectAlone(packet, bytes, inner)
     }
     var lookup = flows.track(packet, packetLength: length, time: packet.time)
     if lookup.outcome == .supersedes {
@@ -151,26 +150,33 @@ public struct PacketPath: ~Copyable {
     if lookup.outcome == .full {
       if makeRoom() > 0 { lookup = flows.track(packet, packetLength: length, time: packet.time) }
       if lookup.outcome == .full {
-        var verdict = inspectAlone(packet, bytes)
+        var verdict = inspectAlone(packet, bytes, inner)
         applyPacketPolicy(settings.exceptionPolicies.flowMemcap, .flowMemcap, &verdict)
         return verdict
       }
     }
-    guard lookup.hasFlow else { return inspectAlone(packet, bytes) }
-    return inspect(packet, bytes, lookup, length: length)
+    guard lookup.hasFlow else { return inspectAlone(packet, bytes, inner) }
+    return inspect(packet, bytes, lookup, length: length, inner: inner)
   }
 
   /// A packet without a flow meets the rules on packets only.
-  private mutating func inspectAlone(_ packet: DecodedPacket, _ bytes: RawSpan) -> PacketVerdict {
+  private mutating func inspectAlone(
+    _ packet: DecodedPacket, _ bytes: RawSpan, _ inner: PacketVerdict?
+  ) -> PacketVerdict {
+    var verdict = PacketVerdict()
+    adopt(inner, &verdict)
+    stream.isPacketStopped = verdict.isStopped
+    defer { stream.isPacketStopped = false }
     stream.inspectPacket(
       packet, bytes: bytes, facts: nil, flow: nil, payloadIsInStream: false,
       streamEvents: StreamEventSet())
-    var verdict = PacketVerdict()
     defer { reportTag(packet, bytes, nil, nil, bytes.byteCount) }
-    guard stream.hasMatches else { return verdict }
+    guard stream.hasMatches || verdict.isStopped else { return verdict }
     let context = context(packet, length: bytes.byteCount)
-    let decision = stream.decide(nil, facts: nil, context: context, bytes: bytes)
-    apply(decision, nil, packet, &verdict)
+    if stream.hasMatches {
+      let decision = stream.decide(nil, facts: nil, context: context, bytes: bytes)
+      apply(decision, nil, packet, &verdict)
+    }
     if verdict.isStopped { logDrop(verdict, nil, context, bytes) }
     return verdict
   }

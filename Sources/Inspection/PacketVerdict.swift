@@ -32,12 +32,15 @@ public struct PacketVerdict: Sendable {
 public enum DropReason: String, Sendable, Hashable, CaseIterable {
   case rules
   case flowDrop = "flow drop"
+  /// The flow is dropped because an exception policy said so.
+  case exceptionFlowDrop = "exception policy flow drop"
   case decodeError = "decode error"
   case defragMemcap = "defrag memcap"
   case flowMemcap = "flow memcap"
   case streamError = "stream error"
   case streamMemcap = "stream memcap"
   case streamMidstream = "stream midstream"
+  case streamUrgent = "stream urgent"
   case streamReassembly = "stream reassembly"
   case applicationError = "applayer error"
   case thresholdDetectionFilter = "threshold detection_filter"

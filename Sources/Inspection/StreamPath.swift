@@ -13,6 +13,8 @@ struct StreamPath: ~Copyable {
   let settings: InspectionSettings
   let sink: any EventSink
   let files: FileExaminer
+  /// The packet in hand is stopped whatever the rules say of it.
+  var isPacketStopped = false
   private var matches = MatchList()
   private var alerts: [Alert] = []
   private(set) var counters = StreamPathCounters()
@@ -216,7 +218,9 @@ struct StreamPath: ~Copyable {
       ?? takeGuess(flow)
     var event = AlertEvent(
       alert: alert, rule: rule, transaction: transaction,
-      verdict: VerdictRecord(decision, isInline: settings.isInline, packet: context.packet))
+      verdict: isPacketStopped
+        ? VerdictRecord(action: "drop")
+        : VerdictRecord(decision, isInline: settings.isInline, packet: context.packet))
     if settings.logs.payload {
       event.payload =
         alert.source == .packet || flow == nil

@@ -39,7 +39,7 @@ extension DecodeEvent {
     "ipv6.ipv6_in_ipv6_wrong_version",
     // TCP
     "tcp.pkt_too_small", "tcp.hlen_too_small", "tcp.invalid_optlen", "tcp.opt_invalid_len",
-    "tcp.opt_duplicate",
+    "tcp.opt_duplicate", "tcp.opt_wscale_over_max",
     // UDP
     "udp.pkt_too_small", "udp.hlen_too_small", "udp.hlen_invalid", "udp.len_invalid",
     // Link and tunnels

@@ -27,7 +27,7 @@ public enum DecodeEvent: UInt8, Sendable, CaseIterable {
   case ipv6IPv6InIPv6WrongVersion
   // TCP
   case tcpPacketTooSmall, tcpHeaderTooSmall, tcpInvalidOptionLength, tcpOptionInvalidLength
-  case tcpOptionDuplicate
+  case tcpOptionDuplicate, tcpOptionWindowScaleOverMax
   // UDP
   case udpPacketTooSmall, udpHeaderTooSmall, udpHeaderLengthInvalid, udpLengthInvalid
   // Link and tunnels

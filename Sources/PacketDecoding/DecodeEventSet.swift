@@ -4,6 +4,8 @@ public struct DecodeEventSet: Sendable, BitwiseCopyable {
   @usableFromInline var word1: UInt64 = 0
   @usableFromInline var word2: UInt64 = 0
   @usableFromInline var word3: UInt64 = 0
+  /// Events found more than once, an octet for each further time: the raw value and one.
+  @usableFromInline var again: UInt64 = 0
 
   @inlinable
   public init() {}
@@ -13,6 +15,7 @@ public struct DecodeEventSet: Sendable, BitwiseCopyable {
 
   @inlinable
   public mutating func insert(_ event: DecodeEvent) {
+    if contains(event), again >> 56 == 0 { again = again << 8 | UInt64(event.rawValue &+ 1) }
     let bit = UInt64(1) << UInt64(event.rawValue & 63)
     switch event.rawValue >> 6 {
     case 0: word0 |= bit
@@ -33,8 +36,21 @@ public struct DecodeEventSet: Sendable, BitwiseCopyable {
     }
   }
 
+  /// How often the event was found in the packet; beyond eight repetitions of any are not counted.
+  public func count(_ event: DecodeEvent) -> Int {
+    guard contains(event) else { return 0 }
+    var count = 1
+    var rest = again
+    while rest != 0 {
+      if rest & 0xff == UInt64(event.rawValue &+ 1) { count &+= 1 }
+      rest >>= 8
+    }
+    return count
+  }
+
   @inlinable
   public mutating func formUnion(_ other: DecodeEventSet) {
+    if again == 0 { again = other.again }
     word0 |= other.word0
     word1 |= other.word1
     word2 |= other.word2

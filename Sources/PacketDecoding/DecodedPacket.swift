@@ -11,6 +11,8 @@ public struct DecodedPacket: Sendable, BitwiseCopyable {
 
   // MARK: Link
   public var linkType = LinkType.ethernet
+  /// Where the innermost Ethernet header begins; -1 where there is none.
+  public var linkOffset: Int32 = -1
   /// EtherType of what the frame carries after VLAN tags, 0 when the link has none.
   public var etherType: UInt16 = 0
   /// VLAN identifiers (12 bits) from the outside in; `vlanCount` of them are valid (at most 3).
@@ -101,14 +103,6 @@ public struct DecodedPacket: Sendable, BitwiseCopyable {
     }
     vlanCount += 1
     return true
-  }
-
-  /// A frame inside a tunnel has tags of its own.
-  mutating func removeVLANs() {
-    vlan0 = 0
-    vlan1 = 0
-    vlan2 = 0
-    vlanCount = 0
   }
 
   /// The VLANs as `FlowTuple` holds them.

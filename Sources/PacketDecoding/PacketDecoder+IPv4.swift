@@ -27,6 +27,10 @@ extension PacketDecoder {
       return
     }
     guard enterLayer(&packet) else { return }
+    if headerLength > 20 {
+      let options = bytes.extracting(start + 20..<start + headerLength)
+      guard decodeIPv4Options(options, &packet) else { return }
+    }
     packet.ipVersion = 4
     packet.networkOffset = Int32(truncatingIfNeeded: start)
     packet.networkHeaderLength = Int32(headerLength)
@@ -42,9 +46,6 @@ extension PacketDecoder {
     packet.moreFragments = fragment & 0x2000 != 0
     packet.fragmentOffset = Int32(fragment & 0x1fff) * 8
     packet.isFragment = packet.moreFragments || packet.fragmentOffset > 0
-    if headerLength > 20 {
-      decodeIPv4Options(bytes.extracting(start + 20..<start + headerLength), &packet)
-    }
     if settings.verifiesChecksums {
       let sum = Checksum.sum(bytes.extracting(start..<start + headerLength))
       packet.networkChecksum = Checksum.fold(sum) == 0xffff ? .valid : .invalid

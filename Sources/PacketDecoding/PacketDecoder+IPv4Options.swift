@@ -2,8 +2,9 @@ import Traffic
 
 extension PacketDecoder {
   /// - Source: RFC 791 section 3.1; RFC 1108, RFC 2113, RFC 4782 for later options. What is wrong with
-  ///   an option is an event, and one that cannot be right ends the list.
-  func decodeIPv4Options(_ options: RawSpan, _ packet: inout DecodedPacket) {
+  ///   an option is an event.
+  /// - Returns: false where a length cannot be right: no host takes such a packet.
+  func decodeIPv4Options(_ options: RawSpan, _ packet: inout DecodedPacket) -> Bool {
     // Suricata's meaning: the list is to fill words of eight octets.
     if options.byteCount % 8 != 0 { packet.events.insert(.ipv4OptionPaddingRequired) }
     var index = 0
@@ -12,7 +13,7 @@ extension PacketDecoder {
       let kind = options.u8(at: index)
       if kind == 0 {
         packet.ipOptions.insert(.endOfList)
-        return
+        return true
       }
       if kind == 1 {
         packet.ipOptions.insert(.noOperation)
@@ -21,12 +22,12 @@ extension PacketDecoder {
       }
       guard index + 1 < options.byteCount else {
         packet.events.insert(.ipv4OptionEndOfListRequired)
-        return
+        return true
       }
       let length = Int(options.u8(at: index + 1))
       guard length >= 2, length <= options.byteCount - index else {
         packet.events.insert(.ipv4OptionInvalidLength)
-        return
+        return false
       }
       // The low six bits tell all options apart that are known here (numbers of RFC 791 without class).
       let bit = UInt64(1) << UInt64(kind & 0x3f)
@@ -37,13 +38,13 @@ extension PacketDecoder {
         packet.events.insert(.ipv4OptionDuplicate)
       } else if let fault = Self.fault(kind, options.extracting(index..<index + length)) {
         packet.events.insert(fault)
-        return
       } else if let option {
         seen |= bit
         packet.ipOptions.formUnion(option)
       }
       index += length
     }
+    return true
   }
 
   /// The name of a known option, empty for one that `ipopts` has no name for.

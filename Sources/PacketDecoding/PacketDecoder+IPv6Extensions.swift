@@ -8,11 +8,13 @@ extension PacketDecoder {
   ) {
     var offset = start
     var next = packet.ipProtocol
+    var previous = next
     var seen = ExtensionsSeen()
     while Self.isExtension(next) {
-      guard end - offset >= 2 else { return truncated(&packet) }
+      guard end - offset >= 2 else { return truncated(&packet, after: previous) }
       let length = next == 44 ? 8 : Self.extensionLength(next, bytes.u8(at: offset + 1))
-      guard length <= end - offset else { return truncated(&packet) }
+      guard length <= end - offset else { return truncated(&packet, after: previous) }
+      previous = next
       let header = bytes.extracting(offset..<offset + length)
       switch next {
       case 0, 60:
@@ -22,8 +24,8 @@ extension PacketDecoder {
       case 43:
         if !seen.note(next, &packet), header.u8(at: 2) == 0 { packet.events.insert(.ipv6RoutingType0) }
       case 44:
-        decodeFragmentHeader(header, length: end - offset, &packet)
-        seen.note(next, &packet)
+        let isSecond = seen.note(next, &packet)
+        decodeFragmentHeader(header, length: end - offset, isSecond: isSecond, &packet)
       case 51:
         if header.u16(at: 2) != 0 { packet.events.insert(.ipv6ExtensionAHReservedNotNull) }
         seen.note(next, &packet)
@@ -34,12 +36,15 @@ extension PacketDecoder {
       packet.ipProtocol = next
       packet.networkHeaderLength = Int32(truncatingIfNeeded: offset - Int(packet.networkOffset))
       // What follows in a fragment is a part of the original payload, whatever `next` says of it.
-      if packet.isFragment { return decodeTransport(bytes, at: offset, end: end, &packet) }
+      if packet.isFragment {
+        packet.ipProtocol = IPProtocol.ipv6Fragment
+        return decodeTransport(bytes, at: offset, end: end, &packet)
+      }
     }
     if next == 59 {
       if end > offset { packet.events.insert(.ipv6DataAfterNoneHeader) }
     } else if offset > start, end - offset < 2 {
-      return truncated(&packet)
+      return truncated(&packet, after: previous)
     }
     decodeTransport(bytes, at: offset, end: end, &packet)
   }
@@ -58,7 +63,9 @@ extension PacketDecoder {
   }
 
   /// - Parameter length: octets from this header to the end of the packet.
-  private func decodeFragmentHeader(_ header: RawSpan, length: Int, _ packet: inout DecodedPacket) {
+  private func decodeFragmentHeader(
+    _ header: RawSpan, length: Int, isSecond: Bool, _ packet: inout DecodedPacket
+  ) {
     if header.u8(at: 1) != 0 { packet.events.insert(.ipv6FragmentReservedNotZero) }
     let field = header.u16(at: 2)
     packet.fragmentOffset = Int32(field & 0xfff8)
@@ -67,13 +74,15 @@ extension PacketDecoder {
     packet.isFragment = packet.fragmentOffset > 0 || packet.moreFragments
     if !packet.isFragment {
       // RFC 6946: an atomic fragment is a whole datagram.
-      packet.events.insert(.ipv6ExtensionUselessFragment)
+      if !isSecond { packet.events.insert(.ipv6ExtensionUselessFragment) }
     } else if packet.moreFragments, length % 8 != 0 {
       packet.events.insert(.ipv6FragmentInvalidLength)
     }
   }
 
-  private func truncated(_ packet: inout DecodedPacket) {
+  /// - Parameter header: the last one that could be read; it stands for what the packet carries.
+  private func truncated(_ packet: inout DecodedPacket, after header: UInt8) {
+    packet.ipProtocol = header
     packet.events.insert(.ipv6TruncatedExtensionHeader)
   }
 

@@ -9,6 +9,7 @@ extension PacketDecoder {
       return
     }
     guard enterLayer(&packet) else { return }
+    packet.linkOffset = Int32(truncatingIfNeeded: start)
     decodeEtherType(bytes.u16(at: start + 12), bytes, at: start + 14, &packet)
   }
 

@@ -64,7 +64,9 @@ extension PacketDecoder {
     switch kind {
     case 2: packet.tcp.maximumSegmentSize = value.u16(at: 0)
     // RFC 7323 section 2.3: a larger shift is used as 14.
-    case 3: packet.tcp.windowScale = min(value.u8(at: 0), 14)
+    case 3:
+      if value.u8(at: 0) > 14 { packet.events.insert(.tcpOptionWindowScaleOverMax) }
+      packet.tcp.windowScale = min(value.u8(at: 0), 14)
     case 4: packet.tcp.sackPermitted = true
     case 8:
       packet.tcp.hasTimestamp = true

@@ -136,11 +136,16 @@ extension PacketDecoder {
   private func decodeVXLAN(_ payload: RawSpan, _ offset: Int, _ packet: inout DecodedPacket) {
     guard payload.byteCount >= 8 + 14, payload.u8(at: 0) & 0x08 != 0, payload.u8(at: 7) == 0 else { return }
     guard enterLayer(&packet) else { return }
-    setInner(.ethernet, at: offset + 8, end: offset + payload.byteCount, &packet)
+    let kind: InnerPacket
     switch payload.u16(at: 8 + 12) {
-    case 0x0800, 0x86dd, 0x0806, 0x8100, 0x88a8, 0x9100: break
-    default: packet.events.insert(.vxlanUnknownPayloadType)
+    case 0x0800: kind = .ipv4
+    case 0x86dd: kind = .ipv6
+    case 0x0806: return
+    case 0x8100, 0x88a8, 0x9100: kind = .vlan
+    default: return packet.events.insert(.vxlanUnknownPayloadType)
     }
+    // The packet inside begins behind the frame's header.
+    setInner(kind, at: offset + 8 + 14, end: offset + payload.byteCount, &packet)
   }
 
   /// - Source: RFC 8926 section 3.4. What does not hold to it is taken for some other protocol.
@@ -168,17 +173,16 @@ extension PacketDecoder {
     return index == options.byteCount
   }
 
-  /// - Source: RFC 4380 section 5.1.1: optional authentication and origin, then an IPv6 packet that
-  ///   must fill the rest exactly.
+  /// - Source: RFC 4380 section 5.1.1: an optional origin, then an IPv6 packet that must fill the rest
+  ///   exactly. What carries authentication negotiates and is no tunnel, as Suricata has it.
   private func decodeTeredo(_ payload: RawSpan, _ offset: Int, _ packet: inout DecodedPacket) {
-    var start = 0
-    if payload.byteCount >= 4, payload.u16(at: 0) == 0x0001 {
-      start = 13 + Int(payload.u8(at: 2)) + Int(payload.u8(at: 3))
-    }
-    if payload.byteCount >= start + 8, payload.u16(at: start) == 0 { start += 8 }
+    let start = payload.byteCount >= 8 && payload.u16(at: 0) == 0 ? 8 : 0
     guard payload.byteCount >= start + 40, payload.u8(at: start) >> 4 == 6,
       Int(payload.u16(at: start + 4)) == payload.byteCount - start - 40
     else { return }
+    // A hop limit of 0, or options without room for them, are signs of another protocol.
+    let next = payload.u8(at: start + 6)
+    guard payload.u8(at: start + 7) != 0, next != 0 || payload.u16(at: start + 4) >= 8 else { return }
     guard enterLayer(&packet) else { return }
     setInner(.ipv6, at: offset + start, end: offset + payload.byteCount, &packet)
   }

@@ -54,10 +54,6 @@ public struct PacketDecoder: Sendable {
     packet.linkType = outer.linkType
     packet.tunnelDepth = outer.tunnelDepth &+ 1
     packet.layerCount = outer.layerCount
-    packet.vlan0 = outer.vlan0
-    packet.vlan1 = outer.vlan1
-    packet.vlan2 = outer.vlan2
-    packet.vlanCount = outer.vlanCount
     guard packet.tunnelDepth <= Self.tunnelDepthMax else {
       packet.events.insert(.tooManyLayers)
       return packet
@@ -69,13 +65,10 @@ public struct PacketDecoder: Sendable {
     switch outer.inner {
     case .none: break
     case .ethernet:
-      packet.removeVLANs()
       decodeEthernet(bytes, at: offset, &packet)
     case .vlan:
-      packet.removeVLANs()
       decodeEtherType(0x8100, bytes, at: offset, &packet)
     case .erspan:
-      packet.removeVLANs()
       decodeERSPAN(bytes, at: offset, &packet)
     case .arp:
       packet.etherType = 0x0806

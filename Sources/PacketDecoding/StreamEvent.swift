@@ -18,6 +18,7 @@ public enum StreamEvent: UInt8, Sendable, CaseIterable {
   case establishedSynAckResendWithDifferentAck, establishedSynAckResendWithDifferentSequence
   case establishedSynToClient, establishedSynResend, establishedSynResendDifferentSequence
   case establishedPacketOutOfWindow, establishedPacketBeforeLastAck, establishedInvalidAck
+  case establishedZeroWindowProbeData
   // Closing
   case finInvalidAck, finOutOfWindow, finWait1AckWrongSequence, finWait1FinWrongSequence
   case finWait1InvalidAck, finWait2AckWrongSequence, finWait2FinWrongSequence
@@ -26,7 +27,7 @@ public enum StreamEvent: UInt8, Sendable, CaseIterable {
   case closingInvalidAck, lastAckAckWrongSequence, lastAckInvalidAck, timeWaitAckWrongSequence
   case timeWaitInvalidAck, shutdownSynResend
   // Any state
-  case finButNoSession, rstButNoSession, rstInvalidAck, suspectedRstInject, finSyn
+  case finButNoSession, rstButNoSession, rstInvalidAck, rstWithData, suspectedRstInject, finSyn
   case packetInvalidTimestamp, packetInvalidAck, packetBrokenAck, packetBadWindowUpdate
   case packetRetransmission, packetSpuriousRetransmission, wrongThread
   // Reassembly
@@ -41,7 +42,7 @@ public enum StreamEvent: UInt8, Sendable, CaseIterable {
     case .handshakeAsyncWrongSequence: "3whs_async_wrong_seq"
     case .handshakeRightSequenceWrongAckEvasion: "3whs_right_seq_wrong_ack_evasion"
     case .handshakeSynAckInWrongDirection: "3whs_synack_in_wrong_direction"
-    case .handshakeSynAckResendWithDifferentAck: "3whs_synack_resend_with_different_ack"
+    case .handshakeSynAckResendWithDifferentAck: "3whs_synack_resend_with_diff_ack"
     case .handshakeSynAckResendWithDifferentSequence: "3whs_synack_resend_with_diff_seq"
     case .handshakeSynAckToServerOnSynReceived: "3whs_synack_toserver_on_syn_recv"
     case .handshakeSynAckWithWrongAck: "3whs_synack_with_wrong_ack"
@@ -58,7 +59,7 @@ public enum StreamEvent: UInt8, Sendable, CaseIterable {
     case .fourWayInvalidAck: "4whs_invalid_ack"
     case .establishedSynAckToServer: "est_synack_toserver"
     case .establishedSynAckResend: "est_synack_resend"
-    case .establishedSynAckResendWithDifferentAck: "est_synack_resend_with_different_ack"
+    case .establishedSynAckResendWithDifferentAck: "est_synack_resend_with_diff_ack"
     case .establishedSynAckResendWithDifferentSequence: "est_synack_resend_with_diff_seq"
     case .establishedSynToClient: "est_syn_toclient"
     case .establishedSynResend: "est_syn_resend"
@@ -66,6 +67,7 @@ public enum StreamEvent: UInt8, Sendable, CaseIterable {
     case .establishedPacketOutOfWindow: "est_packet_out_of_window"
     case .establishedPacketBeforeLastAck: "est_pkt_before_last_ack"
     case .establishedInvalidAck: "est_invalid_ack"
+    case .establishedZeroWindowProbeData: "est_ack_zwp_data"
     case .finInvalidAck: "fin_invalid_ack"
     case .finOutOfWindow: "fin_out_of_window"
     case .finWait1AckWrongSequence: "fin1_ack_wrong_seq"
@@ -88,6 +90,7 @@ public enum StreamEvent: UInt8, Sendable, CaseIterable {
     case .finButNoSession: "fin_but_no_session"
     case .rstButNoSession: "rst_but_no_session"
     case .rstInvalidAck: "rst_invalid_ack"
+    case .rstWithData: "rst_with_data"
     case .suspectedRstInject: "suspected_rst_inject"
     case .finSyn: "fin_syn"
     case .packetInvalidTimestamp: "pkt_invalid_timestamp"
@@ -113,6 +116,10 @@ public enum StreamEvent: UInt8, Sendable, CaseIterable {
   public init?(ruleName: String) {
     var wanted = ruleName.lowercased()
     if wanted.hasPrefix("stream.") { wanted.removeFirst(7) }
+    // Rules may use an older name for two of them.
+    if wanted.hasSuffix("synack_resend_with_different_ack") {
+      wanted = wanted.dropLast("different_ack".count) + "diff_ack"
+    }
     guard let event = Self.allCases.first(where: { $0.ruleName == wanted }) else { return nil }
     self = event
   }

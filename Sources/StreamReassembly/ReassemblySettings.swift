@@ -7,6 +7,19 @@ public enum DeliveryMode: UInt8, Sendable, Hashable, BitwiseCopyable {
   case acknowledged
 }
 
+/// What becomes of urgent data (RFC 9293 section 3.8.5, RFC 6093).
+/// - Source: Suricata `stream.reassembly.urgent.policy`.
+public enum UrgentPolicy: String, Sendable, Hashable {
+  /// The last urgent octet is no part of the stream, as hosts have it by default.
+  case outOfBand = "oob"
+  /// It is data as any other.
+  case inline
+  /// Segments with urgent data are not taken.
+  case drop
+  /// It is missing.
+  case gap
+}
+
 /// - Source: Suricata `stream.reassembly`.
 public struct ReassemblySettings: Sendable, Hashable {
   public var delivery = DeliveryMode.acknowledged
@@ -17,6 +30,15 @@ public struct ReassemblySettings: Sendable, Hashable {
   /// Octets held by all streams together (`stream.reassembly.memcap`). At the limit, data that is
   /// next in order is delivered without waiting, other data is refused (`memcapHits`).
   public var memcapBytes = 256 << 20
+  public var urgentPolicy = UrgentPolicy.outOfBand
+  /// What becomes of urgent data once `urgentOctetsMax` of a direction were out of band
+  /// (`stream.reassembly.urgent.oob-limit-policy`).
+  public var urgentLimitPolicy = UrgentPolicy.drop
+  /// Octets of one direction that may be out of band; as in Suricata not a setting.
+  public var urgentOctetsMax = 65_535
+  /// Overlaps whose data differs raise `reassembly_overlap_different_data`
+  /// (`stream.reassembly.check-overlap-different-data`; nil: where packets can be stopped).
+  public var reportsDifferentData: Bool?
   /// Octets held by one stream. At the limit what is contiguous is delivered without waiting, other
   /// data is refused (`streamLimitHits`).
   public var streamHeldBytesMax = 16 << 20
@@ -48,6 +70,8 @@ public struct ReassemblyCounters: Sendable, Hashable {
   public var streamLimitHits: UInt64 = 0
   public var historyTrims: UInt64 = 0
   public var streamsAtDepth: UInt64 = 0
+  /// Urgent octets that were left out as out of band.
+  public var urgentOctets: UInt64 = 0
   /// Segments further ahead than any window reaches.
   public var invalidSegments: UInt64 = 0
   public var heldBytes: UInt64 = 0

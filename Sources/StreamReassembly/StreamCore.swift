@@ -24,6 +24,12 @@ struct StreamCore: Sendable, BitwiseCopyable {
   var hasData = false
   var isEnded = false
   var isDepthReached = false
+  /// A segment has reached the depth, and that was told.
+  var isDepthTold = false
+  /// Octets that were out of band (urgent data).
+  var outOfBandCount: UInt32 = 0
+  /// Nobody acknowledges: only one side is seen.
+  var isOneSided = false
 
   mutating func begin(at sequence: UInt32) {
     self = StreamCore()

@@ -17,6 +17,8 @@ public struct StreamReassembler: ~Copyable {
   private var streams: [StreamCore] = []
   private var holds: [HeldStream] = []
   private var freeHolds: [UInt32] = []
+  /// By stream: octets that are out of band and not yet passed, in no order. Few streams have any.
+  private var outOfBand: [Int: [Int64]] = [:]
   /// Room for deciding overlaps, and for tidying arenas.
   private var scratch: [UInt8] = []
   private var spare: [UInt8] = []
@@ -43,6 +45,7 @@ public struct StreamReassembler: ~Copyable {
     let other = Self.stream(flow, segment.direction.opposite)
     counters.segments &+= 1
     begin(own, other, segment)
+    if segment.deliversNow { streams[own].isOneSided = true }
     if segment.hasAcknowledgement {
       acknowledge(other, segment.acknowledgement, segment, &result, body)
     }
@@ -75,13 +78,46 @@ public struct StreamReassembler: ~Copyable {
   ) {
     guard has(flow) else { return }
     for direction in Direction.allCases {
-      let stream = Self.stream(flow, direction)
-      var result = ReassemblyResult()
-      deliver(stream, direction, upTo: .max, gapsUpTo: .max, time, &result, body)
-      if streams[stream].isKnown, !streams[stream].isEnded {
-        emitEnd(stream, direction, time, body)
-      }
-      releaseHold(stream)
+      finish(flow: flow, direction: direction, time: time, body)
+    }
+  }
+
+  /// The same for one direction: what is contiguous, acknowledged or not; what lies behind a hole that
+  /// nobody acknowledged comes after the end, for raw inspection alone.
+  public mutating func finish(
+    flow: UInt32, direction: Direction, time: Timestamp, _ body: (borrowing StreamChunk) -> Void
+  ) {
+    guard has(flow) else { return }
+    let stream = Self.stream(flow, direction)
+    var result = ReassemblyResult()
+    let gapLimit = streams[stream].isOneSided ? Int64.max : streams[stream].acknowledged
+    deliver(stream, direction, upTo: .max, gapsUpTo: gapLimit, time, &result, body)
+    if streams[stream].isKnown, !streams[stream].isEnded {
+      emitEnd(stream, direction, time, body)
+      deliverBeyond(stream, direction, time, body)
+    }
+    releaseHold(stream)
+  }
+
+  /// Hands out what is held behind the end of what counts.
+  private mutating func deliverBeyond(
+    _ stream: Int, _ direction: Direction, _ time: Timestamp, _ body: (borrowing StreamChunk) -> Void
+  ) {
+    guard streams[stream].hold != StreamCore.noHold else { return }
+    let hold = Int(streams[stream].hold)
+    let ceiling = streams[stream].clip(.max, depth: settings.depthBytes)
+    var position = streams[stream].position
+    while let piece = holds[hold].piece(after: position), piece.position < ceiling {
+      let from = max(piece.position, position)
+      let end = min(piece.end, ceiling)
+      let start = piece.arenaOffset &+ Int(from &- piece.position)
+      let arena = holds[hold].arena
+      body(
+        StreamChunk(
+          bytes: arena.rawSpan.extracting(start..<(start &+ Int(end &- from))), direction: direction,
+          offset: UInt64(max(0, from)), gapBefore: UInt64(max(0, from &- position)), isRawOnly: true,
+          time: time))
+      position = end
     }
   }
 
@@ -92,6 +128,7 @@ public struct StreamReassembler: ~Copyable {
       let stream = Self.stream(flow, direction)
       releaseHold(stream)
       streams[stream] = StreamCore()
+      outOfBand[stream] = nil
     }
   }
 
@@ -172,15 +209,91 @@ extension StreamReassembler {
     }
     if payload.byteCount > 0 {
       streams[stream].hasData = true
-      place(stream, start..<end, segment, payload, &result, body)
+      if segment.urgentPointer > 0, segment.urgentPointer <= payload.byteCount {
+        placeUrgent(stream, start..<end, segment, payload, &result, body)
+      } else {
+        place(stream, start..<end, segment, payload, &result, body)
+      }
     }
     endIfComplete(stream, segment.direction, segment.time, body)
+  }
+
+  /// A segment that carries urgent data: the policy says what becomes of the last urgent octet.
+  private mutating func placeUrgent(
+    _ stream: Int, _ range: Range<Int64>, _ segment: StreamSegment, _ payload: RawSpan,
+    _ result: inout ReassemblyResult, _ body: (borrowing StreamChunk) -> Void
+  ) {
+    var policy = settings.urgentPolicy
+    let octet = range.lowerBound &+ Int64(segment.urgentPointer) &- 1
+    if policy == .outOfBand {
+      if Int(streams[stream].outOfBandCount) >= settings.urgentOctetsMax {
+        result.events.insert(.reassemblyUrgentLimitReached)
+        policy = settings.urgentLimitPolicy == .outOfBand ? .inline : settings.urgentLimitPolicy
+      } else if outOfBand[stream, default: []].count >= Self.outOfBandWaitingMax {
+        policy = .inline
+      }
+    }
+    switch policy {
+    case .inline: return place(stream, range, segment, payload, &result, body)
+    case .drop:
+      result.isUrgentRefused = true
+      result.isRefused = true
+      return
+    case .gap: break
+    case .outOfBand:
+      if octet >= streams[stream].position, !(outOfBand[stream]?.contains(octet) ?? false) {
+        outOfBand[stream, default: []].append(octet)
+        streams[stream].outOfBandCount &+= 1
+        counters.urgentOctets &+= 1
+        skipOutOfBand(stream)
+      }
+    }
+    let place = Int(octet &- range.lowerBound)
+    if place > 0 {
+      self.place(stream, range.lowerBound..<octet, segment, payload.extracting(0..<place), &result, body)
+    }
+    skipOutOfBand(stream)
+    if place &+ 1 < payload.byteCount {
+      self.place(
+        stream, (octet &+ 1)..<range.upperBound, segment,
+        payload.extracting((place &+ 1)..<payload.byteCount), &result, body)
+    }
+  }
+
+  /// Octets out of band that may wait for what is before them, so that they cost no memory.
+  private static let outOfBandWaitingMax = 64
+
+  /// Octets of one direction that were out of band so far.
+  public func outOfBandCount(flow: UInt32, direction: Direction) -> UInt32 {
+    has(flow) ? streams[Self.stream(flow, direction)].outOfBandCount : 0
+  }
+
+  /// Moves on where the next octets are out of band.
+  private mutating func skipOutOfBand(_ stream: Int) {
+    guard !outOfBand.isEmpty, var waiting = outOfBand[stream] else { return }
+    while let index = waiting.firstIndex(of: streams[stream].position) {
+      waiting.remove(at: index)
+      _ = streams[stream].advance(to: streams[stream].position &+ 1)
+      // The end is told by a chunk of its own.
+      streams[stream].isEnded = false
+    }
+    let position = streams[stream].position
+    waiting.removeAll { $0 < position }
+    outOfBand[stream] = waiting.isEmpty ? nil : waiting
+  }
+
+  /// Where the next octet out of band lies, so that delivery stops there.
+  private func nextOutOfBand(_ stream: Int) -> Int64 {
+    guard !outOfBand.isEmpty, let waiting = outOfBand[stream] else { return .max }
+    let position = streams[stream].position
+    return waiting.lazy.filter { $0 >= position }.min() ?? .max
   }
 
   private mutating func place(
     _ stream: Int, _ range: Range<Int64>, _ segment: StreamSegment, _ payload: RawSpan,
     _ result: inout ReassemblyResult, _ body: (borrowing StreamChunk) -> Void
   ) {
+    skipOutOfBand(stream)
     let core = streams[stream]
     if core.isDepthReached {
       result.isDepthReached = true
@@ -192,12 +305,13 @@ extension StreamReassembler {
       result.isRefused = true
       return
     }
+    noteDepth(stream, reachedBy: range.upperBound, &result)
     let isInline = settings.delivery == .inline
     let floor = isInline ? core.historyStart : core.position
     guard range.upperBound > floor else { return noteBeforeBase(&result) }
     let waits = !isInline && !segment.deliversNow
     if range.lowerBound == core.position, !waits || core.acknowledged >= range.upperBound,
-      !hasHeld(stream, after: core.position)
+      !hasHeld(stream, after: core.position), nextOutOfBand(stream) >= range.upperBound
     {
       passThrough(stream, range, to: range.upperBound, segment, payload, &result, body)
       if isInline { keepHistory(stream, range, payload) }
@@ -280,7 +394,7 @@ extension StreamReassembler {
     if overlap.isDifferent {
       counters.overlapsDifferent &+= 1
       result.isConflicting = true
-      result.events.insert(.reassemblyOverlapDifferentData)
+      if settings.reportsDifferentData ?? isInline { result.events.insert(.reassemblyOverlapDifferentData) }
     }
   }
 
@@ -349,12 +463,15 @@ extension StreamReassembler {
     guard position > streams[stream].acknowledged else { return }
     streams[stream].acknowledged = position
     streams[stream].acknowledgedSequence = acknowledgement
-    guard streams[stream].hold != StreamCore.noHold else { return }
     let isInline = settings.delivery == .inline
+    guard streams[stream].hold != StreamCore.noHold else {
+      if !isInline { skipAcknowledged(stream, to: position, &result) }
+      return
+    }
     deliver(
       stream, segment.direction.opposite, upTo: isInline ? .max : position, gapsUpTo: position,
       segment.time, &result, body)
-    if isInline { forgetAcknowledged(stream) }
+    if isInline { forgetAcknowledged(stream) } else { skipAcknowledged(stream, to: position, &result) }
   }
 
   /// Delivers held bytes up to `limit`, across holes that end no later than `gapLimit`.
@@ -366,6 +483,7 @@ extension StreamReassembler {
     let hold = Int(streams[stream].hold)
     let ceiling = streams[stream].clip(limit, depth: settings.depthBytes)
     while !streams[stream].isEnded {
+      skipOutOfBand(stream)
       let position = streams[stream].position
       guard let piece = holds[hold].piece(after: position), position < ceiling else { break }
       if piece.position > position {
@@ -373,7 +491,7 @@ extension StreamReassembler {
         skipGap(stream, to: piece.position, &result)
         continue
       }
-      let end = min(piece.end, ceiling)
+      let end = min(piece.end, ceiling, nextOutOfBand(stream))
       let count = Int(end &- position)
       let from = piece.arenaOffset &+ Int(position &- piece.position)
       let isEnd = streams[stream].advance(to: end)
@@ -390,6 +508,17 @@ extension StreamReassembler {
     endIfComplete(stream, direction, time, body)
   }
 
+  /// What its receiver has acknowledged and nobody saw is lost, also where nothing has followed yet.
+  ///
+  /// The octet that a FIN takes is no data, and the FIN itself may be what was lost.
+  private mutating func skipAcknowledged(_ stream: Int, to position: Int64, _ result: inout ReassemblyResult) {
+    let core = streams[stream]
+    guard core.hasData, !core.isEnded, !core.isDepthReached else { return }
+    let end = core.clip(position, depth: settings.depthBytes)
+    guard end &- core.position > 1 else { return }
+    skipGap(stream, to: end, &result)
+  }
+
   private mutating func skipGap(_ stream: Int, to position: Int64, _ result: inout ReassemblyResult) {
     let missing = UInt64(position &- streams[stream].position)
     streams[stream].pendingGap &+= missing
@@ -404,10 +533,20 @@ extension StreamReassembler {
       streams[stream].position >= Int64(clamping: settings.depthBytes)
     else { return }
     streams[stream].isDepthReached = true
-    counters.streamsAtDepth &+= 1
-    result.events.insert(.reassemblyDepthReached)
     result.isDepthReached = true
     releaseHold(stream)
+  }
+
+  /// The first segment that reaches the depth is told of when it comes, delivered or not.
+  private mutating func noteDepth(
+    _ stream: Int, reachedBy position: Int64, _ result: inout ReassemblyResult
+  ) {
+    guard settings.depthBytes > 0, !streams[stream].isDepthTold,
+      position >= Int64(clamping: settings.depthBytes)
+    else { return }
+    streams[stream].isDepthTold = true
+    counters.streamsAtDepth &+= 1
+    result.events.insert(.reassemblyDepthReached)
   }
 
   private mutating func endIfComplete(

@@ -16,6 +16,8 @@ public struct StreamSegment: Sendable, BitwiseCopyable {
   public var policy: OverlapPolicy
   /// Do not wait for acknowledgements, whatever the settings say (only one side is seen).
   public var deliversNow = false
+  /// The urgent pointer where it is valid: the last urgent octet is the one before it (RFC 6093).
+  public var urgentPointer: UInt16 = 0
 
   public init(
     direction: Direction, sequence: UInt32, acknowledgement: UInt32 = 0,
@@ -41,6 +43,7 @@ public struct StreamSegment: Sendable, BitwiseCopyable {
       direction: direction, sequence: tcp.sequence, acknowledgement: tcp.acknowledgement,
       hasAcknowledgement: tcp.has(TCPFields.ack), isSyn: tcp.has(TCPFields.syn),
       isFin: tcp.has(TCPFields.fin), time: packet.time, policy: policy)
+    if tcp.has(TCPFields.urg) { urgentPointer = tcp.urgentPointer }
   }
 }
 
@@ -52,6 +55,8 @@ public struct ReassemblyResult: Sendable, BitwiseCopyable {
   public var isConflicting = false
   /// Part of the segment waits (for a hole to fill, or for its acknowledgement).
   public var isHeld = false
+  /// The segment is not taken because of its urgent data; inline callers drop it.
+  public var isUrgentRefused = false
   /// Part of the segment was refused for a limit; it will be missing.
   public var isRefused = false
   /// The stream has reached its depth; the rest of it is not delivered.

@@ -5,6 +5,8 @@ public enum IPProtocol {
   public static let tcp: UInt8 = 6
   public static let udp: UInt8 = 17
   public static let ipv6: UInt8 = 41
+  /// A fragment, whatever it is a fragment of.
+  public static let ipv6Fragment: UInt8 = 44
   public static let gre: UInt8 = 47
   public static let esp: UInt8 = 50
   public static let ah: UInt8 = 51

@@ -10,19 +10,23 @@ public struct StreamChunk: ~Escapable {
   public let gapBefore: UInt64
   /// Nothing follows in this direction (FIN, RST, close_notify).
   public let isEnd: Bool
+  /// Bytes from behind the end of what the receiver can have taken: rules on the raw stream look at
+  /// them, protocols do not.
+  public let isRawOnly: Bool
   public let time: Timestamp
 
   @inlinable
   @_lifetime(copy bytes)
   public init(
     bytes: RawSpan, direction: Direction, offset: UInt64, gapBefore: UInt64 = 0,
-    isEnd: Bool = false, time: Timestamp
+    isEnd: Bool = false, isRawOnly: Bool = false, time: Timestamp
   ) {
     self.bytes = bytes
     self.direction = direction
     self.offset = offset
     self.gapBefore = gapBefore
     self.isEnd = isEnd
+    self.isRawOnly = isRawOnly
     self.time = time
   }
 }

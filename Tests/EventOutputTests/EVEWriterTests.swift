@@ -369,7 +369,7 @@ private let ruleText = """
   // To 02:00:00:00:00:01 from 02:00:00:00:00:02, IPv4.
   let frame: [UInt8] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0]
   var context = context()
-  context.packet.etherType = 0x0800
+  context.packet.linkOffset = 0
   let event = Event.alert(alert(try rule(ruleText)))
   let record = try #require(try records(event, context, settings: settings, bytes: frame).first)
   #expect(text(record, "ether.src_mac") == "02:00:00:00:00:02")

@@ -99,23 +99,20 @@ func escaped(_ bytes: [UInt8]) -> String {
   #expect(String(decoding: out, as: UTF8.self) == "+/+/")
 }
 
-@Test func `addresses are written in full, or as short as RFC 5952 asks`() throws {
-  for (given, full, short) in [
-    ("192.0.2.1", "192.0.2.1", "192.0.2.1"),
-    ("::", "0000:0000:0000:0000:0000:0000:0000:0000", "::"),
-    ("::1", "0000:0000:0000:0000:0000:0000:0000:0001", "::1"),
-    ("2001:db8::", "2001:0db8:0000:0000:0000:0000:0000:0000", "2001:db8::"),
-    ("2001:db8:0:1:1:1:1:1", "2001:0db8:0000:0001:0001:0001:0001:0001", "2001:db8:0:1:1:1:1:1"),
-    ("2001:0:0:1:0:0:0:1", "2001:0000:0000:0001:0000:0000:0000:0001", "2001:0:0:1::1"),
-    ("fe80::a:0:0:1", "fe80:0000:0000:0000:000a:0000:0000:0001", "fe80::a:0:0:1"),
+@Test func `addresses are written in full`() throws {
+  for (given, full) in [
+    ("192.0.2.1", "192.0.2.1"),
+    ("::", "0000:0000:0000:0000:0000:0000:0000:0000"),
+    ("::1", "0000:0000:0000:0000:0000:0000:0000:0001"),
+    ("2001:db8::", "2001:0db8:0000:0000:0000:0000:0000:0000"),
+    ("2001:db8:0:1:1:1:1:1", "2001:0db8:0000:0001:0001:0001:0001:0001"),
+    ("2001:0:0:1:0:0:0:1", "2001:0000:0000:0001:0000:0000:0000:0001"),
+    ("fe80::a:0:0:1", "fe80:0000:0000:0000:000a:0000:0000:0001"),
   ] {
     let address = try #require(IPAddress(given))
     var out: [UInt8] = []
     JSONText.appendAddress(address, to: &out)
     #expect(String(decoding: out, as: UTF8.self) == full)
-    out = []
-    JSONText.appendShortAddress(address, to: &out)
-    #expect(String(decoding: out, as: UTF8.self) == short)
   }
 }
 

@@ -42,7 +42,7 @@ final class RecordSink: EventSink {
     case .drop(let drop): drops.append(DropSeen(packet: context.packetNumber, reason: drop.reason))
     case .flow: if let flow = context.flow { flows.append(flow) }
     case .transaction: transactionCount += 1
-    case .anomaly, .interception, .file, .fileContent, .taggedPacket: break
+    case .anomaly, .arp, .interception, .file, .fileContent, .taggedPacket: break
     }
   }
 }

@@ -133,7 +133,7 @@ import Traffic
     #expect(parts.map(\.fragmentOffset) == [0, 24, 48])
     #expect(parts.map(\.moreFragments) == [true, true, false])
     #expect(parts.allSatisfy { $0.isFragment && !$0.hasTransport && $0.fragmentID == 77 })
-    #expect(parts.allSatisfy { $0.ipProtocol == 17 && $0.eventNames.isEmpty })
+    #expect(parts.allSatisfy { $0.ipProtocol == IPProtocol.ipv6Fragment && $0.eventNames.isEmpty })
     #expect(parts.map(\.payloadLength) == [24, 24, 20])
   }
 
@@ -148,6 +148,7 @@ import Traffic
     let atomic = IPv6ExtensionHeader.fragment(offset: 0, more: false, identification: 1)
     let whole = decoded(atomic, atomic)
     #expect(whole.eventNames == ["ipv6.exthdr_dupl_fh", "ipv6.exthdr_useless_fh"])
+    #expect(whole.events.count(.ipv6ExtensionUselessFragment) == 1)
     #expect(whole.isUDP)
     // What receivers would reassemble is not taken for a whole datagram.
     let part = decoded(atomic, .fragment(offset: 8, more: false, identification: 2))

@@ -82,7 +82,7 @@ final class StreamScene {
       next[index] = piece.offset + UInt64(piece.bytes.count)
       delivered[index] += piece.bytes
       if piece.gap > 0 { gaps[index].append(piece.gap) }
-      if ends[index] > 0 { isConsistent = false }
+      if ends[index] > 0, !piece.isRawOnly { isConsistent = false }
       if piece.isEnd { ends[index] += 1 }
     }
   }
@@ -95,6 +95,8 @@ private struct Taken {
     var offset: UInt64
     var gap: UInt64
     var isEnd: Bool
+    /// Comes behind the end, for raw inspection alone.
+    var isRawOnly: Bool
   }
   var pieces: [Piece] = []
 
@@ -102,6 +104,6 @@ private struct Taken {
     pieces.append(
       Piece(
         bytes: chunk.bytes.copied(), direction: chunk.direction, offset: chunk.offset,
-        gap: chunk.gapBefore, isEnd: chunk.isEnd))
+        gap: chunk.gapBefore, isEnd: chunk.isEnd, isRawOnly: chunk.isRawOnly))
   }
 }

@@ -215,11 +215,18 @@ public final class AppLayerFlow {
         update(actual) { ($0.found, $0.isDone) = (found, true) }
         settle(found, first: actual, time)
         return
-      case .none: update(direction) { $0.isDone = true }
+      case .none:
+        // So few octets may be the beginning of anything, but for what is known by its first ones.
+        guard side.held.count >= Self.leastBytes(direction) else { return }
+        update(direction) { $0.isDone = true }
       }
     }
     checkGiveUp(direction)
   }
+
+  /// Octets of a side before which nothing is said about it.
+  /// - Source: the depth of Suricata's patterns for protocols, by direction.
+  private static func leastBytes(_ direction: Direction) -> Int { direction == .toServer ? 17 : 10 }
 
   private func reverse(_ found: AppProtocol) -> Recogniser.Answer {
     isReversed = true
@@ -432,6 +439,7 @@ public final class AppLayerFlow {
       name(found, chunk.direction.opposite)
     case .needMore, .none:
       update(chunk.direction) { $0.isDone = true }
+      if appProtocol == .unknown { appProtocol = .failed }
       // A datagram of each side that nobody knows is enough.
       if client.isDone, server.isDone { giveUp() }
     }

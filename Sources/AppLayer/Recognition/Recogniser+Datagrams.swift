@@ -59,7 +59,9 @@ extension Recogniser {
   }
 
   private func oriented(_ isResponse: Bool) -> Answer {
-    isResponse == (direction == .toClient) ? .found(.dns) : .foundReversed(.dns)
+    if isResponse == (direction == .toClient) { return .found(.dns) }
+    // That the answer came first is believed on the port alone.
+    return isPort(53) ? .foundReversed(.dns) : .none
   }
 
   /// The magic number of DHCP options (RFC 2131 section 3) behind a BOOTP header.

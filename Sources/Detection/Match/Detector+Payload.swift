@@ -182,8 +182,24 @@ extension Detector {
       isNetwork = false
     }
     let start = Int(isNetwork ? packet.networkOffset : packet.transportOffset)
-    let count = Int(isNetwork ? packet.networkHeaderLength : packet.transportHeaderLength)
+    var count = Int(isNetwork ? packet.networkHeaderLength : packet.transportHeaderLength)
+    if header == .icmpv4 {
+      count = Self.icmpv4HeaderLength(packet, bytes.extracting(min(max(0, start), bytes.byteCount)...))
+    }
     guard start >= 0, count > 0, start &+ count <= bytes.byteCount else { return nil }
     return bytes.extracting(start..<start &+ count)
+  }
+
+  /// Timestamps, and the addresses that a router announces, belong to the header.
+  /// - Source: RFC 792 (timestamp), RFC 1256 (router advertisement), as Suricata counts them.
+  private static func icmpv4HeaderLength(_ packet: borrowing DecodedPacket, _ message: RawSpan) -> Int {
+    switch packet.icmp.type {
+    case 13, 14: return message.byteCount >= 20 ? 20 : 8
+    case 9:
+      guard message.byteCount >= 8 else { return 8 }
+      let count = 8 &+ Int(message.u8(at: 4)) &* Int(message.u8(at: 5)) &* 4
+      return count <= message.byteCount ? count : 8
+    default: return 8
+    }
   }
 }

@@ -9,12 +9,14 @@ extension FlowDetection {
   func setBit(_ name: UInt16) {
     let word = Int(name >> 6)
     while bits.count <= word { bits.append(0) }
+    if !hasBit(name) { bitOrder.append(name) }
     bits[word] |= 1 << UInt64(name & 63)
   }
 
   func clearBit(_ name: UInt16) {
-    let word = Int(name >> 6)
-    if word < bits.count { bits[word] &= ~(1 << UInt64(name & 63)) }
+    guard hasBit(name) else { return }
+    bits[Int(name >> 6)] &= ~(1 << UInt64(name & 63))
+    bitOrder.removeAll { $0 == name }
   }
 
   func integer(_ name: UInt16) -> UInt32? { integers.first { $0.name == name }?.value }
@@ -51,9 +53,9 @@ extension FlowDetection {
 
   /// Names of the flow's bits and values of its integers, for the log.
   public func bitNames(_ names: VariableNames) -> [String] {
-    guard bits.contains(where: { $0 != 0 }) else { return [] }
+    guard !bitOrder.isEmpty else { return [] }
     let table = names.names(.flowBit)
-    return table.indices.filter { hasBit(UInt16(truncatingIfNeeded: $0)) }.map { table[$0] }.sorted()
+    return bitOrder.compactMap { Int($0) < table.count ? table[Int($0)] : nil }
   }
 
   public func integerValues(_ names: VariableNames) -> [(name: String, value: UInt32)] {

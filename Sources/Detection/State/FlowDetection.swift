@@ -28,6 +28,8 @@ public final class FlowDetection {
 
   /// Bits by number of the name (see ``VariableNames``), 64 to a word; empty for most flows.
   var bits: [UInt64] = []
+  /// The bits that are set, in the order in which they were.
+  var bitOrder: [UInt16] = []
   var integers: [(name: UInt16, value: UInt32)] = []
   public internal(set) var variables: [PayloadCapture] = []
   var toServer = DirectionState()

@@ -157,6 +157,15 @@ public indirect enum ConfigurationValue: Sendable, Equatable {
     self = .map(entries)
   }
 
+  /// A mapping whose keys are all numbers as the list of its values, else the value itself: what single
+  /// settings make of a list that is set nowhere (`outputs.1.eve-log…`).
+  public var numberedAsList: ConfigurationValue {
+    guard case .map(let entries) = self, !entries.isEmpty, entries.allSatisfy({ Int($0.key) != nil }) else {
+      return self
+    }
+    return .list(entries.map(\.value))
+  }
+
   /// The value under a key of a mapping, or of a list of one-key mappings.
   public func entry(_ key: String) -> ConfigurationValue? {
     switch self {

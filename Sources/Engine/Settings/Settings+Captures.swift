@@ -26,6 +26,11 @@ extension Settings {
     {
       inspection.exceptionPolicies.midstream = .ignore
     }
+    inspection.flows.tcp.refusesEndsWithoutSession = isInline
+    switch inspection.exceptionPolicies.midstream {
+    case .ignore, .passFlow, .passPacket: break
+    case .bypass, .dropFlow, .dropPacket, .reject: inspection.flows.tcp.refusesMidstream = true
+    }
   }
 
   /// Settles the same for live traffic, where connections older than the daemon live on unless a

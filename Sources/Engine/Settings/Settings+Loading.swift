@@ -192,11 +192,18 @@ extension Settings {
     if let memcap = try reader.size("stream.reassembly.memcap"), memcap > 0 {
       inspection.reassembly.memcapBytes = memcap
     }
+    if let policy = try urgentPolicy(&reader, "stream.reassembly.urgent.policy") {
+      inspection.reassembly.urgentPolicy = policy
+    }
+    if let policy = try urgentPolicy(&reader, "stream.reassembly.urgent.oob-limit-policy") {
+      inspection.reassembly.urgentLimitPolicy = policy
+    }
+    if let reports = try reader.flag("stream.reassembly.check-overlap-different-data") {
+      inspection.reassembly.reportsDifferentData = reports
+    }
     for name in [
       "memcap", "prealloc-sessions", "bypass", "reassembly.randomize-chunk-size",
       "reassembly.randomize-chunk-range", "reassembly.raw", "reassembly.segment-prealloc",
-      "reassembly.check-overlap-different-data",
-      "reassembly.urgent",
     ] { reader.note("stream." + name) }
     try readDefrag(&reader)
   }
@@ -211,6 +218,16 @@ extension Settings {
       inspection.defragmentation.timeoutSeconds = Int64(seconds)
     }
     for name in ["hash-size", "max-frags", "prealloc"] { reader.note("defrag." + name) }
+  }
+
+  private func urgentPolicy(
+    _ reader: inout SettingsReader, _ path: String
+  ) throws(SettingsError) -> UrgentPolicy? {
+    guard let name = try reader.text(path) else { return nil }
+    guard let policy = UrgentPolicy(rawValue: name) else {
+      throw SettingsError("\(reader.file): \(path) must be oob, inline, drop or gap, not \(name)")
+    }
+    return policy
   }
 
   private mutating func readHostPolicies(_ reader: inout SettingsReader) throws(SettingsError) {

@@ -11,6 +11,7 @@ extension Settings {
       let seed = try reader.number("outputs.eve-log.community-id-seed", in: 0...65_535) ?? 0
       outputs.eve.communityID = UInt16(seed)
     }
+    if let isOn = try reader.flag("outputs.eve-log.metadata") { outputs.eve.logsMetadata = isOn }
     if let isOn = try reader.flag("outputs.eve-log.ethernet") { outputs.eve.logsEthernet = isOn }
     if try reader.flag("outputs.eve-log.suricata-version") == true {
       // The version whose records these are like; programs that read them go by it.
@@ -23,7 +24,11 @@ extension Settings {
     outputs.eve.forwardedFor = forwardedFor(reader.value("outputs.eve-log.xff"))
     outputs.eve.alert?.forwardedFor = outputs.eve.forwardedFor
     if let types = reader.value("outputs.eve-log.types") {
+      outputs.eve = .none.keeping(outputs.eve)
       try readTypes(types, reader.file)
+    } else if let numbered = reader.value("outputs")?.numberedAsList.at("eve-log.types")?.numberedAsList {
+      // Single settings of types that are not listed change what is there by default.
+      try readTypes(numbered, reader.file)
     }
     try readFileStore(&reader)
     noteOutputs(&reader)
@@ -35,7 +40,6 @@ extension Settings {
     guard case .list(let items) = value else {
       throw SettingsError("\(file): outputs.eve-log.types must be a list of types")
     }
-    outputs.eve = .none.keeping(outputs.eve)
     for item in items {
       switch item {
       case .scalar(let name): switchOn(name, .map([]))
@@ -55,17 +59,17 @@ extension Settings {
     }
     switch name {
     case "alert":
-      var alert = EVESettings.Alert()
-      alert.logsPayload = flag("payload", false)
-      alert.logsPrintablePayload = flag("payload-printable", false)
-      alert.logsPacket = flag("packet", false)
-      alert.logsPayloadLength = flag("payload-length", false)
-      alert.logsTaggedPackets = flag("tagged-packets", true)
+      var alert = outputs.eve.alert ?? EVESettings.Alert()
+      alert.logsPayload = flag("payload", alert.logsPayload)
+      alert.logsPrintablePayload = flag("payload-printable", alert.logsPrintablePayload)
+      alert.logsPacket = flag("packet", alert.logsPacket)
+      alert.logsPayloadLength = flag("payload-length", alert.logsPayloadLength)
+      alert.logsTaggedPackets = flag("tagged-packets", alert.logsTaggedPackets)
       if case .scalar(let text)? = value.at("payload-buffer-size"), let size = SettingsReader.size(text) {
         alert.payloadOctetsMax = size
       }
-      alert.logsVerdict = flag("verdict", false)
-      alert.logsReferences = flag("reference", false)
+      alert.logsVerdict = flag("verdict", alert.logsVerdict)
+      alert.logsReferences = flag("reference", alert.logsReferences)
       alert.forwardedFor = forwardedFor(value.at("xff")) ?? outputs.eve.forwardedFor
       if value.at("metadata") != nil {
         alert.logsAppLayer = flag("metadata.app-layer", flag("metadata", true))
@@ -111,11 +115,12 @@ extension Settings {
       outputs.eve.drop = drop
       if case .scalar("all")? = value.at("flows") { inspection.logs.dropsWholeFlows = true }
     case "anomaly":
-      var anomaly = EVESettings.Anomaly()
-      anomaly.logsDecode = flag("types.decode", false)
-      anomaly.logsStream = flag("types.stream", false)
-      anomaly.logsAppLayer = flag("types.applayer", true)
+      var anomaly = outputs.eve.anomaly ?? EVESettings.Anomaly()
+      anomaly.logsDecode = flag("types.decode", anomaly.logsDecode)
+      anomaly.logsStream = flag("types.stream", anomaly.logsStream)
+      anomaly.logsAppLayer = flag("types.applayer", anomaly.logsAppLayer)
       outputs.eve.anomaly = anomaly
+    case "arp": outputs.eve.logsARP = flag("enabled", true)
     case "flow": outputs.eve.logsFlow = true
     case "netflow": outputs.eve.logsNetflow = true
     case "files":
@@ -226,6 +231,8 @@ extension Settings {
     let eve = outputs.eve
     inspection.logs.anomalies = eve.anomaly != nil
     inspection.logs.drops = eve.drop != nil
+    inspection.logs.arp = eve.logsARP
+    inspection.logs.linkAddresses = eve.logsEthernet
     inspection.logs.flows = eve.logsFlow || eve.logsNetflow
     inspection.logs.payload = eve.alert.map { $0.logsPayload || $0.logsPrintablePayload } ?? false
     inspection.logs.transactions = []
@@ -262,6 +269,7 @@ extension EVESettings {
     result.communityID = other.communityID
     result.describesStoredFiles = other.describesStoredFiles
     result.logsEthernet = other.logsEthernet
+    result.logsMetadata = other.logsMetadata
     result.versionName = other.versionName
     result.forwardedFor = other.forwardedFor
     return result
