@@ -463,15 +463,12 @@ extension StreamReassembler {
     guard position > streams[stream].acknowledged else { return }
     streams[stream].acknowledged = position
     streams[stream].acknowledgedSequence = acknowledgement
+    guard streams[stream].hold != StreamCore.noHold else { return }
     let isInline = settings.delivery == .inline
-    guard streams[stream].hold != StreamCore.noHold else {
-      if !isInline { skipAcknowledged(stream, to: position, &result) }
-      return
-    }
     deliver(
       stream, segment.direction.opposite, upTo: isInline ? .max : position, gapsUpTo: position,
       segment.time, &result, body)
-    if isInline { forgetAcknowledged(stream) } else { skipAcknowledged(stream, to: position, &result) }
+    if isInline { forgetAcknowledged(stream) }
   }
 
   /// Delivers held bytes up to `limit`, across holes that end no later than `gapLimit`.
@@ -506,17 +503,6 @@ extension StreamReassembler {
     noteDepth(stream, &result)
     if settings.delivery == .inline { trimHistory(stream) } else { forgetHistory(stream) }
     endIfComplete(stream, direction, time, body)
-  }
-
-  /// What its receiver has acknowledged and nobody saw is lost, also where nothing has followed yet.
-  ///
-  /// The octet that a FIN takes is no data, and the FIN itself may be what was lost.
-  private mutating func skipAcknowledged(_ stream: Int, to position: Int64, _ result: inout ReassemblyResult) {
-    let core = streams[stream]
-    guard core.hasData, !core.isEnded, !core.isDepthReached else { return }
-    let end = core.clip(position, depth: settings.depthBytes)
-    guard end &- core.position > 1 else { return }
-    skipGap(stream, to: end, &result)
   }
 
   private mutating func skipGap(_ stream: Int, to position: Int64, _ result: inout ReassemblyResult) {
