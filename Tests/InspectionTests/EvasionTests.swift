@@ -26,7 +26,7 @@ import Traffic
     return web.packets
   }
 
-  private static let tricks: [Trick] = [
+  private static var tricks: [Trick] { [
     (
       "segments of one octet",
       { word in opened { $0.send(.toServer, request(word), segmentSize: 1) } }
@@ -79,7 +79,7 @@ import Traffic
         }
       }
     ),
-  ]
+  ] }
 
   @Test func `each trick is stopped with the attack and passes without`() {
     for trick in Self.tricks {
@@ -160,7 +160,7 @@ import Traffic
 
   // MARK: Any cutting, any order
 
-  private static let scenes: [(rules: String, talk: (inout TCPConversation) -> Void)] = [
+  private static var scenes: [(rules: String, talk: (inout TCPConversation) -> Void)] { [
     (
       #"alert http any any -> any any (http.uri; content:"/evil"; sid:1;)"#,
       { $0.send(.toServer, request("evil")) }
@@ -185,7 +185,7 @@ import Traffic
       #"alert ssh any any -> any any (ssh.proto; content:"2.0"; sid:1;)"#,
       { $0.send(.toServer, "no protocol that anybody knows\r\n") }
     ),
-  ]
+  ] }
 
   @Test func `octet by octet, and out of order, each scene gives the same alerts`() {
     for (number, scene) in Self.scenes.enumerated() {
@@ -223,7 +223,7 @@ extension [BuiltPacket] {
       guard bytes.count > payload + 1 else { return [packet] }
       let sequence = bytes[tcp + 4..<tcp + 8].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
       return (payload..<bytes.count).map { index in
-        var segment = Array(bytes[..<payload]) + [bytes[index]]
+        var segment = [UInt8](bytes[..<payload]) + [bytes[index]]
         let moved = sequence &+ UInt32(index - payload)
         for octet in 0..<4 { segment[tcp + 4 + octet] = UInt8(truncatingIfNeeded: moved >> UInt32(24 - 8 * octet)) }
         let total = segment.count - 14
