@@ -23,6 +23,8 @@ public enum BufferID: UInt8, Sendable, Hashable, CaseIterable {
   case smtpHelo, smtpMailFrom, smtpRecipient
   case emailFrom, emailSubject, emailTo, emailCC, emailDate, emailMessageID, emailXMailer, emailURL
   case emailReceived
+  // SSH
+  case sshVersion, sshSoftware, hassh, hasshString, hasshServer, hasshServerString
   // mDNS
   case mdnsQueriesName, mdnsAnswerName, mdnsAuthorityName, mdnsAdditionalName, mdnsResponseName
 }

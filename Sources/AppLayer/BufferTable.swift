@@ -45,5 +45,5 @@ public struct BufferDeclaration: Sendable {
 /// declares its own part in its folder.
 public enum BufferTable {
   public static let all: [BufferDeclaration] = sharedWithSMTP(sharedWithHTTP2(http)) + http2
-    + sharedWithQUIC(tls) + sharedWithHTTP2(dns) + smtp + quic + webSocket
+    + sharedWithQUIC(tls) + sharedWithHTTP2(dns) + smtp + quic + webSocket + ssh
 }

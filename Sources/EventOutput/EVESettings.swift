@@ -8,6 +8,7 @@ public struct EVESettings: Sendable {
   public var drop: Drop? = Drop()
   public var anomaly: Anomaly? = Anomaly()
   public var smtp: SMTP? = SMTP()
+  public var logsSSH = true
   public var logsFlow = true
   /// Each direction of a flow on its own.
   public var logsNetflow = false
@@ -42,6 +43,7 @@ public struct EVESettings: Sendable {
     var out = EVESettings()
     (out.alert, out.http, out.dns, out.tls, out.drop, out.anomaly) = (nil, nil, nil, nil, nil, nil)
     out.smtp = nil
+    out.logsSSH = false
     out.logsFlow = false
     out.logsNetflow = false
     out.logsFileInfo = false

@@ -31,6 +31,12 @@ extension EVEWriter {
       json.endObject()
       writeMetadata(context.flow, [])
       end(context.decryption)
+    case let ssh as SSHTransaction:
+      guard settings.logsSSH, SSHRecord.isLoggable(ssh) else { return }
+      begin("ssh", context, .flow, bytes)
+      json.member("tx_id", ssh.id)
+      writeInside(ssh)
+      end(context.decryption)
     case let smtp as SMTPTransaction:
       guard let settings = settings.smtp else { return }
       begin("smtp", context, .flow, bytes)
@@ -150,6 +156,10 @@ extension EVEWriter {
     case let tls as TLSTransaction:
       json.beginObject("tls")
       TLSRecord.write(tls, settings: settings.tls ?? EVESettings.TLS(), into: &json)
+      json.endObject()
+    case let ssh as SSHTransaction:
+      json.beginObject("ssh")
+      SSHRecord.write(ssh, into: &json)
       json.endObject()
     case let smtp as SMTPTransaction: SMTPRecord.write(smtp, settings: nil, into: &json)
     case let dns as DNSTransaction where dns.appProtocol == .mdns:

@@ -67,7 +67,7 @@ public struct LogSelection: Sendable {
   public var flows = true
   /// Protocols whose transactions are written.
   public var transactions: Set<AppProtocol> = [
-    .http, .tls, .dns, .mdns, .http2, .doh2, .smtp, .quic, .websocket,
+    .http, .tls, .dns, .mdns, .http2, .doh2, .smtp, .ssh, .quic, .websocket,
   ]
   /// Files that have been transferred.
   public var files = true

@@ -244,7 +244,7 @@ struct StreamPath: ~Copyable {
     guard let appLayer = flow.appLayer else { return false }
     if appLayer.events.count > flow.reportedEventCount { return true }
     return appLayer.transactions.contains {
-      isEnd || $0.isReadyForRecord || $0.events.count > Int($0.loggedBits >> Self.eventCountShift)
+      isEnd || isReady($0) || $0.events.count > Int($0.loggedBits >> Self.eventCountShift)
         || $0.hasFiles && hasFileNews($0, flow)
     }
   }
@@ -263,7 +263,7 @@ struct StreamPath: ~Copyable {
     for transaction in transactions {
       reportEvents(of: transaction, context, bytes)
       if transaction.hasFiles { reportFiles(of: transaction, flow, isEnd: isEnd, context, bytes) }
-      if transaction.loggedBits & Self.recordWritten == 0, transaction.isReadyForRecord || isEnd {
+      if transaction.loggedBits & Self.recordWritten == 0, isReady(transaction) || isEnd {
         transaction.loggedBits |= Self.recordWritten
         counters.transactions &+= 1
         if settings.logs.transactions.contains(transaction.appProtocol) {
@@ -276,6 +276,12 @@ struct StreamPath: ~Copyable {
       $0.loggedBits & Self.recordWritten != 0 && $0.isComplete
         && (isUninspected || Detector.isInspected($0))
     }
+  }
+
+  /// Nothing more of what the transaction's record holds will come.
+  private func isReady(_ transaction: Transaction) -> Bool {
+    transaction.isReadyForRecord(
+      waitsForHASSH: settings.appLayer.logsHASSH || detector.ruleSet.usesHASSH)
   }
 
   private static let recordWritten: UInt32 = 1
@@ -322,8 +328,10 @@ public struct StreamPathCounters: Sendable {
 
 extension Transaction {
   /// Its record can be written: nothing more of what the record holds will come.
-  fileprivate var isReadyForRecord: Bool {
+  fileprivate func isReadyForRecord(waitsForHASSH: Bool) -> Bool {
     switch appProtocol {
+    case .ssh:
+      min(progress.toServer, progress.toClient) >= (waitsForHASSH ? SSHProgress.offer : SSHProgress.banner)
     case .tls:
       // The server has said what it has to say before keys change; nothing that the client still sends
       // but a certificate of its own, which the server has asked for by then, stands in the record.

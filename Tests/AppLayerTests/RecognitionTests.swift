@@ -96,7 +96,7 @@ struct RecognitionTests {
     let found = flow([.server(Array(text.utf8))])
     #expect(found.appProtocol == expected)
     #expect(found.protocolToClient == expected && found.protocolToServer == .unknown)
-    #expect((found.parser == nil) == (expected != .smtp))
+    #expect((found.parser != nil) == (expected == .smtp || expected == .ssh))
   }
 
   @Test func portsThatAreSaidToSpeakDNSAreBelieved() {

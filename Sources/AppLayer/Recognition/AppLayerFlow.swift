@@ -304,7 +304,8 @@ public final class AppLayerFlow {
       DNSParser(framing: transport == .tcp ? .stream : .datagram, appProtocol: found)
     case .smtp: SMTPParser(settings: settings.smtp, files: files)
     case .quic: QUICParser()
-    case .unknown, .failed, .ftp, .ftpData, .ssh, .smb, .dcerpc, .imap, .pop3,
+    case .ssh: SSHParser()
+    case .unknown, .failed, .ftp, .ftpData, .smb, .dcerpc, .imap, .pop3,
       .doh2, .dhcp, .ntp, .tftp, .sip, .websocket:
       nil
     }

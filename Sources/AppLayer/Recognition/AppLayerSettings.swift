@@ -7,6 +7,8 @@ public struct AppLayerSettings: Sendable {
   public var tls = TLSSettings()
   public var smtp = SMTPSettings()
   public var files = FileSettings()
+  /// Records of SSH wait for the offers of algorithms (`app-layer.protocols.ssh.hassh`).
+  public var logsHASSH = false
   /// Octets of one direction after which recognition gives up; bounds what an undecided flow holds.
   public var recognitionLimitBytes = 8192
   /// Octets of one side that nobody recognised, the other side being silent, after which the flow

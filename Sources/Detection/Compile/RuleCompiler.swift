@@ -96,7 +96,10 @@ public struct RuleCompiler {
     parts.portSets = portSets
     parts.heads = drafts.map(\.head)
     parts.infos = drafts.map(\.info)
-    for draft in drafts { parts.fileNeeds.formUnion(draft.fileNeeds) }
+    for draft in drafts {
+      parts.fileNeeds.formUnion(draft.fileNeeds)
+      parts.usesHASSH = parts.usesHASSH || draft.usesHASSH
+    }
     let overlay = ThresholdOverlay(settings.thresholds, variables: settings.variables)
     diagnostics += overlay.diagnostics
     parts.suppressions = overlay.suppressions

@@ -17,6 +17,8 @@ public final class RuleSet: Sendable {
   let groups: RuleGroups
   /// What its rules need to know of files in transfer.
   public let fileNeeds: FileNeeds
+  /// A rule asks for a HASSH fingerprint.
+  public let usesHASSH: Bool
   let suppressions: [SuppressionKey: [Suppression]]
   let rateFilters: [SuppressionKey: [RateFilter]]
   /// Octets that the pattern databases take.
@@ -34,6 +36,7 @@ public final class RuleSet: Sendable {
     portSets = parts.portSets
     groups = parts.groups
     fileNeeds = parts.fileNeeds
+    usesHASSH = parts.usesHASSH
     suppressions = parts.suppressions
     rateFilters = parts.rateFilters
     let tables = parts.groups.tables
@@ -67,6 +70,7 @@ struct RuleSetParts {
   var portSets: [PortSet] = [.any]
   var groups = RuleGroups()
   var fileNeeds: FileNeeds = []
+  var usesHASSH = false
   var suppressions: [SuppressionKey: [Suppression]] = [:]
   var rateFilters: [SuppressionKey: [RateFilter]] = [:]
 }

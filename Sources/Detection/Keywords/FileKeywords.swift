@@ -104,6 +104,13 @@ extension RuleReader {
 }
 
 extension RuleDraft {
+  var usesHASSH: Bool {
+    let buffers: Set<BufferID> = [.hassh, .hasshString, .hasshServer, .hasshServerString]
+    return self.buffers.contains { step in
+      if case .buffer(let id) = step.subject { buffers.contains(id) } else { false }
+    }
+  }
+
   /// What must be found out about files for the rule.
   var fileNeeds: FileNeeds {
     var needs: FileNeeds = fileStore == nil ? [] : .store

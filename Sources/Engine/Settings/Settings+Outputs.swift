@@ -107,6 +107,7 @@ extension Settings {
       tls.logsJA4 = flag("ja4", true)
       tls.logsResumed = flag("session-resumption", true)
       outputs.eve.tls = tls
+    case "ssh": outputs.eve.logsSSH = true
     case "smtp": outputs.eve.smtp = smtp(value)
     case "drop":
       var drop = EVESettings.Drop()
@@ -239,6 +240,7 @@ extension Settings {
     if eve.http != nil { inspection.logs.transactions.insert(.http) }
     if eve.dns != nil { inspection.logs.transactions.insert(.dns) }
     if eve.tls != nil { inspection.logs.transactions.insert(.tls) }
+    if eve.logsSSH { inspection.logs.transactions.insert(.ssh) }
     if eve.smtp != nil { inspection.logs.transactions.insert(.smtp) }
     if eve.logsMDNS { inspection.logs.transactions.insert(.mdns) }
     if eve.logsQUIC { inspection.logs.transactions.insert(.quic) }

@@ -67,6 +67,7 @@ extension Settings {
       if let text, SettingsReader.flag(text) == false { rules.missingFeatures.insert(name) }
     }
     try readHTTP2(&reader)
+    if let isOn = try reader.flag("app-layer.protocols.ssh.hassh") { inspection.appLayer.logsHASSH = isOn }
     try readMail(&reader, "app-layer.protocols.smtp.mime.")
     if let handling = try reader.text("app-layer.protocols.tls.encryption-handling") {
       inspection.bypassesEncrypted = handling == "bypass"
