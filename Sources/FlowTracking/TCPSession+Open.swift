@@ -260,8 +260,10 @@ extension TCPSession {
   }
 
   /// RFC 5961 section 3: a RST must hit the next octet the receiver expects. It lies between what
-  /// the receiver acknowledged and what was sent.
+  /// the receiver acknowledged and what was sent. One with a signature is not believed: the receiver
+  /// ignores it when the key is wrong or there is none, which cannot be told from here.
   private mutating func trackReset(_ segment: TCPSegment, _ result: inout TCPTrackResult) {
+    guard !segment.tcp.hasSignature else { return result.refuse() }
     guard isTimestampRight(segment) else { return result.refuse(.packetInvalidTimestamp) }
     if segment.payloadLength > 0 { result.events.insert(.rstWithData) }
     let end = sender(segment.direction)

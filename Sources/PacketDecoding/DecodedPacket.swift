@@ -166,6 +166,8 @@ public struct TCPFields: Sendable, BitwiseCopyable {
   public var sackPermitted = false
   /// TCP Fast Open option (RFC 7413) present.
   public var hasFastOpen = false
+  /// A signature that only the ends can check: MD5 (RFC 2385) or TCP-AO (RFC 5925).
+  public var hasSignature = false
 
   @inlinable
   public init() {}

@@ -1,7 +1,7 @@
 import Traffic
 
 extension PacketDecoder {
-  /// - Source: RFC 9293 section 3.2, RFC 7323, RFC 2018, RFC 7413. One octet left over at the end is
+  /// - Source: RFC 9293 section 3.2, RFC 7323, RFC 2018, RFC 7413, RFC 2385, RFC 5925. One octet left over at the end is
   ///   padding; a length that cannot be ends the list.
   func decodeTCPOptions(_ options: RawSpan, _ packet: inout DecodedPacket) {
     var index = 0
@@ -72,6 +72,7 @@ extension PacketDecoder {
       packet.tcp.hasTimestamp = true
       packet.tcp.timestampValue = value.u32(at: 0)
       packet.tcp.timestampEcho = value.u32(at: 4)
+    case 19, 29: packet.tcp.hasSignature = true
     case 34, 253, 254: packet.tcp.hasFastOpen = true
     default: break
     }

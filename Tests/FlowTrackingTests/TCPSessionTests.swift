@@ -528,3 +528,18 @@ import Traffic
   }
   #expect(scene.table.count <= 500)
 }
+
+/// An attacker's RST with an MD5 (RFC 2385) or TCP-AO (RFC 5925) option is ignored by a server without the key.
+@Test func aResetWithASignatureIsNotBelieved() {
+  for option in [TCPOption.other(kind: 19, Array(repeating: 1, count: 16)), .other(kind: 29, [1, 2])] {
+    var scene = Scene()
+    var talk = TCPConversation()
+    talk.handshake()
+    talk.emit(.toServer, [.rst, .ack], options: [option])
+    talk.send(.toServer, "GET / HTTP/1.1\r\n\r\n")
+    let answers = scene.play(talk)
+    #expect(!answers[3].tcp.isAccepted && !answers[3].tcp.isSessionEnded)
+    #expect(answers[4].tcp.isAccepted)
+    #expect(scene.table.session(answers[0].index).state == .established)
+  }
+}

@@ -18,6 +18,16 @@ import Traffic
     #expect(scene.sink.transactionCount == 0)
   }
 
+  /// As Suricata keeps them (`packet-alert-max`).
+  @Test func `of more alerts than are told those of the latest transactions stay`() {
+    let requests = (0..<4).map { "GET /evil/\($0) HTTP/1.1\r\nHost: a.example\r\n\r\n" }.joined()
+    let scene = PathScene.run(
+      PathScene.exchange(request: requests).packets,
+      rules: #"alert http any any -> any any (msg:"uri"; http.uri; content:"/evil"; sid:1;)"#
+    ) { $0.alertsPerPacketMax = 3 }
+    #expect(scene.sink.transactionIDs == [3, 2, 1])
+  }
+
   @Test func `a drop on a header drops that packet alone`() {
     let scene = PathScene.run(
       PathScene.exchange().packets,

@@ -25,6 +25,8 @@ final class RecordSink: EventSink {
   }
 
   var alerts: [AlertSeen] = []
+  /// Of the alerts that are for one.
+  var transactionIDs: [UInt64] = []
   var drops: [DropSeen] = []
   var flows: [FlowRecord] = []
   var transactionCount = 0
@@ -34,6 +36,7 @@ final class RecordSink: EventSink {
   func emit(_ event: Event, _ context: borrowing EventContext, bytes: RawSpan) {
     switch event {
     case .alert(let alert):
+      if let id = alert.alert.transactionID { transactionIDs.append(id) }
       alerts.append(
         AlertSeen(
           sid: alert.rule.sid, packet: context.packetNumber, isBlocked: alert.alert.isBlocked,

@@ -19,8 +19,11 @@ extension Detector {
   ) -> DetectionDecision {
     var decision = DetectionDecision()
     guard !matches.isEmpty else { return decision }
+    // Of one rule's matches the latest transaction comes first (Suricata keeps these where a packet has
+    // more alerts than are told).
     matches.matches.sort {
-      ($0.rule, $0.transactionID ?? .max) < ($1.rule, $1.transactionID ?? .max)
+      $0.rule != $1.rule
+        ? $0.rule < $1.rule : ($0.transactionID ?? .max) > ($1.transactionID ?? .max)
     }
     for match in matches.matches {
       let ends = PacketEnds(
