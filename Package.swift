@@ -106,9 +106,26 @@ let package = Package(
         "Interception", "Diversion", "EventOutput", "TestSupport",
       ]),
     tests("Control", ["Engine", "Interception", "CSluiceLinux"]),
+
+    // What fuzzers call, and its corpus replayed; the fuzzer itself is built by Tests/Fuzz/run.
+    .target(
+      name: "FuzzTargets",
+      dependencies: [
+        "Traffic", "Capture", "PacketDecoding", "AppLayer", "RuleLanguage", "Detection", "Inspection",
+        "Interception", "Engine", "Control", "EventOutput", "TestSupport",
+      ],
+      path: "Tests/Fuzz/Targets", swiftSettings: house),
+    .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], path: "Tests/Fuzz/Replay", swiftSettings: house),
   ],
   cLanguageStandard: .gnu11
 )
+
+// The fuzzer: needs the sanitizers that Tests/Fuzz/run asks for, so it's no part of other builds.
+if Context.environment["SLUICE_FUZZ"] != nil {
+  package.targets.append(
+    .executableTarget(name: "Fuzz", dependencies: ["FuzzTargets"], path: "Tests/Fuzz/Driver", swiftSettings: house))
+  package.products = [.executable(name: "Fuzz", targets: ["Fuzz"])]
+}
 
 // While one station is being worked on: build and test it and what it stands on alone.
 if let only = Context.environment["SLUICE_ONLY"] {

@@ -5,6 +5,11 @@ import Glibc
 /// first line and text on the lines behind it.
 public enum ControlCommand: String, Sendable, CaseIterable {
   case reload, stats, flows, explain, release, recall, metrics, shutdown
+
+  /// The line of a request that says what is asked, whatever the octets are.
+  public static func line(of request: [UInt8]) -> String {
+    String(decoding: request.prefix { $0 != 0x0a && $0 != 0x0d }, as: UTF8.self)
+  }
 }
 
 public struct ControlAnswer: Sendable {
@@ -17,10 +22,10 @@ public struct ControlAnswer: Sendable {
   }
 
   /// As sent.
-  var lines: String { (isDone ? "ok\n" : "error\n") + text + (text.hasSuffix("\n") || text.isEmpty ? "" : "\n") }
+  public var lines: String { (isDone ? "ok\n" : "error\n") + text + (text.hasSuffix("\n") || text.isEmpty ? "" : "\n") }
 
   /// - Returns: nil for what no daemon of ours sends.
-  init?(lines: String) {
+  public init?(lines: String) {
     if lines.hasPrefix("ok\n") {
       self.init(isDone: true, text: String(lines.dropFirst(3)))
     } else if lines.hasPrefix("error\n") {

@@ -63,8 +63,7 @@ public final class ControlServer: Sendable {
       guard let piece = StreamSocket.read(from: peer), !piece.isEmpty else { break }
       request += piece
     }
-    let line = request.prefix { $0 != 0x0a && $0 != 0x0d }
-    let answer = answer(to: String(decoding: line, as: UTF8.self))
+    let answer = answer(to: ControlCommand.line(of: request))
     _ = StreamSocket.write(Array(answer.lines.utf8), to: peer)
   }
 

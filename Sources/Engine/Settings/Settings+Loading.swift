@@ -17,13 +17,24 @@ extension Settings {
   public static func load(
     file: String?, overrides: [String] = [], flowSeed: UInt64
   ) throws(SettingsError) -> Settings {
-    var root = ConfigurationValue.map([])
+    var text: String?
     if let file {
       guard let bytes = TextFile.read(file) else {
         throw SettingsError("\(file): cannot be read: \(TextFile.lastError())")
       }
-      root = try ConfigurationValue.parse(String(decoding: bytes, as: UTF8.self), file: file)
+      text = String(decoding: bytes, as: UTF8.self)
     }
+    return try read(text, name: file, overrides: overrides, flowSeed: flowSeed)
+  }
+
+  /// Reads the text of a configuration file; as ``load(file:overrides:flowSeed:)``.
+  ///
+  /// - Parameter name: what messages call it.
+  public static func read(
+    _ text: String?, name file: String?, overrides: [String] = [], flowSeed: UInt64
+  ) throws(SettingsError) -> Settings {
+    var root = ConfigurationValue.map([])
+    if let text { root = try ConfigurationValue.parse(text, file: file ?? "settings") }
     for override in overrides {
       guard let equals = override.firstIndex(of: "="), equals != override.startIndex else {
         throw SettingsError("--set takes KEY=VALUE, not \(override)")

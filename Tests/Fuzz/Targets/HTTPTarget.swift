@@ -1,0 +1,52 @@
+import AppLayer
+import TestSupport
+import Traffic
+
+/// A ``Conversation``. However it is cut, the same exchanges come out.
+enum HTTPTarget {
+  static func run(_ bytes: [UInt8]) {
+    let conversation = Conversation(bytes)
+    let whole = exchanges(conversation)
+    guard bytes.count < 4096 else { return }
+    let cut = exchanges(conversation.cut)
+    precondition(whole.count == cut.count, "\(whole.count) exchanges whole, \(cut.count) cut")
+    for (left, right) in zip(whole, cut) {
+      let difference = zip(left, right).first { $0 != $1 }
+      precondition(left == right, "whole and cut differ: \(difference.map { "\($0.0) / \($0.1)" } ?? "count")")
+    }
+  }
+
+  private static func exchanges(_ conversation: Conversation) -> [[String]] {
+    let parser = HTTPParser(settings: HTTPSettings())
+    conversation.forEachChunk { parser.consume($0) }
+    parser.finish(at: Conversation.time)
+    return parser.transactions.map { $0.snapshot() }
+  }
+
+  static var seeds: [(name: String, bytes: [UInt8])] {
+    func seed(_ request: String, _ response: String) -> [UInt8] {
+      Conversation.input([(.toServer, crlf(request)), (.toClient, crlf(response))])
+    }
+    return [
+      ("get", seed("GET /p/a%20th?q=%31 HTTP/1.1\nHost: h.example:81\nCookie: a=b\nAccept: */*\n\n",
+        "HTTP/1.1 200 OK\nContent-Length: 5\nServer: s\n\nhello")),
+      ("chunked", seed("POST /u HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\n\n5\nhello\n0\nT: v\n\n",
+        "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n5;x=y\nhello\n3\n, w\n000\nT: v\n U\n\n")),
+      ("pipelined", seed("GET /1 HTTP/1.1\nHost: a\n\nGET /2 HTTP/1.1\nHost: a\n\n",
+        "HTTP/1.1 100 Continue\n\nHTTP/1.1 200 OK\nContent-Length: 1\n\nxHTTP/1.1 304 N\n\n")),
+      ("form", seed(
+        "POST /f HTTP/1.1\nHost: a\nContent-Type: multipart/form-data; boundary=B\nContent-Length: 106\n\n--B\nContent-Disposition: form-data; name=\"f\"; filename=\"x.exe\"\nContent-Type: a/b\n\nMZdata\n--B--\n",
+        "HTTP/1.0 404 Not\n\nz")),
+      ("proxy", seed("CONNECT h:1 HTTP/1.1\nHost: h\n\n", "HTTP/1.1 200 Y\n\n")),
+      ("folded", seed("GET http://u@b:8/x HTTP/1.1\nHost: a\nX: 1\n 2\n\t3\nno colon\n: e\n\n",
+        "HTTP/1.1 200 OK\nContent-Length: 3\n 9\n\nabcdefghi")),
+      ("old", seed("GET /\n", "<b>\njust a page\n</b>")),
+      ("gzip", Conversation.input([
+        (.toServer, crlf("GET / HTTP/1.1\nHost: a\n\n")),
+        (.toClient, crlf("HTTP/1.1 200 OK\nContent-Encoding: gzip\n\n") + [
+          0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff, 0xcb, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0, 0x86, 0xa6, 0x10, 0x36, 5, 0, 0, 0,
+        ]),
+      ])),
+    ]
+  }
+}
