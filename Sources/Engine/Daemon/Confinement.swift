@@ -19,8 +19,8 @@ public enum Confinement {
     note(sluice_keep_capabilities(capabilities), "capabilities are not given up")
     note(sluice_no_new_privileges(), "no-new-privileges")
     let folders = writableFolders(settings)
-    // One that is made later could not be written to.
-    for folder in folders { unsafe mkdir(folder, 0o755) }
+    // Made later it could not be written to; the other folders are the operator's to make.
+    unsafe mkdir(settings.outputs.directory, 0o755)
     // SAFETY: the copies live through the call and are freed after it.
     var pointers = unsafe folders.map { unsafe UnsafePointer<CChar>(strdup($0)) }
     let result = unsafe sluice_write_only_below(&pointers, pointers.count)
