@@ -133,7 +133,11 @@ int sluice_write_only_below(const char *const *folders, size_t count) {
     rule.parent_fd = open(folders[i], O_PATH | O_CLOEXEC);
     // A folder that is not there is written to by nobody.
     if (rule.parent_fd < 0) continue;
-    syscall(SLUICE_LANDLOCK_ADD, ruleset, SLUICE_LANDLOCK_PATH, &rule, 0);
+    if (syscall(SLUICE_LANDLOCK_ADD, ruleset, SLUICE_LANDLOCK_PATH, &rule, 0)) {
+      // What only folders have is refused for a file.
+      rule.allowed_access = SLUICE_FS_WRITE_FILE;
+      syscall(SLUICE_LANDLOCK_ADD, ruleset, SLUICE_LANDLOCK_PATH, &rule, 0);
+    }
     close(rule.parent_fd);
   }
   int result = (int)syscall(SLUICE_LANDLOCK_RESTRICT, ruleset, 0);

@@ -34,9 +34,12 @@ public enum Confinement {
   private static func writableFolders(_ settings: Settings) -> [String] {
     var folders = [settings.outputs.directory, folder(of: settings.control.socket), "/dev/null"]
     if let cache = settings.rules.cacheDirectory { folders.append(cache) }
+    // Where datasets are saved; nil is the working folder.
+    folders.append(settings.rules.dataDirectory ?? ".")
     if let metrics = settings.control.metrics, metrics.hasPrefix("/") { folders.append(folder(of: metrics)) }
     if let store = settings.outputs.fileStore { folders.append(store.hasPrefix("/") ? store : settings.outputs.directory) }
     if let file = settings.interception.decrypted.file { folders.append(folder(of: file)) }
+    if let socket = settings.interception.decrypted.socket { folders.append(folder(of: socket)) }
     if settings.outputs.fileName.hasPrefix("/") { folders.append(folder(of: settings.outputs.fileName)) }
     return folders
   }
