@@ -61,7 +61,6 @@ final class FlowInspection {
     self[chunk.direction].append(chunk)
     if chunk.isRawOnly { return }
     appLayer?.consume(chunk)
-    if appLayer?.appProtocol == .smb { self[chunk.direction].noteMessages() }
   }
 
   /// Takes a whole datagram.
@@ -86,10 +85,6 @@ struct StreamWindow {
   private(set) var isEnd = false
   /// Something came since the last inspection, if only the end.
   var hasNews = false
-  /// A message of the application layer ends in what was not inspected yet; only noted for SMB.
-  private(set) var endsMessage = false
-  /// Where the message at hand ends in the stream, and the next header begins.
-  private var messageEnd: UInt64 = 0
 
   /// The bytes as records show them.
   var shown: [UInt8] { beforeGap.isEmpty ? bytes : beforeGap + bytes }
@@ -118,23 +113,5 @@ struct StreamWindow {
       offset &+= UInt64(surplus)
     }
     newFrom = bytes.count
-    endsMessage = false
-  }
-
-  /// Follows the messages of an SMB stream (NetBIOS session header: a type and three octets of length,
-  /// [MS-SMB2] section 2.1). Where they cannot be followed, after a gap, any place may be taken for a
-  /// header: only how the stream is cut for inspection depends on it.
-  mutating func noteMessages() {
-    while messageEnd <= streamEnd {
-      if messageEnd > offset &+ UInt64(newFrom) { endsMessage = true }
-      guard messageEnd >= offset else {
-        messageEnd = streamEnd
-        return
-      }
-      let header = Int(messageEnd &- offset)
-      guard header &+ 4 <= bytes.count else { return }
-      let length = UInt64(bytes[header &+ 1]) << 16 | UInt64(bytes[header &+ 2]) << 8 | UInt64(bytes[header &+ 3])
-      messageEnd &+= 4 &+ length
-    }
   }
 }

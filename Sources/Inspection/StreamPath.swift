@@ -91,7 +91,6 @@ struct StreamPath: ~Copyable {
         tracer, packet, bytes: bytes, stream: piece, flow: facts, state: flow.detection,
         payloadIsInStream: payloadIsInStream, streamEvents: streamEvents, matches: matches)
     }
-    if isDue, window.endsMessage { inspectMessage(flow, window, packet, facts) }
     if window.hasNews { inspectTransactions(flow, facts.packetDirection, packet, bytes, facts, window) }
   }
 
@@ -143,19 +142,6 @@ struct StreamPath: ~Copyable {
     }
   }
 
-  /// Tries the rules on what is new once more, as a buffer of its own: positions in a rule count from
-  /// where a message begins as well as from the start of the stream (Suricata inspects the stream in
-  /// such pieces alone). Inline each packet is such a piece.
-  private mutating func inspectMessage(
-    _ flow: FlowInspection, _ window: borrowing StreamWindow, _ packet: borrowing DecodedPacket, _ facts: FlowFacts
-  ) {
-    guard window.newFrom > 0, settings.reassembly.delivery != .inline else { return }
-    detector.inspectStream(
-      window.bytes.rawSpan.extracting(window.newFrom..<window.bytes.count), newFrom: 0, offset: 0,
-      isEnd: false, isAside: true, direction: facts.packetDirection, packet: packet, flow: facts,
-      state: flow.detection, into: &matches)
-  }
-
   /// Tries the rules on the stream on a piece of it that is let through ahead of a hole, or once more.
   mutating func inspectAlone(
     _ piece: RawSpan, _ flow: FlowInspection, _ packet: borrowing DecodedPacket, facts: FlowFacts
@@ -193,7 +179,7 @@ struct StreamPath: ~Copyable {
     guard newBytes > 0 else { return false }
     if settings.reassembly.delivery == .inline { return true }
     let wanted = direction == .toServer ? settings.chunkBytes.toServer : settings.chunkBytes.toClient
-    if newBytes >= wanted || window.endsMessage { return true }
+    if newBytes >= wanted { return true }
     let bit = direction == .toServer ? Self.requestEnded : Self.responseEnded
     var isEnded = false
     for transaction in flow.appLayer?.transactions ?? []

@@ -97,28 +97,6 @@ import Traffic
     }
   }
 
-  @Test func `positions on an SMB stream count from each message too`() {
-    func message(_ mark: String, _ body: [UInt8]) -> [UInt8] {
-      let bytes: [UInt8] = [0xfe] + Array("SMB".utf8) + Array(mark.utf8) + [UInt8](repeating: 0, count: 58) + body
-      return [0, UInt8(bytes.count >> 16), UInt8(bytes.count >> 8 & 255), UInt8(bytes.count & 255)] + bytes
-    }
-    var share = TCPConversation(serverPort: 445)
-    share.handshake()
-    share.send(.toServer, message("..", [1]))
-    share.send(.toClient, message("..", [2]))
-    // The word lies in another segment than the head of its message.
-    share.send(.toServer, message("ww", [UInt8](repeating: 0x61, count: 200) + Array("needle".utf8)), segmentSize: 150)
-    share.send(.toServer, message("..", [3]))
-    share.fin()
-    for isInline in [false, true] {
-      let scene = PathScene.run(
-        share.packets,
-        rules: #"alert tcp any any -> any 445 (msg:"x"; flow:to_server; content:"ww"; offset:8; depth:2; content:"needle"; distance:100; sid:1;)"#,
-        isInline: isInline)
-      #expect(scene.sids == (isInline ? [] : [1]))
-    }
-  }
-
   // MARK: Fragments and tunnels
 
   private static let datagramRule =
