@@ -217,10 +217,15 @@ outputs:
         - alert
         - drop
         - anomaly
-        - http
+        - http:
+            extended: yes
         - http2
         - dns
-        - tls
+        - tls:
+            extended: yes
+        - smtp
+        - ssh
+        - files
         - flow
         - stats
         - sluice

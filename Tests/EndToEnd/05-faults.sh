@@ -128,7 +128,7 @@ contains "check: file, line and column are told" "broken.rules:1:" "$(cat "$work
 same "check, one broken rule: exit status" 0 $?
 "$sluice" check --strict --rules "$work/test.rules" --rules "$work/broken.rules" --json >"$work/out" 2>"$work/error"
 same "check --strict, one broken rule: exit status" 1 $?
-same "check --json says which" "9 1 broken.rules" \
+same "check --json says which" "10 1 broken.rules" \
   "$(jq -r '"\(.rules.loaded) \(.rules.refused | length) \(.rules.refused[0].file | split("/") | last)"' "$work/out")"
 skip "no NFQUEUE in the kernel" "cannot be had here"
 exit $result

@@ -228,7 +228,7 @@ stats: {interval: 1}
 outputs:
   - eve-log:
       enabled: yes
-      types: [alert, drop, http, http2, dns, tls, flow, stats, sluice]
+      types: [alert, drop, {http: {extended: yes}}, http2, dns, {tls: {extended: yes}}, flow, stats, sluice]
 capture: {mode: ${MODE:-router}${CAPTURE:-}, first-queue: ${QUEUE:-0}, queues: ${QUEUES:-1}, fail-open: ${FAIL_OPEN:-yes}}
 interception:
   enabled: ${TLS:-yes}

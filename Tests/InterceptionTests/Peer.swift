@@ -119,6 +119,54 @@ final class Peer: @unchecked Sendable {
     return true
   }
 
+  /// Writes all of `bytes` while it reads `count` octets, within TLS. On this thread alone: an SSL object
+  /// must not be used by two at a time, not even for the two directions.
+  ///
+  /// - Returns: nil where the connection breaks off or stands still for 20 seconds.
+  func exchange(_ bytes: [UInt8], reading count: Int) -> [UInt8]? {
+    Self.blockPipeSignal()
+    guard let ssl = unsafe ssl else { return nil }
+    let flags = fcntl(descriptor, F_GETFL)
+    _ = fcntl(descriptor, F_SETFL, flags | O_NONBLOCK)
+    defer { _ = fcntl(descriptor, F_SETFL, flags) }
+    // SSL_CTRL_MODE: partial writes, from another place of memory when tried again.
+    _ = unsafe SSL_ctrl(ssl, 33, 3, nil)
+    var sent = 0
+    var got: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 65_536)
+    while sent < bytes.count || got.count < count {
+      var isMoving = false
+      if sent < bytes.count {
+        let part = Array(bytes[sent..<min(bytes.count, sent + 65_536)])
+        ERR_clear_error()
+        let written = unsafe SSL_write(ssl, part, Int32(part.count))
+        guard written > 0 || isWaiting(ssl, written) else { return nil }
+        isMoving = written > 0
+        sent += Int(max(0, written))
+      }
+      if got.count < count {
+        ERR_clear_error()
+        let read = unsafe SSL_read(ssl, &buffer, Int32(min(buffer.count, count - got.count)))
+        guard read > 0 || isWaiting(ssl, read) else { return nil }
+        if read > 0 {
+          isMoving = true
+          got += buffer[0..<Int(read)]
+        }
+      }
+      if !isMoving {
+        let events = Int16(POLLIN) | (sent < bytes.count ? Int16(POLLOUT) : 0)
+        var waiting = pollfd(fd: descriptor, events: events, revents: 0)
+        guard unsafe poll(&waiting, 1, 20_000) > 0 else { return nil }
+      }
+    }
+    return got
+  }
+
+  private func isWaiting(_ ssl: OpaquePointer, _ result: Int32) -> Bool {
+    let code = unsafe SSL_get_error(ssl, result)
+    return code == SSL_ERROR_WANT_READ || code == SSL_ERROR_WANT_WRITE
+  }
+
   /// close_notify, or FIN without TLS.
   func endWriting() {
     if let ssl = unsafe ssl { unsafe SSL_shutdown(ssl) } else { shutdown(descriptor, Int32(SHUT_WR)) }

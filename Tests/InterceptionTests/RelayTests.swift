@@ -31,11 +31,7 @@ import Traffic
     // The server takes the first that it is offered: both legs speak it.
     #expect(client.selectedProtocol == "h2")
     let sent = pattern(5_000_000)
-    let writer = try WorkerThread.start { [client] in
-      client.write(sent)
-    }
-    let got = client.read(exactly: sent.count)
-    writer.join()
+    let got = client.exchange(sent, reading: sent.count)
     #expect(got.map { sha256($0) } == sha256(sent))
     client.endWriting()
     #expect(client.readToEnd() == [])

@@ -367,6 +367,10 @@ public final class Daemon: Sendable {
     } catch {
       throw .input(error.message)
     }
+    // What is named and is not there is warned of; where it is all there was to be, nothing would be looked for.
+    if rules.files.isEmpty, let missing = rules.leftOut.first {
+      throw .input("\(missing): no rule file is there")
+    }
     // Some rules are better than none; none at all where some were wanted is no protection.
     if rules.total > 0, rules.loaded == 0 {
       let first = rules.diagnostics.first { $0.severity == .error }

@@ -77,7 +77,7 @@ struct LabGateway {
       - eve-log:
           enabled: yes
           filename: \(Self.events)
-          types: [alert, drop, http, http2, tls, flow, sluice]
+          types: [alert, drop, {http: {extended: yes}}, http2, {tls: {extended: yes}}, flow, sluice]
     capture:
       mode: router
       fail-open: no
