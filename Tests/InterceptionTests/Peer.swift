@@ -140,14 +140,14 @@ final class Peer: @unchecked Sendable {
         let part = Array(bytes[sent..<min(bytes.count, sent + 65_536)])
         ERR_clear_error()
         let written = unsafe SSL_write(ssl, part, Int32(part.count))
-        guard written > 0 || isWaiting(ssl, written) else { return nil }
+        guard unsafe written > 0 || isWaiting(ssl, written) else { return nil }
         isMoving = written > 0
         sent += Int(max(0, written))
       }
       if got.count < count {
         ERR_clear_error()
         let read = unsafe SSL_read(ssl, &buffer, Int32(min(buffer.count, count - got.count)))
-        guard read > 0 || isWaiting(ssl, read) else { return nil }
+        guard unsafe read > 0 || isWaiting(ssl, read) else { return nil }
         if read > 0 {
           isMoving = true
           got += buffer[0..<Int(read)]
