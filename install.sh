@@ -24,7 +24,7 @@ readonly record=$state/install
 readonly packages=(
   libvectorscan-dev libpcre2-dev libssl-dev libmagic-dev zlib1g-dev libzstd-dev libbrotli-dev libnghttp2-dev
   g++ libc6-dev binutils git libcurl4 libxml2 libsqlite3-0 libncurses6 libedit2 zlib1g tzdata ca-certificates
-  iptables nftables iproute2 procps nginx-light curl openssl python3 jq
+  iptables nftables iproute2 ethtool procps nginx-light curl openssl python3 jq tcpdump zstd
 )
 readonly swift_oldest=6.2
 readonly build_options=(--static-swift-stdlib --explicit-target-dependency-import-check error)
