@@ -5,7 +5,7 @@ public enum AppProtocol: UInt8, Sendable, Hashable, CaseIterable {
   case failed
   case http, tls, dns
   case smtp, ftp, ftpData, ssh, smb, dcerpc, imap, pop3, http2, quic, mdns, dhcp, ntp, tftp, sip
-  case websocket
+  case websocket, telnet
   /// DNS over HTTP/2 (RFC 8484).
   case doh2
 

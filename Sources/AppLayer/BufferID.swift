@@ -25,6 +25,12 @@ public enum BufferID: UInt8, Sendable, Hashable, CaseIterable {
   case emailReceived
   // SSH
   case sshVersion, sshSoftware, hassh, hasshString, hasshServer, hasshServerString
+  // FTP
+  case ftpCommand, ftpCommandData, ftpReply, ftpCompletionCode
+  // SIP
+  case sipMethod, sipURI, sipRequestLine, sipStatusCode, sipStatusMessage, sipResponseLine, sipProtocol
+  case sipFrom, sipTo, sipVia, sipUserAgent, sipContentType, sipContentLength
+  case ntpReferenceID, tftpFile, tftpMode
   // mDNS
   case mdnsQueriesName, mdnsAnswerName, mdnsAuthorityName, mdnsAdditionalName, mdnsResponseName
 }
@@ -37,4 +43,8 @@ public enum NumberID: UInt8, Sendable, Hashable, CaseIterable {
   /// The identifier in the upper 32 bits, its value in the lower.
   case http2Setting
   case webSocketOpcode, webSocketMask, webSocketFlags
+  case ftpMode, ftpDynamicPort, ftpReplyReceived, ftpBounce
+  /// 1 for what is fetched, 2 for what is put.
+  case ftpDataCommand
+  case ntpVersion, ntpMode, ntpStratum, tftpOpcode, dhcpLeaseTime, dhcpRenewalTime, dhcpRebindingTime
 }

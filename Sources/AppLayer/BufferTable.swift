@@ -44,6 +44,6 @@ public struct BufferDeclaration: Sendable {
 /// The one table of sticky buffers: rules, `sluice keywords` and the docs all read it. Each protocol
 /// declares its own part in its folder.
 public enum BufferTable {
-  public static let all: [BufferDeclaration] = sharedWithSMTP(sharedWithHTTP2(http)) + http2
-    + sharedWithQUIC(tls) + sharedWithHTTP2(dns) + smtp + quic + webSocket + ssh
+  public static let all: [BufferDeclaration] = sharedWithPOP3(sharedWithFTP(sharedWithSMTP(sharedWithHTTP2(http)))) + http2
+    + sharedWithQUIC(tls) + sharedWithHTTP2(dns) + smtp + quic + webSocket + ssh + ftp + sip + ntp + tftp
 }

@@ -9,6 +9,13 @@ public struct EVESettings: Sendable {
   public var anomaly: Anomaly? = Anomaly()
   public var smtp: SMTP? = SMTP()
   public var logsSSH = true
+  /// `ftp`: commands and data connections.
+  public var logsFTP = true
+  public var logsSIP = true
+  public var logsPOP3 = true
+  public var logsNTP = true
+  public var logsTFTP = true
+  public var dhcp: DHCP? = DHCP()
   public var logsFlow = true
   /// Each direction of a flow on its own.
   public var logsNetflow = false
@@ -44,6 +51,12 @@ public struct EVESettings: Sendable {
     (out.alert, out.http, out.dns, out.tls, out.drop, out.anomaly) = (nil, nil, nil, nil, nil, nil)
     out.smtp = nil
     out.logsSSH = false
+    out.logsFTP = false
+    out.logsSIP = false
+    out.logsPOP3 = false
+    out.logsNTP = false
+    out.logsTFTP = false
+    out.dhcp = nil
     out.logsFlow = false
     out.logsNetflow = false
     out.logsFileInfo = false
@@ -111,6 +124,12 @@ public struct EVESettings: Sendable {
     /// `md5`: what is written as a digest.
     public var hashesBody = false
     public var hashesSubject = false
+    public init() {}
+  }
+
+  public struct DHCP: Sendable {
+    /// All messages with all that they say; off, only those that give an address.
+    public var isExtended = false
     public init() {}
   }
 

@@ -26,6 +26,7 @@ extension EVEWriter {
     writeAppProtocol(context)
     writeDirection(context)
     if settings.logsFlow, let flow = EVEHeader.oriented(context) { writeFlowSummary(flow) }
+    if let matched = event.alert.frame { write(matched.frame, settings) }
     writePayload(event, settings, context, bytes)
     if settings.logsVerdict { writeVerdict(event.verdict) }
     writeMetadata(context.flow, event.alert.captures)
@@ -127,6 +128,23 @@ extension EVEWriter {
       text.endArray()
     }
     text.endObject()
+  }
+
+  /// - Source: Suricata 8, EVE JSON format, "Event type: Frame".
+  private func write(_ frame: AppFrame, _ settings: EVESettings.Alert) {
+    json.beginObject("frame")
+    json.member("type", text: frame.kind.name)
+    json.member("id", frame.id)
+    json.member("direction", frame.direction == .toServer ? "toserver" : "toclient")
+    json.member("length", frame.count)
+    json.member("complete", frame.isComplete)
+    if let id = frame.transactionID { json.member("tx_id", id) }
+    let payload = Array(frame.bytes.prefix(settings.payloadOctetsMax))
+    json.key("payload")
+    json.string { JSONText.appendBase64(payload.rawSpan, to: &$0) }
+    json.key("payload_printable")
+    json.string { JSONText.appendPrintable(payload.rawSpan, to: &$0) }
+    json.endObject()
   }
 
   private func writeFiles(_ event: AlertEvent) {

@@ -157,7 +157,7 @@ extension EVEWriter {
     guard event.kind == .applayer else { return event.name }
     if event.layer == "proto_detect" { return event.name.uppercased() }
     switch event.appProtocol {
-    case .http, .tls, .smtp, .ftp: return event.name.uppercased()
+    case .http, .tls, .smtp: return event.name.uppercased()
     default: return event.name
     }
   }

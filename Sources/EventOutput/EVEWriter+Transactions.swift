@@ -43,6 +43,15 @@ extension EVEWriter {
       json.member("tx_id", smtp.id)
       SMTPRecord.write(smtp, settings: settings, into: &json)
       end(context.decryption)
+    case is FTPTransaction: writeSimple("ftp", settings.logsFTP, transaction, context, bytes)
+    case is SIPTransaction: writeSimple("sip", settings.logsSIP, transaction, context, bytes)
+    case is POP3Transaction: writeSimple("pop3", settings.logsPOP3, transaction, context, bytes)
+    case is NTPTransaction: writeSimple("ntp", settings.logsNTP, transaction, context, bytes)
+    case is TFTPTransaction: writeSimple("tftp", settings.logsTFTP, transaction, context, bytes)
+    case let dhcp as DHCPTransaction:
+      guard let settings = settings.dhcp, DHCPRecord.isLoggable(dhcp, isExtended: settings.isExtended) else { return }
+      writeSimple("dhcp", true, dhcp, context, bytes)
+    case is FTPDataTransaction: writeSimple("ftp_data", settings.logsFTP, transaction, context, bytes)
     case let dns as DNSTransaction:
       if dns.appProtocol == .mdns {
         writeMulticast(dns, context, bytes)
@@ -51,6 +60,18 @@ extension EVEWriter {
       }
     default: return
     }
+  }
+
+  /// A record that holds its transaction's object and nothing else.
+  private func writeSimple(
+    _ type: StaticString, _ isOn: Bool, _ transaction: Transaction, _ context: borrowing EventContext,
+    _ bytes: RawSpan
+  ) {
+    guard isOn else { return }
+    begin(type, context, transaction.soleDirection.map { .direction($0) } ?? .flow, bytes)
+    json.member("tx_id", transaction.id)
+    writeInside(transaction)
+    close(context)
   }
 
   private func writeHTTP(
@@ -162,6 +183,34 @@ extension EVEWriter {
       SSHRecord.write(ssh, into: &json)
       json.endObject()
     case let smtp as SMTPTransaction: SMTPRecord.write(smtp, settings: nil, into: &json)
+    case let ftp as FTPTransaction:
+      json.beginObject("ftp")
+      FTPRecord.write(ftp, into: &json)
+      json.endObject()
+    case let sip as SIPTransaction:
+      json.beginObject("sip")
+      SIPRecord.write(sip, into: &json)
+      json.endObject()
+    case let pop3 as POP3Transaction:
+      json.beginObject("pop3")
+      POP3Record.write(pop3, into: &json)
+      json.endObject()
+    case let ntp as NTPTransaction:
+      json.beginObject("ntp")
+      NTPRecord.write(ntp, into: &json)
+      json.endObject()
+    case let tftp as TFTPTransaction:
+      json.beginObject("tftp")
+      TFTPRecord.write(tftp, into: &json)
+      json.endObject()
+    case let dhcp as DHCPTransaction:
+      json.beginObject("dhcp")
+      DHCPRecord.write(dhcp, isExtended: settings.dhcp?.isExtended ?? false, into: &json)
+      json.endObject()
+    case let data as FTPDataTransaction:
+      json.beginObject("ftp_data")
+      FTPRecord.write(data, into: &json)
+      json.endObject()
     case let dns as DNSTransaction where dns.appProtocol == .mdns:
       json.beginObject("mdns")
       DNSRecords.writeMulticast(dns, into: &json)

@@ -31,6 +31,8 @@ public struct InspectionSettings: Sendable {
   public var dropsInvalidSegments = true
   /// Encrypted TLS is let go once the handshake is seen (`tls.encryption-handling: bypass`).
   public var bypassesEncrypted = false
+  /// The same of SSH (`ssh.encryption-handling: bypass`).
+  public var bypassesEncryptedSSH = false
   /// Which flows, once they are decided, need not be seen any more.
   public var releases: Set<ReleaseReason> = []
   /// Which hosts reassemble how, first match wins; the last resort is `bsd`.
@@ -67,7 +69,8 @@ public struct LogSelection: Sendable {
   public var flows = true
   /// Protocols whose transactions are written.
   public var transactions: Set<AppProtocol> = [
-    .http, .tls, .dns, .mdns, .http2, .doh2, .smtp, .ssh, .quic, .websocket,
+    .http, .tls, .dns, .mdns, .http2, .doh2, .smtp, .ssh, .quic, .websocket, .ftp, .ftpData, .sip, .pop3,
+    .dhcp, .ntp, .tftp,
   ]
   /// Files that have been transferred.
   public var files = true

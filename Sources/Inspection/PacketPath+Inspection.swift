@@ -194,7 +194,8 @@ extension PacketPath {
     let tuple = flows[index].tuple
     let made = AppLayerFlow(
       settings: settings.appLayer, transport: transport, serverPort: tuple.destinationPort,
-      clientPort: tuple.sourcePort, isMidstream: flows[index].isMidstream, files: stream.files)
+      clientPort: tuple.sourcePort, isMidstream: flows[index].isMidstream, files: stream.files,
+      ends: transport == .tcp ? FlowEnds(tuple, expected: expectedFlows) : nil)
     made.marksFrames = stream.detector.usesFrames
     return made
   }

@@ -20,6 +20,9 @@ extension PacketPath {
 
   private func releaseReason(_ inspection: FlowInspection, _ index: FlowIndex) -> ReleaseReason? {
     if let wanted = inspection.isReleaseWanted, wanted != .tunnel { return wanted }
+    if settings.bypassesEncryptedSSH, (inspection.appLayer?.parser as? SSHParser)?.isEncrypted == true {
+      return .encrypted
+    }
     let wanted = settings.releases
     guard !wanted.isEmpty else { return nil }
     if flows[index].disposition == .pass || inspection.detection.isPassed {

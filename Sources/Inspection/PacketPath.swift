@@ -17,6 +17,7 @@ public struct PacketPath: ~Copyable {
   var reassembler: StreamReassembler
   var stream: StreamPath
   let sink: any EventSink
+  let expectedFlows: ExpectedFlows
   /// By flow index; nil where a flow needs none.
   var inspections: [FlowInspection?] = []
   public internal(set) var counters = PacketPathCounters()
@@ -32,6 +33,7 @@ public struct PacketPath: ~Copyable {
   ) {
     self.settings = settings
     self.sink = sink
+    expectedFlows = shared.expectedFlows
     decoder = PacketDecoder(settings: settings.decoder)
     flows = FlowTable(settings: settings.flows)
     defragmenter = Defragmenter(settings: settings.defragmentation)

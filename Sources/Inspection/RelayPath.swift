@@ -13,6 +13,7 @@ public final class RelayPath {
   let settings: InspectionSettings
   let sink: any EventSink
   fileprivate var stream: StreamPath
+  fileprivate let expectedFlows: ExpectedFlows
   private var flowCounter: UInt64 = 0
 
   public init(
@@ -20,6 +21,7 @@ public final class RelayPath {
   ) {
     self.settings = settings
     self.sink = sink
+    expectedFlows = shared.expectedFlows
     stream = StreamPath(
       detector: Detector(ruleSet: ruleSet, shared: shared), settings: settings, sink: sink)
   }
@@ -75,7 +77,8 @@ public final class RelayFlow {
     inspection.decryption = decryption
     inspection.appLayer = AppLayerFlow(
       settings: path.settings.appLayer, transport: .tcp, serverPort: tuple.destinationPort,
-      clientPort: tuple.sourcePort, files: path.stream.files)
+      clientPort: tuple.sourcePort, files: path.stream.files,
+      ends: FlowEnds(tuple, expected: path.expectedFlows, isDecrypted: decryption != nil))
   }
 
   /// HTTP was recognised inside.

@@ -5,7 +5,7 @@ import Traffic
 @testable import AppLayer
 @testable import Detection
 
-/// Frames, reputation of addresses, protocols by side, calls of Sun RPC, bounces of FTP, bits of transactions.
+/// Frames, reputation of addresses, protocols by side, calls of Sun RPC, bits of transactions.
 @Suite struct FrameReputationTests {
   // MARK: Frames
 
@@ -153,14 +153,6 @@ import Traffic
     }
     #expect(holds("67169,2,3") && holds("67169,*,3") && holds("67169"))
     #expect(!holds("67169,3,*") && !holds("100000"))
-  }
-
-  @Test func aBounceNamesAnotherHost() {
-    func holds(_ payload: String) -> Bool {
-      Bench("alert tcp any any -> any any (ftpbounce; sid:1;)").packet(payload) == [1]
-    }
-    #expect(holds("PORT 10,0,0,1,4,1\r\n") && holds("USER x\r\nport 10,0,0,1,4,1\r\n"))
-    #expect(!holds("PORT 192,168,0,1,4,1\r\n") && !holds("PORT 10,0,0,1,4\r\n") && !holds("PORT 999,0,0,1,4,1\r\n"))
   }
 
   @Test func datesOfCertificatesAreCounted() throws {

@@ -2,6 +2,8 @@ import Traffic
 
 /// A part of a stream or datagram that a protocol marks off (a TLS record, an HTTP request).
 public struct AppFrame: Sendable {
+  /// Numbered from 1 within the flow.
+  public let id: UInt64
   public let kind: FrameKind
   public let direction: Direction
   /// The transaction that it belongs to, where that is known.
@@ -38,6 +40,13 @@ public struct FrameKind: Hashable, Sendable {
     .http: ["stream", "request", "response"],
     .tls: ["stream", "pdu", "hdr", "data", "alert", "heartbeat"],
     .dns: ["stream", "pdu"], .mdns: ["pdu"],
+    .ssh: ["stream", "record.hdr", "record.data", "record.pdu"],
+    .smtp: ["stream", "command_line", "data", "response_line"],
+    .telnet: ["stream", "pdu", "ctl", "data"],
+    .sip: [
+      "stream", "pdu", "request.line", "request.headers", "request.body", "response.line", "response.headers",
+      "response.body",
+    ],
   ]
 }
 
@@ -52,6 +61,7 @@ public final class FrameLog {
   public internal(set) var frames: [AppFrame] = []
   public private(set) var overflowCount: UInt64 = 0
   private let appProtocol: AppProtocol
+  private var lastID: UInt64 = 0
 
   public init(_ appProtocol: AppProtocol) { self.appProtocol = appProtocol }
 
@@ -63,8 +73,9 @@ public final class FrameLog {
       overflowCount &+= 1
       return
     }
+    lastID &+= 1
     var frame = AppFrame(
-      kind: FrameKind(appProtocol, name), direction: direction, transactionID: transaction)
+      id: lastID, kind: FrameKind(appProtocol, name), direction: direction, transactionID: transaction)
     frame.isUpcoming = isUpcoming
     frames.append(frame)
   }

@@ -31,6 +31,8 @@ public final class AppLayerFlow {
   let clientPort: UInt16
   /// The first packets of the flow were not seen: its ends may have been taken for each other.
   let isMidstream: Bool
+  /// What the flow may announce others with, and may have been announced by.
+  private let ends: FlowEnds?
   private var client = Side()
   private var server = Side()
   /// What the flow is taken for.
@@ -60,9 +62,10 @@ public final class AppLayerFlow {
   ///   - serverPort: only a hint; recognition goes by content.
   ///   - clientPort: only a hint, for flows picked up midstream.
   ///   - files: who looks at files in transfer; nil where nobody does.
+  ///   - ends: the flow's ends, and what others have announced; nil where no flow announces another.
   public init(
     settings: AppLayerSettings, transport: Transport, serverPort: UInt16, clientPort: UInt16,
-    isMidstream: Bool = false, files: FileExaminer? = nil
+    isMidstream: Bool = false, files: FileExaminer? = nil, ends: FlowEnds? = nil
   ) {
     self.settings = settings
     self.files = files
@@ -70,6 +73,7 @@ public final class AppLayerFlow {
     self.serverPort = serverPort
     self.clientPort = clientPort
     self.isMidstream = isMidstream
+    self.ends = ends
   }
 
   /// By what the client sent.
@@ -108,6 +112,10 @@ public final class AppLayerFlow {
       return
     }
     if isDecided { return }
+    if takeExpected(turned) {
+      feed(turned)
+      return
+    }
     let heldCount = hold(turned)
     if turned.gapBefore > 0 { forget(turned.direction, turned) }
     decideStream(turned.direction, turned.time)
@@ -151,6 +159,17 @@ public final class AppLayerFlow {
   }
 
   // MARK: Recognition
+
+  /// The first octets of a connection that another one has announced: there is nothing to recognise.
+  private func takeExpected(_ chunk: borrowing StreamChunk) -> Bool {
+    let direction = chunk.direction
+    guard let ends, side(direction).seenCount == 0, chunk.bytes.byteCount > 0, originalProtocol == .unknown,
+      let transfer = ends.expected.take(ends.tuple, direction, isDecrypted: ends.isDecrypted, at: chunk.time)
+    else { return false }
+    let files = settings.enabled.contains(.ftpData) ? files : nil
+    take(FTPDataParser(transfer, settings: settings.ftp, files: files, at: chunk.time), .ftpData)
+    return true
+  }
 
   private func recogniser(_ direction: Direction) -> Recogniser {
     Recogniser(
@@ -305,9 +324,14 @@ public final class AppLayerFlow {
     case .smtp: SMTPParser(settings: settings.smtp, files: files)
     case .quic: QUICParser()
     case .ssh: SSHParser()
-    case .unknown, .failed, .ftp, .ftpData, .smb, .dcerpc, .imap, .pop3,
-      .doh2, .dhcp, .ntp, .tftp, .sip, .websocket:
-      nil
+    case .ftp: FTPParser(settings: settings.ftp, ends: isReversed ? ends?.reversed : ends)
+    case .sip: SIPParser(isStream: transport == .tcp)
+    case .pop3: POP3Parser(settings: settings.pop3, files: files)
+    case .dhcp: DHCPParser()
+    case .ntp: NTPParser()
+    case .tftp: TFTPParser()
+    case .telnet: TelnetParser()
+    case .unknown, .failed, .ftpData, .smb, .dcerpc, .imap, .doh2, .websocket: nil
     }
   }
 
@@ -334,7 +358,9 @@ public final class AppLayerFlow {
     var answer = recogniser(direction).recogniseStream(seen)
     if answer == .needMore, seen.count < 64 { return }
     if case .foundReversed = answer { answer = .none }
-    if case .found(let found) = answer {
+    if case .found(var found) = answer {
+      // The first commands of both are the same.
+      if appProtocol == .pop3, found == .ftp { found = .pop3 }
       update(direction) { ($0.found, $0.isDone, $0.held) = (found, true, []) }
       if found != appProtocol { raise(.mismatch) }
     } else {

@@ -6,6 +6,8 @@ public struct AppLayerSettings: Sendable {
   public var http2 = HTTP2Settings()
   public var tls = TLSSettings()
   public var smtp = SMTPSettings()
+  public var ftp = FTPSettings()
+  public var pop3 = POP3Settings()
   public var files = FileSettings()
   /// Records of SSH wait for the offers of algorithms (`app-layer.protocols.ssh.hassh`).
   public var logsHASSH = false

@@ -24,7 +24,7 @@ struct Recogniser {
   func recogniseStream(_ bytes: [UInt8]) -> Answer {
     guard !bytes.isEmpty else { return .needMore }
     var waits = false
-    for check in [tls, ssl2, http2Preface, smb, dcerpc, ssh, dnsStream, textual] {
+    for check in [tls, ssl2, http2Preface, smb, dcerpc, ssh, telnet, dnsStream, textual] {
       switch check(bytes) {
       case .none: break
       case .needMore: waits = true
@@ -123,6 +123,23 @@ struct Recogniser {
     return length >= 16 && bytes[4] & 0xee == 0 ? .found(.dcerpc) : .none
   }
 
+  /// A command (RFC 854): on its port a single one, elsewhere two offers or demands in a row.
+  private func telnet(_ bytes: [UInt8]) -> Answer {
+    guard bytes[0] == 255 else { return .none }
+    guard bytes.count >= 2 else { return .needMore }
+    if isPort(23) { return bytes[1] >= 240 ? .found(.telnet) : .none }
+    for (index, byte) in bytes.prefix(5).enumerated() {
+      let fits =
+        switch index {
+        case 1, 4: (251...254).contains(byte)
+        case 2: byte <= 60
+        default: byte == 255
+        }
+      guard fits else { return .none }
+    }
+    return bytes.count >= 5 ? .found(.telnet) : .needMore
+  }
+
   private func ssh(_ bytes: [UInt8]) -> Answer { prefix(bytes, "SSH-", .ssh) }
 
   /// A DNS message behind its length (RFC 1035 section 4.2.2).
@@ -170,7 +187,11 @@ struct Recogniser {
     let whole = start..<bytes.count
     for method in Self.httpMethods where HTTPText.hasPrefix(bytes, whole, method) {
       let after = start + method.utf8CodeUnitCount
-      if after < bytes.count, HTTPText.isBlank(bytes[after]) { return .found(.http) }
+      guard after < bytes.count, HTTPText.isBlank(bytes[after]) else { continue }
+      // UPDATE is a method of SIP, too (RFC 3311).
+      let isCall = (["sip:", "sips:", "tel:"] as [StaticString]).contains { HTTPText.hasPrefix(bytes, after + 1..<bytes.count, $0) }
+      if isCall { return requestLike(bytes, start) }
+      return .found(.http)
     }
     if HTTPText.hasPrefix(bytes, whole, "quit"), isPort(25, 465, 587) { return .found(.smtp) }
     for command in Self.mailCommands

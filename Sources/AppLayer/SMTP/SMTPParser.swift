@@ -39,6 +39,10 @@ public final class SMTPParser: AppLayerParser {
   /// Of the mail itself; may go on from one chunk of BDAT to the next.
   private var contentLine = SMTPLine()
   private var replyLine = SMTPLine()
+  /// A frame of that kind has begun.
+  private var isCommandMarked = false
+  private var isDataMarked = false
+  private var isReplyMarked = false
 
   /// - Parameter files: who looks at the files in mails; nil where nobody does.
   public init(settings: SMTPSettings, files: FileExaminer? = nil) {
@@ -105,13 +109,29 @@ public final class SMTPParser: AppLayerParser {
         mode = .bdat(left: left - UInt64(count), isLast: isLast)
         if left == UInt64(count) { endBDAT(isLast: isLast) }
       case .command:
+        let start = at
         at = commandLine.take(bytes, at, limit: settings.lineBytesMax)
+        mark("command_line", bytes.extracting(start..<at), .toServer, &isCommandMarked, isEnd: commandLine.isWhole)
         if commandLine.isWhole { takeCommand(time) }
       case .data:
+        let start = at
         at = contentLine.take(bytes, at, limit: settings.contentLineBytesMax, cutsLong: true)
+        let isEnd = contentLine.isWhole && contentLine.isStart && contentLine.text == [46] && !contentLine.end.isEmpty
+        mark("data", bytes.extracting(start..<at), .toServer, &isDataMarked, isEnd: isEnd)
         if contentLine.isWhole { takeDataLine() }
       }
     }
+  }
+
+  /// Puts octets into the frame of that name, which they may begin and end.
+  private func mark(
+    _ name: String, _ bytes: RawSpan, _ direction: Direction, _ isOpen: inout Bool, isEnd: Bool
+  ) {
+    guard let frames else { return }
+    if !isOpen { frames.begin(name, direction, transaction: current?.id) }
+    if isEnd { frames.end(name, direction) }
+    frames.feed(bytes, direction)
+    isOpen = !isEnd
   }
 
   private func takeDataLine() {
@@ -258,7 +278,9 @@ public final class SMTPParser: AppLayerParser {
   private func consumeReplies(_ bytes: RawSpan, _ time: Timestamp) {
     var at = 0
     while at < bytes.byteCount, !hasFailed.toClient, successor == nil {
+      let start = at
       at = replyLine.take(bytes, at, limit: settings.lineBytesMax)
+      mark("response_line", bytes.extracting(start..<at), .toClient, &isReplyMarked, isEnd: replyLine.isWhole)
       if replyLine.isWhole { takeReply(time) }
     }
   }

@@ -10,6 +10,8 @@ struct SSHLeg {
     /// The name lists of an offer in order, without the cookie before them.
     case offer([[UInt8]])
     case newKeys
+    /// A packet is over: its header, and what of it is kept for frames.
+    case record(header: [UInt8], content: [UInt8])
     case event(SSHEvent)
   }
 
@@ -19,6 +21,10 @@ struct SSHLeg {
   private var held: [UInt8] = []
   /// Octets of the packet that are left.
   private var left = 0
+  /// What packets hold is kept for frames.
+  var keepsRecords = false
+  private var header: [UInt8] = []
+  private var content: [UInt8] = []
 
   /// RFC 4253 section 4.2: 255 octets, its end included.
   private static let bannerBytesMax = 255
@@ -42,14 +48,22 @@ struct SSHLeg {
       case .packet:
         let count = min(left, bytes.byteCount - at)
         held.append(bytes.extracting(at..<at + count))
+        keep(bytes.extracting(at..<at + count))
         at += count
         left -= count
-        if left == 0 { endOffer(output) }
+        if left == 0 {
+          endRecord(output)
+          endOffer(output)
+        }
       case .skipping:
         let count = min(left, bytes.byteCount - at)
+        keep(bytes.extracting(at..<at + count))
         at += count
         left -= count
-        if left == 0 { state = .header }
+        if left == 0 {
+          state = .header
+          endRecord(output)
+        }
       }
     }
   }
@@ -85,6 +99,7 @@ struct SSHLeg {
     guard held.count == 6 else { return at + count }
     let length = held[..<4].reduce(0) { $0 << 8 | Int($1) }
     let code = held[5]
+    header = keepsRecords ? held : []
     held = []
     guard length >= 2, length < Self.packetBytesImpossible else {
       output(.event(.invalidRecord))
@@ -94,6 +109,7 @@ struct SSHLeg {
     // The padding's length and the message's number are read already.
     left = length - 2
     state = left == 0 ? .header : .skipping
+    if left == 0 || code == 21 { endRecord(output) }
     switch code {
     case 20 where length <= Self.packetBytesMax: if left > 0 { state = .packet }
     case 20: output(.event(.longKeyExchange))
@@ -103,6 +119,19 @@ struct SSHLeg {
     default: break
     }
     return at + count
+  }
+
+  private mutating func keep(_ bytes: RawSpan) {
+    guard keepsRecords else { return }
+    let room = max(0, Self.packetBytesMax - content.count)
+    content.append(bytes.extracting(0..<min(room, bytes.byteCount)))
+  }
+
+  private mutating func endRecord(_ output: (Output) -> Void) {
+    guard keepsRecords else { return }
+    output(.record(header: header, content: content))
+    header = []
+    content = []
   }
 
   private mutating func endOffer(_ output: (Output) -> Void) {

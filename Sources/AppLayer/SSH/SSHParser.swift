@@ -18,6 +18,10 @@ public final class SSHParser: AppLayerParser {
       transactions.append(SSHTransaction(start: chunk.time))
     }
     guard let connection = transactions.first as? SSHTransaction else { return }
+    if frames != nil {
+      client.keepsRecords = true
+      server.keepsRecords = true
+    }
     if direction == .toServer {
       if chunk.gapBefore > 0 { client.stop() }
       client.take(chunk.bytes) { take($0, .toServer, connection) }
@@ -28,6 +32,10 @@ public final class SSHParser: AppLayerParser {
   }
 
   private var hasBegun = false
+  private var hasKeys = (toServer: false, toClient: false)
+
+  /// Both sides have taken keys into use: there is nothing more to be read.
+  public var isEncrypted: Bool { hasKeys.toServer && hasKeys.toClient }
 
   override public func finish(at time: Timestamp) {
     guard let connection = transactions.first as? SSHTransaction else { return }
@@ -51,7 +59,13 @@ public final class SSHParser: AppLayerParser {
         $0.offer = text
         $0.fingerprint = Digest.md5.hex(text)
       }
-    case .newKeys: connection.update(direction, to: SSHProgress.complete) { _ in }
+    case .newKeys:
+      if direction == .toServer { hasKeys.toServer = true } else { hasKeys.toClient = true }
+      connection.update(direction, to: SSHProgress.complete) { _ in }
+    case .record(let header, let content):
+      frames?.add("record.hdr", direction, header.rawSpan, transaction: connection.id)
+      frames?.add("record.data", direction, content.rawSpan, transaction: connection.id)
+      frames?.add("record.pdu", direction, (header + content).rawSpan, transaction: connection.id)
     case .event(let event): connection.raise(event)
     }
   }

@@ -108,7 +108,6 @@ enum PacketCondition: Sendable {
   case flowEvent(FlowAppLayerEvents)
   case checksum(ChecksumCondition)
   case remoteCall(RemoteCallCondition)
-  case ftpBounce
 }
 
 /// `rpc`: a call of Sun RPC; nil for any.

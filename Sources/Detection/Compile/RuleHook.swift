@@ -51,7 +51,7 @@ enum RuleHook {
           ])
         result["\(side)_body"]?.isRepeated = true
       }
-    case "dns", "mdns":
+    case "dns", "mdns", "ftp", "sip", "pop3", "dhcp", "ntp", "tftp":
       add(.toServer, [("request_started", 0), ("request_complete", 1)])
       add(.toClient, [("response_started", 0), ("response_complete", 1)])
     default: break

@@ -10,6 +10,7 @@ public enum KeywordTable {
     MetaKeywords.table, FlowKeywords.table, VariableKeywords.table, PacketKeywords.table,
     EventKeywords.table, TransactionKeywords.table, HTTP2Keywords.table, WebSocketKeywords.table,
     DatasetKeywords.table, FileKeywords.table, ReputationKeywords.table, FrameKeywords.table,
+    FTPKeywords.table, DatagramKeywords.table,
   ].reduce(into: [:]) { table, part in table.merge(part) { first, _ in first } }
 
   static let buffers: [String: BufferDeclaration] = BufferTable.all.reduce(into: [:]) { table, buffer in

@@ -38,10 +38,6 @@ enum PacketKeywords {
     "icmpv4-csum": checksum(.transport, 4, IPProtocol.icmp),
     "icmpv6-csum": checksum(.transport, 6, IPProtocol.icmpv6),
     "rpc": remoteCall,
-    "ftpbounce": { (reader, option) throws(RuleValueError) in
-      try option.refuseValue()
-      reader.add(.ftpBounce)
-    },
     "pkt_data": { (reader, option) throws(RuleValueError) in
       try option.refuseValue()
       reader.selectPayload()

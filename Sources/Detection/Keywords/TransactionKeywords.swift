@@ -19,7 +19,7 @@ enum TransactionKeywords {
   ]
 
   /// Protocols whose transactions there are.
-  static let parsed: Set<AppProtocol> = Set(BufferTable.all.flatMap { $0.sources.map(\.appProtocol) })
+  static let parsed: Set<AppProtocol> = Set(BufferTable.all.flatMap { $0.sources.map(\.appProtocol) } + [.dhcp])
 
   private static func number(
     _ id: NumberID, _ protocols: [AppProtocol], _ max: UInt64

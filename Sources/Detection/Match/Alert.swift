@@ -12,6 +12,8 @@ public struct Alert: Sendable {
   public var direction: Direction
   public var transactionID: UInt64?
   public var captures: [PayloadCapture]
+  /// The frame, when the rule matched one.
+  public var frame: MatchedFrame?
 }
 
 /// What the rules that matched ask to be done with a packet or chunk, and with what follows.

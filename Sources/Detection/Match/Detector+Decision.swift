@@ -99,7 +99,7 @@ extension Detector {
         rule: match.rule, action: action,
         isBlocked: action.stops && (isInline || isRateFiltered || action != .drop),
         source: match.source, direction: match.direction, transactionID: match.transactionID,
-        captures: match.captures))
+        captures: match.captures, frame: match.frame))
   }
 
   private func stop(

@@ -44,7 +44,8 @@ extension Detector {
       }
       guard holds else { continue }
       frame.doneRules.append(rule)
-      noteMatch(rule, body, source: .stream, transaction: frame.transactionID, context, into: &matches)
+      noteMatch(
+        rule, body, source: .stream, transaction: frame.transactionID, context, frame: MatchedFrame(frame), into: &matches)
     }
   }
 }

@@ -130,7 +130,7 @@ extension Detector {
 
   mutating func noteMatch(
     _ rule: RuleIndex, _ body: RuleBody, source: RuleMatch.Source, transaction: UInt64?,
-    _ context: borrowing TrialContext, into matches: inout MatchList
+    _ context: borrowing TrialContext, frame: MatchedFrame? = nil, into matches: inout MatchList
   ) {
     counters.matches &+= 1
     if !scratch.captures.isEmpty { context.state?.store(scratch.captures) }
@@ -139,7 +139,7 @@ extension Detector {
       RuleMatch(
         rule: rule, source: source, direction: context.ends.direction,
         transactionID: transaction, captures: scratch.captures,
-        replacements: source == .packet ? scratch.replacements : []))
+        replacements: source == .packet ? scratch.replacements : [], frame: frame))
   }
 
   @_lifetime(copy bytes)

@@ -1,3 +1,4 @@
+import AppLayer
 import Traffic
 
 /// Number of a rule in its ``RuleSet``: rules are numbered in the order in which they are tried.
@@ -19,6 +20,15 @@ public struct RuleMatch: Sendable {
   public var captures: [PayloadCapture]
   /// What `replace` puts over the packet's payload.
   public var replacements: [PayloadReplacement]
+  /// The frame, when the rule matched one.
+  public var frame: MatchedFrame?
+}
+
+/// A frame as it was when a rule matched it.
+public final class MatchedFrame: Sendable {
+  public let frame: AppFrame
+
+  init(_ frame: AppFrame) { self.frame = frame }
 }
 
 /// The matches of one packet or chunk; kept and emptied, so that it allocates once.
@@ -42,7 +52,7 @@ public struct MatchList: Sendable {
     }
     let isKnown = matches.contains {
       $0.rule == match.rule && $0.transactionID == match.transactionID
-        && $0.direction == match.direction
+        && $0.direction == match.direction && $0.frame?.frame.id == match.frame?.frame.id
     }
     if !isKnown { matches.append(match) }
   }

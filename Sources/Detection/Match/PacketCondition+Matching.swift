@@ -40,7 +40,6 @@ extension PacketCondition {
       return flow.map { !$0.appLayerEvents.isDisjoint(with: events) } ?? false
     case .checksum(let condition): return condition.holds(packet, bytes)
     case .remoteCall(let condition): return condition.holds(packet, bytes)
-    case .ftpBounce: return Self.isBounce(packet, packet.payload(of: bytes))
     case .timeToLive, .typeOfService, .fragmentID, .fragmentOffset, .fragmentBits, .ipOption,
       .anyIPOption, .ipProtocol, .sameAddress, .vlanID, .vlanLayers:
       return networkHolds(packet)
@@ -51,7 +50,7 @@ extension PacketCondition {
   private var needsHeaders: Bool {
     switch self {
     case .payloadSize, .tcpSequence, .tcpAcknowledgement, .tcpWindow, .tcpMSS, .tcpWindowScale,
-      .icmpType, .icmpCode, .icmpID, .icmpSequence, .icmpv6MTU, .decodeEvent, .checksum, .remoteCall, .ftpBounce, .timeToLive,
+      .icmpType, .icmpCode, .icmpID, .icmpSequence, .icmpv6MTU, .decodeEvent, .checksum, .remoteCall, .timeToLive,
       .typeOfService, .fragmentID, .fragmentOffset, .fragmentBits, .ipOption, .anyIPOption:
       return true
     case .tcpFlags, .streamEvent, .flowEvent, .ipProtocol, .sameAddress, .vlanID, .vlanLayers:
@@ -122,45 +121,5 @@ extension RemoteCallCondition {
     return payload.u32(at: start + 12) == program
       && version.map { $0 == payload.u32(at: start + 16) } ?? true
       && procedure.map { $0 == payload.u32(at: start + 20) } ?? true
-  }
-}
-
-extension PacketCondition {
-  /// A PORT command whose address is not the sender's.
-  /// - Source: RFC 959 section 4.1.2: `PORT h1,h2,h3,h4,p1,p2`; Suricata `ftpbounce`.
-  static func isBounce(_ packet: DecodedPacket, _ payload: RawSpan) -> Bool {
-    guard packet.isTCP, packet.source.isIPv4 else { return false }
-    var lineStart = 0
-    for index in 0...payload.byteCount {
-      guard index == payload.byteCount || payload.u8(at: index) == 10 else { continue }
-      if names(anotherHostThan: packet.source.ipv4, payload.extracting(lineStart..<index)) { return true }
-      lineStart = index + 1
-    }
-    return false
-  }
-
-  private static func names(anotherHostThan sender: UInt32, _ line: RawSpan) -> Bool {
-    let command = Array("port ".utf8)
-    guard line.byteCount > command.count,
-      command.indices.allSatisfy({ line.u8(at: $0) | 0x20 == command[$0] })
-    else { return false }
-    var parts: [UInt32] = []
-    var number: UInt32?
-    for index in command.count..<line.byteCount {
-      let byte = line.u8(at: index)
-      if byte >= 0x30, byte <= 0x39 {
-        let next = (number ?? 0) &* 10 &+ UInt32(byte - 0x30)
-        guard next < 256 else { return false }
-        number = next
-      } else if byte == 0x2c, let part = number {
-        parts.append(part)
-        number = nil
-      } else if byte != 0x20 || number != nil {
-        break
-      }
-    }
-    if let part = number { parts.append(part) }
-    guard parts.count == 6 else { return false }
-    return parts[0] << 24 | parts[1] << 16 | parts[2] << 8 | parts[3] != sender
   }
 }

@@ -1,3 +1,4 @@
+import AppLayer
 import Synchronization
 import Traffic
 
@@ -18,6 +19,8 @@ public final class SharedDetectionState: Sendable {
   }
 
   public let names: VariableNames
+  /// Connections that protocols have announced; no rule's memory, but shared and kept like it.
+  public let expectedFlows = ExpectedFlows()
   let thresholds: ExpiringTable<ThresholdKey, ThresholdEntry>
   let hostBits: ExpiringTable<HostBitKey, Timestamp>
   let hostTags: ExpiringTable<IPAddress, [PacketTag]>

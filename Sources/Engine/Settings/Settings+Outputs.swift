@@ -108,6 +108,15 @@ extension Settings {
       tls.logsResumed = flag("session-resumption", true)
       outputs.eve.tls = tls
     case "ssh": outputs.eve.logsSSH = true
+    case "ftp": outputs.eve.logsFTP = true
+    case "sip": outputs.eve.logsSIP = true
+    case "pop3": outputs.eve.logsPOP3 = true
+    case "ntp": outputs.eve.logsNTP = true
+    case "tftp": outputs.eve.logsTFTP = true
+    case "dhcp":
+      var dhcp = EVESettings.DHCP()
+      dhcp.isExtended = flag("extended", false)
+      outputs.eve.dhcp = dhcp
     case "smtp": outputs.eve.smtp = smtp(value)
     case "drop":
       var drop = EVESettings.Drop()
@@ -241,6 +250,12 @@ extension Settings {
     if eve.dns != nil { inspection.logs.transactions.insert(.dns) }
     if eve.tls != nil { inspection.logs.transactions.insert(.tls) }
     if eve.logsSSH { inspection.logs.transactions.insert(.ssh) }
+    if eve.logsPOP3 { inspection.logs.transactions.insert(.pop3) }
+    if eve.logsNTP { inspection.logs.transactions.insert(.ntp) }
+    if eve.logsTFTP { inspection.logs.transactions.insert(.tftp) }
+    if eve.dhcp != nil { inspection.logs.transactions.insert(.dhcp) }
+    if eve.logsSIP { inspection.logs.transactions.insert(.sip) }
+    if eve.logsFTP { inspection.logs.transactions.formUnion([.ftp, .ftpData]) }
     if eve.smtp != nil { inspection.logs.transactions.insert(.smtp) }
     if eve.logsMDNS { inspection.logs.transactions.insert(.mdns) }
     if eve.logsQUIC { inspection.logs.transactions.insert(.quic) }

@@ -68,7 +68,12 @@ extension Settings {
     }
     try readHTTP2(&reader)
     if let isOn = try reader.flag("app-layer.protocols.ssh.hassh") { inspection.appLayer.logsHASSH = isOn }
+    if let handling = try reader.text("app-layer.protocols.ssh.encryption-handling") {
+      inspection.bypassesEncryptedSSH = handling == "bypass"
+    }
     try readMail(&reader, "app-layer.protocols.smtp.mime.")
+    try readFTP(&reader, "app-layer.protocols.ftp.")
+    try readPOP3(&reader, "app-layer.protocols.pop3.")
     if let handling = try reader.text("app-layer.protocols.tls.encryption-handling") {
       inspection.bypassesEncrypted = handling == "bypass"
       capture.releasesEncrypted = handling != "full"
@@ -103,6 +108,23 @@ extension Settings {
     if let isOn = try reader.flag(path + "log-url-scheme") { mime.keepsURLScheme = isOn }
     if let isOn = try reader.flag(path + "body-md5") { mime.hashesBody = isOn }
     inspection.appLayer.smtp.mime = mime
+  }
+
+  private mutating func readPOP3(_ reader: inout SettingsReader, _ path: String) throws(SettingsError) {
+    if let count = try reader.number(path + "max-tx"), count > 0 {
+      inspection.appLayer.pop3.transactionCountMax = count
+    }
+  }
+
+  private mutating func readFTP(_ reader: inout SettingsReader, _ path: String) throws(SettingsError) {
+    if let size = try reader.size(path + "max-line-length"), size > 0 {
+      inspection.appLayer.ftp.lineBytesMax = min(size, 1 << 20)
+    }
+    if let count = try reader.number(path + "max-tx"), count > 0 {
+      inspection.appLayer.ftp.transactionCountMax = count
+    }
+    // 0 stands for no limit.
+    if let size = try reader.size(path + "memcap"), size > 0 { inspection.appLayer.ftp.textBytesMax = size }
   }
 
   /// 0 stands for no limit.

@@ -7,7 +7,7 @@ extension Settings {
     if !capture.releasesEncrypted { releases.remove(.encrypted) }
     if inspection.bypassesEncrypted { releases.insert(.encrypted) }
     inspection.releases = releases
-    guard !releases.isEmpty else { return }
+    guard !releases.isEmpty || inspection.bypassesEncryptedSSH else { return }
     // The kernel tells when such a flow is over; silence says nothing, since nothing of it is seen.
     let long = Int32(5 * 86_400)
     inspection.flows.tcpTimeouts.bypassedSeconds = max(long, inspection.flows.tcpTimeouts.bypassedSeconds)

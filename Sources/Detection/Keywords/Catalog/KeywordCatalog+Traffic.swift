@@ -30,7 +30,6 @@ extension KeywordCatalog {
     packet("icmpv4-csum", ["icmp"], "valid|invalid", "Checksum of ICMP.", "icmpv4-csum:invalid;"),
     packet("icmpv6-csum", ["icmp"], "valid|invalid", "Checksum of ICMPv6.", "icmpv6-csum:invalid;"),
     packet("rpc", ["ip"], "PROGRAM[,VERSION|*[,PROCEDURE|*]]", "A call of Sun RPC: what is called.", "rpc:100000,*,3;"),
-    packet("ftpbounce", ["tcp"], "", "A PORT command of FTP names another host than its sender.", "ftpbounce;"),
     packet("vlan.layers", ["ip"], "CONDITION", "Number of VLAN tags.", "vlan.layers:2;"),
     packet("pkt_data", [], "", "Back to the payload after a sticky buffer.", "http.uri; content:\"a\"; pkt_data; content:\"b\";"),
   ]
@@ -77,6 +76,18 @@ extension KeywordCatalog {
     transaction("websocket.flags", "websocket", .both, "[!]fin,[!]comp|CONDITION", "Bits beside the opcode.", "websocket.flags:fin,!comp;"),
     transaction("websocket.mask", "websocket", .both, "CONDITION", "Masking key of a frame.", "websocket.mask:0x11223344;"),
     transaction("http2.frametype", "http2", .both, "NAME|NUMBER", "A frame of this type.", "http2.frametype:GOAWAY;"),
+    transaction("ftp.mode", "ftp", .both, "active|passive", "Which side opens the data connection that the command and its reply agree on.", "ftp.mode:passive;"),
+    transaction("ftp.dynamic_port", "ftp", .both, "CONDITION", "Port of the data connection that the command and its reply agree on.", "ftp.dynamic_port:>1024;"),
+    transaction("ftp.reply_received", "ftp", .both, "yes|no", "The command was answered, or the connection has ended without an answer.", "ftp.reply_received:yes;"),
+    transaction("ftpbounce", "ftp", .toServer, "", "PORT or EPRT names another host than its sender.", "ftpbounce;"),
+    transaction("ftpdata_command", "ftp-data", .both, "retr|stor", "The data connection carries what is fetched, or put.", "ftpdata_command:retr;"),
+    transaction("ntp.version", "ntp", .both, "CONDITION", "Version of the protocol.", "ntp.version:4;"),
+    transaction("ntp.mode", "ntp", .both, "[!]NAME|CONDITION", "Mode of a message: client, server, control, …", "ntp.mode:server;"),
+    transaction("ntp.stratum", "ntp", .both, "CONDITION", "How far the clock is from a reference.", "ntp.stratum:>15;"),
+    transaction("dhcp.leasetime", "dhcp", .both, "CONDITION", "Seconds that an address is lent for.", "dhcp.leasetime:<7200;"),
+    transaction("dhcp.renewal_time", "dhcp", .both, "CONDITION", "Seconds until the client asks its server again.", "dhcp.renewal_time:>1000;"),
+    transaction("dhcp.rebinding_time", "dhcp", .both, "CONDITION", "Seconds until the client asks any server.", "dhcp.rebinding_time:>3000;"),
+    transaction("tftp.opcode", "tftp", .both, "read|write|CONDITION", "What a request asks for.", "tftp.opcode:write;"),
     transaction("http2.errorcode", "http2", .both, "NAME|NUMBER", "The error code of RST_STREAM or GOAWAY.", "http2.errorcode:ENHANCE_YOUR_CALM;"),
     transaction("http2.priority", "http2", .both, "CONDITION", "Weight in PRIORITY or HEADERS.", "http2.priority:>100;"),
     transaction("http2.window", "http2", .both, "CONDITION", "Increment in WINDOW_UPDATE.", "http2.window:>100000;"),
@@ -101,7 +112,10 @@ extension KeywordCatalog {
       source: keywordFile("EventKeywords"))
   }
 
-  private static let files = ["http2": "HTTP2Keywords", "websocket": "WebSocketKeywords"]
+  private static let files = [
+    "http2": "HTTP2Keywords", "websocket": "WebSocketKeywords", "ftp": "FTPKeywords", "ftp-data": "FTPKeywords", "ntp": "DatagramKeywords",
+    "dhcp": "DatagramKeywords", "tftp": "DatagramKeywords",
+  ]
 
   private static func transaction(
     _ name: String, _ protocolName: String, _ way: KeywordDescription.Way, _ syntax: String, _ summary: String,
