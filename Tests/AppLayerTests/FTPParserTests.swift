@@ -15,7 +15,6 @@ private func commands(
   feed(FTPParser(settings: settings, ends: ends), conversation).transactions.compactMap { $0 as? FTPTransaction }
 }
 
-private func text(_ bytes: [UInt8]?) -> String? { bytes.map { String(decoding: $0, as: UTF8.self) } }
 
 @Suite struct FTPParserTests {
   private static let session: [Sent] = [
@@ -37,8 +36,8 @@ private func text(_ bytes: [UInt8]?) -> String? { bytes.map { String(decoding: $
     #expect(seen[2].completionCodes.map { text($0) } == ["230"])
     #expect(seen[3].dynamicPort == 2580 && seen[3].mode == .passive)
     #expect(seen[5].dynamicPort == 5000 && seen[5].mode == .active)
-    #expect(seen[1].words(.ftpCommand, .toServer) == "USER" && seen[1].words(.ftpCommand, .toClient) == nil)
-    #expect(seen[1].words(.ftpReply, .toClient) == "who?" && seen[1].words(.ftpReply, .toServer) == nil)
+    #expect(seen[1].spelled(.ftpCommand, .toServer) == "USER" && seen[1].spelled(.ftpCommand, .toClient) == nil)
+    #expect(seen[1].spelled(.ftpReply, .toClient) == "who?" && seen[1].spelled(.ftpReply, .toServer) == nil)
   }
 
   @Test func `how a direction is cut does not matter, damaged or not`() {
@@ -103,7 +102,7 @@ private func text(_ bytes: [UInt8]?) -> String? { bytes.map { String(decoding: $
     feed(parser, [.client("NOOP\n")])
     #expect(parser.hasFailed == (true, true) && parser.transactions.count == 3)
     #expect(parser.transactions[2].events == [FTPEvent.tooManyTransactions.appEvent])
-    #expect(parser.transactions.allSatisfy(\.isComplete))
+    #expect(parser.transactions.allSatisfy { $0.isComplete })
   }
 
   @Test func `a file without an offer is told of`() {
@@ -115,7 +114,7 @@ private func text(_ bytes: [UInt8]?) -> String? { bytes.map { String(decoding: $
     let parser = FTPParser()
     feed(parser, [.client("AUTH TLS\n"), .server("234 go on\n"), .client("USER x\n")])
     #expect(parser.successor == .to(.tls) && parser.transactions.count == 1)
-    #expect(parser.transactions[0].words(.ftpCommand, .toServer) == "AUTH TLS")
+    #expect(parser.transactions[0].spelled(.ftpCommand, .toServer) == "AUTH TLS")
     let refused = FTPParser()
     feed(refused, [.client("AUTH TLS\n"), .server("500 no\n")])
     #expect(refused.successor == nil)
@@ -168,7 +167,7 @@ private func text(_ bytes: [UInt8]?) -> String? { bytes.map { String(decoding: $
     #expect(String(decoding: transfer.command, as: UTF8.self) == command)
     let file = try #require(transfer.files(direction).first)
     #expect(String(decoding: file.name, as: UTF8.self) == "x.exe" && file.sizeBytes == 12 && file.state == .closed)
-    #expect(transfer.words(.fileData, direction) == "MZ of a file" && transfer.isComplete)
+    #expect(transfer.spelled(.fileData, direction) == "MZ of a file" && transfer.isComplete)
     let way: Direction = command == "RETR" ? .toClient : .toServer
     #expect(transfer.number(.ftpDataCommand, way, index: 0) != nil)
     #expect(transfer.number(.ftpDataCommand, way.opposite, index: 0) == nil)

@@ -6,7 +6,7 @@ import Traffic
 
 extension Transaction {
   /// The octets of a buffer as text.
-  func words(_ id: BufferID, _ direction: Direction, _ index: Int = 0) -> String? {
+  func spelled(_ id: BufferID, _ direction: Direction, _ index: Int = 0) -> String? {
     buffer(id, direction, index: index).map { String(decoding: $0.storage[$0.range], as: UTF8.self) }
   }
 
@@ -32,7 +32,7 @@ extension Transaction {
 
 /// Feeds a conversation whole, byte by byte, and damaged in many ways cut otherwise: what is seen must be the same.
 func expectCutsDoNotMatter(
-  _ conversation: [Sent], seed: UInt64, rounds: Int = 1500, _ make: () -> AppLayerParser
+  _ conversation: [Sent], seed: UInt64, rounds: Int = 400, _ make: () -> AppLayerParser
 ) {
   func seen(_ conversation: [Sent], cut: (([UInt8]) -> [[UInt8]])? = nil) -> [String] {
     let parser = feed(make(), conversation, cut: cut)
@@ -47,7 +47,7 @@ func expectCutsDoNotMatter(
     let damaged = conversation.map { sent in
       var copy = sent
       copy.bytes = mutator.mutate(sent.bytes)
-      if round % 17 == 0 { copy.gap = UInt64(round % 300) }
+      if round % 17 == 0, !copy.bytes.isEmpty { copy.gap = UInt64(round % 300) }
       return copy
     }
     #expect(seen(damaged) { mutator.pieces(of: $0, most: 12) } == seen(damaged))

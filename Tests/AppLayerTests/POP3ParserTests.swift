@@ -31,7 +31,7 @@ import Traffic
     #expect(seen[1].recordedArguments.map { text($0) } == ["ann"] && seen[2].recordedArguments.isEmpty)
     let file = try #require(seen[7].files(.toClient).first)
     #expect(text(file.name) == "a.bin" && file.state == .closed)
-    #expect(seen[7].words(.fileData, .toClient)?.hasPrefix("MZ\r\n.dot") == true)
+    #expect(seen[7].spelled(.fileData, .toClient)?.hasPrefix("MZ\r\n.dot") == true)
   }
 
   @Test func `how a direction is cut does not matter, damaged or not`() {

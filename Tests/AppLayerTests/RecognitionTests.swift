@@ -96,7 +96,27 @@ struct RecognitionTests {
     let found = flow([.server(Array(text.utf8))])
     #expect(found.appProtocol == expected)
     #expect(found.protocolToClient == expected && found.protocolToServer == .unknown)
-    #expect((found.parser != nil) == (expected == .smtp || expected == .ssh))
+    #expect((found.parser != nil) == (expected != .imap))
+  }
+
+  @Test func `commands that POP3 and FTP share do not contradict the greeting`() {
+    let mail = flow([.server("+OK ready\n"), .client("USER me\n")])
+    #expect(mail.appProtocol == .pop3 && mail.protocolToServer == .pop3 && mail.events.isEmpty)
+    let files = flow([.server("220 FTP ready\n"), .client("USER me\n")])
+    #expect(files.appProtocol == .ftp && files.protocolToServer == .ftp && files.events.isEmpty)
+  }
+
+  @Test func `telnet is known by its commands`() {
+    #expect(flow([.client([255, 253, 3])], server: 23).appProtocol == .telnet)
+    #expect(flow([.client([255, 3, 3])], server: 23).appProtocol != .telnet)
+    #expect(flow([.client([255, 253, 3, 255, 251, 24])], server: 4711).appProtocol == .telnet)
+    #expect(flow([.client([255, 253, 3, 254, 251, 24])], server: 4711).appProtocol != .telnet)
+    #expect(!flow([.client([255, 253, 3])], server: 4711).isDecided)
+  }
+
+  @Test func `UPDATE of a call is SIP, of anything else HTTP`() {
+    #expect(flow([.client("UPDATE sip:a@b SIP/2.0\n")]).appProtocol == .sip)
+    #expect(flow([.client("UPDATE /a HTTP/1.1\n")]).appProtocol == .http)
   }
 
   @Test func portsThatAreSaidToSpeakDNSAreBelieved() {

@@ -28,7 +28,7 @@ import Traffic
   func `a request and a response are read`(isStream: Bool) throws {
     let seen = messages([.client(Self.invite), .server(Self.ringing)], isStream: isStream)
     try #require(seen.count == 2)
-    func text(_ id: BufferID, _ index: Int = 0) -> String? { seen[0].words(id, .toServer, index) }
+    func text(_ id: BufferID, _ index: Int = 0) -> String? { seen[0].spelled(id, .toServer, index) }
     #expect(text(.sipMethod) == "INVITE" && text(.sipURI) == "sip:bob@b.example" && text(.sipProtocol) == "SIP/2.0")
     #expect(text(.sipRequestLine) == "INVITE sip:bob@b.example SIP/2.0")
     #expect(text(.sipVia) == "SIP/2.0/UDP one.example" && text(.sipVia, 1) == "SIP/2.0/UDP two.example")
@@ -36,9 +36,9 @@ import Traffic
     #expect(text(.sipFrom) == "<sip:ann@a.example> ;tag=7" && text(.sipTo) == "<sip:bob@b.example>")
     #expect(text(.sipUserAgent) == "phone" && text(.sipContentType) == "application/sdp" && text(.sipContentLength) == "3")
     #expect(text(.sipStatusCode) == nil && text(.sipResponseLine) == nil)
-    #expect(seen[1].words(.sipStatusCode, .toClient) == "180" && seen[1].words(.sipStatusMessage, .toClient) == "Ringing")
-    #expect(seen[1].words(.sipResponseLine, .toClient) == "SIP/2.0 180 Ringing")
-    #expect(seen[1].words(.sipMethod, .toClient) == nil && seen[0].words(.sipVia, .toClient) == nil)
+    #expect(seen[1].spelled(.sipStatusCode, .toClient) == "180" && seen[1].spelled(.sipStatusMessage, .toClient) == "Ringing")
+    #expect(seen[1].spelled(.sipResponseLine, .toClient) == "SIP/2.0 180 Ringing")
+    #expect(seen[1].spelled(.sipMethod, .toClient) == nil && seen[0].spelled(.sipVia, .toClient) == nil)
   }
 
   @Test func `messages follow each other on a connection, with line ends between`() {
@@ -48,8 +48,8 @@ import Traffic
 
   @Test func `how a connection is cut does not matter, damaged or not`() {
     let talk: [Sent] = [.client(Self.invite), .client(Self.invite), .server(Self.ringing), .server(Self.ringing)]
-    expectCutsDoNotMatter(talk, seed: 41, rounds: 800) { SIPParser(isStream: true) }
-    expectCutsDoNotMatter(talk, seed: 42, rounds: 400) {
+    expectCutsDoNotMatter(talk, seed: 41) { SIPParser(isStream: true) }
+    expectCutsDoNotMatter(talk, seed: 42, rounds: 200) {
       let parser = SIPParser(isStream: true)
       parser.frames = FrameLog(.sip)
       return parser
@@ -94,7 +94,7 @@ import Traffic
   @Test func `fields beyond the limit are left out`() {
     let many = (0..<400).map { "Via: \($0)\n" }.joined()
     let seen = messages([.client("BYE sip:a SIP/2.0\n" + many + "\n")])
-    #expect(seen.first?.words(.sipVia, .toServer, SIPHead.fieldCountMax - 1) == "255")
-    #expect(seen.first?.words(.sipVia, .toServer, SIPHead.fieldCountMax) == nil)
+    #expect(seen.first?.spelled(.sipVia, .toServer, SIPHead.fieldCountMax - 1) == "255")
+    #expect(seen.first?.spelled(.sipVia, .toServer, SIPHead.fieldCountMax) == nil)
   }
 }

@@ -19,8 +19,6 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case tls
   /// DNS as datagram and as stream.
   case dns
-  /// FTP, SIP, POP3, telnet, DHCP, NTP, TFTP.
-  case sessions
   /// A configuration file with its TLS policy.
   case configuration
   /// A request of the control socket.
@@ -36,7 +34,6 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .http: HTTPTarget.run(bytes)
     case .tls: TLSTarget.run(bytes)
     case .dns: DNSTarget.run(bytes)
-    case .sessions: SessionsTarget.run(bytes)
     case .configuration: ConfigurationTarget.run(bytes)
     case .control: ControlTarget.run(bytes)
     }
@@ -53,7 +50,6 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .http: HTTPTarget.seeds
     case .tls: TLSTarget.seeds
     case .dns: DNSTarget.seeds
-    case .sessions: SessionsTarget.seeds
     case .configuration: ConfigurationTarget.seeds
     case .control: ControlTarget.seeds
     }
