@@ -17,13 +17,8 @@ public struct Diversion<Commands: CommandRunner> {
   public func up() throws(DiversionError) -> [String] {
     guard plan.faults.isEmpty else { throw .unusable(faults: plan.faults) }
     let before = try snapshot(plan.sortedFamilies)
-    var clashes = self.clashes(in: before)
-    if plan.bridgeTable != nil, try hasBridgeTable(),
-      !before.families.values.contains(where: { $0.filter.owned.memo.bridge != nil })
-    {
-      clashes.append("nft has a table bridge \(DiversionPlan.bridgeTableName) already")
-    }
-    guard clashes.isEmpty else { throw .clashes(clashes) }
+    let clashes = self.clashes(in: before) + (try bridgeTableClash(before).map { [$0] } ?? [])
+    guard clashes.isEmpty else { throw .clashes(clashes.map(\.what)) }
     // Connection tracking brings its settings with it; where it is built in there is no such module.
     _ = try? commands.run(Command("modprobe", ["-q", "nf_conntrack"]))
     if plan.variant.isBridge { _ = try? commands.run(Command("modprobe", ["-q", "br_netfilter"])) }

@@ -37,6 +37,13 @@ extension SysctlSetting {
   /// Frames of a bridge go through the chains of iptables.
   public static let bridgeIPv4 = SysctlSetting(name: "net.bridge.bridge-nf-call-iptables", value: "1")
   public static let bridgeIPv6 = SysctlSetting(name: "net.bridge.bridge-nf-call-ip6tables", value: "1")
+  /// What a bridge lifts to this machine comes from where no route leads, for the bridge needs no address: any filter of
+  /// reverse paths, strict or loose, would drop it. Of an interface's value and that of all the larger counts.
+  /// - Source: Linux, Documentation/networking/ip-sysctl.rst, `rp_filter`; sysctl(8) on names with dots.
+  public static func anyReversePath(_ interface: String) -> SysctlSetting {
+    let name = String(interface.map { $0 == "." ? "/" : $0 })
+    return SysctlSetting(name: "net.ipv4.conf.\(name).rp_filter", value: "0")
+  }
   /// Connections that the kernel passes by itself are counted by it alone.
   public static let accounting = SysctlSetting(name: "net.netfilter.nf_conntrack_acct", value: "1")
 }

@@ -139,6 +139,9 @@ extension PacketPath {
   public var flowCount: UInt64 { flows.counters.flowsCreated }
   /// Alerts told of since the start.
   public var alertCount: UInt64 { stream.counters.alerts }
+  public var flowCounters: FlowTableCounters { flows.counters }
+  public var reassemblyCounters: ReassemblyCounters { reassembler.counters }
+  public var defragmenterCounters: DefragmenterCounters { defragmenter.counters }
   /// What the rules cost so far.
   public var detectionCounters: DetectionCounters { stream.detector.counters }
 }

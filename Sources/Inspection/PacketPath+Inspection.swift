@@ -47,6 +47,7 @@ extension PacketPath {
       feedStream(packet, bytes, flow, &work)
       applyTrackingPolicies(packet, flow, &work, &verdict)
       applyUrgentPolicy(work, &verdict)
+      applyReassemblyPolicy(flow, &work, &verdict)
     } else if packet.isUDP {
       feedDatagram(packet, bytes, lookup, flow)
     }
@@ -175,6 +176,7 @@ extension PacketPath {
     work.isConflicting = result.isConflicting
     work.isInStream = payload.byteCount > 0 && !result.isRefused
     work.isUrgentRefused = result.isUrgentRefused
+    work.isOverLimit = result.isOverLimit
     // What is let through now must be looked at now, also where it waits for what is before it.
     work.isAlone = work.isInStream && !isDelivered && settings.isInspectedOnArrival
   }
@@ -227,6 +229,8 @@ struct PacketWork {
   var isAlone = false
   /// It carries urgent data and is not to be let through for it.
   var isUrgentRefused = false
+  /// There is no room for it to wait in.
+  var isOverLimit = false
   /// Its data contradicts what was let through before.
   var isConflicting = false
   var isEstablished = false

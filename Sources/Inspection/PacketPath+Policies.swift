@@ -73,6 +73,15 @@ extension PacketPath {
     verdict.reason = .streamUrgent
   }
 
+  /// Data that would have to wait and cannot: let through, it would complete at the other end what was never seen here.
+  mutating func applyReassemblyPolicy(
+    _ flow: FlowInspection, _ work: inout PacketWork, _ verdict: inout PacketVerdict
+  ) {
+    guard work.isOverLimit, !verdict.isStopped else { return }
+    applyFlowPolicy(
+      settings.exceptionPolicies.reassemblyMemcap, "stream_reassembly_memcap", .streamReassembly, flow, &work, &verdict)
+  }
+
   /// The parser gave up: what follows cannot be understood.
   mutating func applyErrorPolicy(
     _ flow: FlowInspection, _ work: inout PacketWork, _ verdict: inout PacketVerdict

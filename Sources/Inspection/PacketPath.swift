@@ -59,11 +59,7 @@ public struct PacketPath: ~Copyable {
     counters.packets &+= 1
     counters.bytes &+= UInt64(bytes.byteCount)
     expire(now: time)
-    var packet = decoder.decode(bytes, link: link, time: time)
-    if isChecksumPartial {
-      packet.transportChecksum = .notVerified
-      packet.isChecksumLeftToCard = true
-    }
+    let packet = decoder.decode(bytes, link: link, time: time, isChecksumPartial: isChecksumPartial)
     return process(packet, bytes, length: length ?? bytes.byteCount)
   }
 

@@ -9,7 +9,7 @@ extension PacketDecoder {
     packet.icmp.type = type
     packet.icmp.code = code
     setPayload(headerLength: 8, &packet)
-    if settings.verifiesChecksums {
+    if settings.verifiesChecksums, !packet.isChecksumLeftToCard {
       packet.transportChecksum = Checksum.fold(Checksum.sum(message)) == 0xffff ? .valid : .invalid
     }
     switch type {
@@ -67,7 +67,7 @@ extension PacketDecoder {
     packet.icmp.type = type
     packet.icmp.code = code
     setPayload(headerLength: 8, &packet)
-    if settings.verifiesChecksums {
+    if settings.verifiesChecksums, !packet.isChecksumLeftToCard {
       let pseudo = Checksum.pseudoHeader(
         packet.source, packet.destination, ipProtocol: IPProtocol.icmpv6, length: message.byteCount)
       let sum = Checksum.fold(Checksum.sum(message, initial: pseudo))

@@ -28,9 +28,14 @@ public struct PacketDecoder: Sendable {
 
   public init(settings: DecoderSettings = DecoderSettings()) { self.settings = settings }
 
-  /// - Parameter bytes: as captured, from the link header on.
-  public func decode(_ bytes: RawSpan, link: LinkType, time: Timestamp) -> DecodedPacket {
+  /// - Parameters:
+  ///   - bytes: as captured, from the link header on.
+  ///   - isChecksumPartial: the transport checksum is left to the network card: there is nothing to verify.
+  public func decode(
+    _ bytes: RawSpan, link: LinkType, time: Timestamp, isChecksumPartial: Bool = false
+  ) -> DecodedPacket {
     var packet = DecodedPacket()
+    packet.isChecksumLeftToCard = isChecksumPartial
     packet.time = time
     packet.linkType = link
     switch link {

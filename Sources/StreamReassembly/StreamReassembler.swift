@@ -322,13 +322,18 @@ extension StreamReassembler {
       // What is next in order goes through in any case; the rest is refused.
       let position = streams[stream].position
       guard range.lowerBound <= position, position < range.upperBound else {
+        // What was delivered before is no news.
         result.isRefused = true
+        result.isOverLimit = range.upperBound > position
         return
       }
       let next = nextHeld(stream, after: position) ?? .max
       let end = min(range.upperBound, next)
       if end > position { passThrough(stream, range, to: end, segment, payload, &result, body) }
-      if end < range.upperBound { result.isRefused = true }
+      if end < range.upperBound {
+        result.isRefused = true
+        result.isOverLimit = true
+      }
       limit = .max
     } else {
       hold(stream, range, segment, payload, &result)

@@ -59,6 +59,9 @@ public struct ReassemblyResult: Sendable, BitwiseCopyable {
   public var isUrgentRefused = false
   /// Part of the segment was refused for a limit; it will be missing.
   public var isRefused = false
+  /// What refused it was the memory or the number of pieces that may wait. Inline callers drop it: once the hole
+  /// before it is filled, it is sent again and needs to wait no more.
+  public var isOverLimit = false
   /// The stream has reached its depth; the rest of it is not delivered.
   public var isDepthReached = false
 

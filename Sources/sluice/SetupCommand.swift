@@ -28,7 +28,9 @@ struct SetupCommand: ParsableCommand {
     }
     let isUp: (isUp: Bool, isAnythingThere: Bool)
     do throws(DiversionError) {
-      guard let plan = try Self.plan(settings, tells: verb == .up || verb == .print) else {
+      let tells = verb == .up || verb == .print
+      let plan = try settings.diversionPlan(on: SystemCommands()) { if tells { StandardError.write($0 + "\n") } }
+      guard let plan else {
         StandardOutput.write("mode \(settings.capture.mode.rawValue) needs nothing of the kernel\n")
         return
       }
@@ -37,24 +39,6 @@ struct SetupCommand: ParsableCommand {
       throw CommandFailure.environment(error.description)
     }
     if !isUp.isUp { throw ExitCode(isUp.isAnythingThere ? 1 : 3) }
-  }
-
-  /// The plan for this machine as it is.
-  static func plan(_ settings: Engine.Settings, tells: Bool) throws(DiversionError) -> DiversionPlan? {
-    guard let first = settings.diversionPlan() else { return nil }
-    let look = Diversion(plan: first, commands: SystemCommands())
-    if settings.capture.mode == .bridge {
-      guard let address = try look.bridgeAddress(settings.capture.bridge) else {
-        throw .unusable(faults: ["there is no bridge \(settings.capture.bridge) (capture.bridge)"])
-      }
-      return settings.diversionPlan(bridgeAddress: address)
-    }
-    guard settings.capture.mode == .router, settings.capture.translates == nil else { return first }
-    let translation = try look.addressTranslation()
-    if tells, let translation {
-      StandardError.write("this machine translates addresses (\(translation)): packets are taken in FORWARD\n")
-    }
-    return settings.diversionPlan(translates: translation != nil)
   }
 
   private func run(_ verb: Verb, _ diversion: Diversion<SystemCommands>) throws(DiversionError) -> (isUp: Bool, isAnythingThere: Bool) {

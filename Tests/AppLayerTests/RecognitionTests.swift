@@ -259,6 +259,16 @@ struct RecognitionTests {
     #expect(datagram(time).appProtocol == .failed)
   }
 
+  @Test func `a side that sends datagrams nobody knows is given up after some, not looked at for ever`() {
+    for (count, found) in [(15, AppProtocol.dns), (16, .failed)] {
+      let flow = datagram(Self.noise)
+      for bytes in Array(repeating: Self.noise, count: count - 1) + [Self.query] {
+        flow.consumeDatagram(StreamChunk(bytes: bytes.rawSpan, direction: .toServer, offset: 0, time: trafficTime))
+      }
+      #expect(flow.appProtocol == found)
+    }
+  }
+
   @Test func aDatagramShortOrImpossibleIsNone() {
     #expect(datagram(Array(Self.query.dropLast())).appProtocol == .failed)
     var counted = Self.query

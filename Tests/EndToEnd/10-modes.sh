@@ -12,7 +12,8 @@ state() {
     in_gateway ip "$family" rule
     in_gateway ip "$family" route show table all | grep -v -e ' ff00::/8' -e fe80
   done
-  in_gateway sysctl net.ipv4.tcp_max_tw_buckets net.netfilter.nf_conntrack_acct net.bridge.bridge-nf-call-iptables
+  in_gateway sysctl net.ipv4.tcp_max_tw_buckets net.netfilter.nf_conntrack_acct net.bridge.bridge-nf-call-iptables \
+    net.ipv4.conf.all.rp_filter
 }
 upgrade() { in_client "$python" "$here/upgrade.py" "$@"; }
 servers_all_up() {
@@ -72,6 +73,8 @@ need ip -n "$client" link set eth0 up
 need ip -n "$server" link set eth0 up
 need ip -n "$client" route add 198.51.100.7 via $server4
 in_gateway sysctl -qw net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0
+# As many systems have it. No route leads back to the clients of a bridge without an address.
+in_gateway sysctl -qw net.ipv4.conf.all.rp_filter=2 net.ipv4.conf.br0.rp_filter=1
 MODE=bridge CAPTURE=', bridge: br0' servers_all_up
 wait_for 10 fetch -o /dev/null "http://$server4/"
 state >"$work/before"

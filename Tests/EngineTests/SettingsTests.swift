@@ -226,6 +226,7 @@ func refusal(_ body: () throws -> Void) -> String? {
     var open = try settings("capture: {fail-open: yes}")
     open.prepareForTraffic(isInline: true)
     #expect(open.inspection.exceptionPolicies.appLayerError == .ignore)
+    #expect(open.inspection.exceptionPolicies.reassemblyMemcap == .dropPacket)
     var closed = try settings("capture: {fail-open: no}\nexception-policy: auto\n")
     closed.prepareForTraffic(isInline: true)
     #expect(closed.inspection.exceptionPolicies.appLayerError == .dropFlow)

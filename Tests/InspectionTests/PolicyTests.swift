@@ -81,4 +81,33 @@ import Traffic
     #expect(scene.sink.alerts.first { $0.sid == 2 }?.packet == 4)
     #expect(scene.sink.alerts.count == scene.verdicts.count)
   }
+
+  /// Octets ahead of a hole, then the hole, then those octets again, as senders do.
+  private static func ahead(_ policy: ExceptionPolicy) -> PathScene {
+    var web = TCPConversation()
+    web.handshake()
+    web.acknowledges = false
+    web.inject(.toServer, Array("lo and more".utf8), offset: 3)
+    web.inject(.toServer, Array("hel".utf8), offset: 0)
+    web.inject(.toServer, Array("lo and more".utf8), offset: 3)
+    return PathScene.run(web.packets, rules: rules) {
+      $0.reassembly.memcapBytes = 8
+      $0.exceptionPolicies.reassemblyMemcap = policy
+    }
+  }
+
+  @Test func `data that would wait and has no room is dropped, and seen when it comes again`() {
+    let scene = Self.ahead(.dropPacket)
+    #expect(scene.stopped == [4])
+    #expect(scene.verdicts[3].reason == .streamReassembly)
+    #expect(scene.sids == [1])
+  }
+
+  @Test func `data that has no room to wait goes by where the policy ignores it`() {
+    let scene = Self.ahead(.ignore)
+    #expect(scene.stopped == [])
+    #expect(
+      scene.sink.flows.map(\.exceptionPolicies)
+        == [[ExceptionPolicyUse(target: "stream_reassembly_memcap", policy: "ignore")]])
+  }
 }

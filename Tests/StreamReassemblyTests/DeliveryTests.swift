@@ -235,7 +235,7 @@ import Traffic
     scene.handshake()
     scene.add(at: 1101, "12345678")
     let refused = scene.add(at: 1201, "12345678")
-    #expect(refused.isRefused && refused.events.contains(.reassemblyInsertMemcap))
+    #expect(refused.isRefused && refused.isOverLimit && refused.events.contains(.reassemblyInsertMemcap))
     scene.add(at: 1001, "in order, and longer than the cap")
     #expect(scene.text == "in order, and longer than the cap")
     #expect(scene.reassembler.counters.memcapHits >= 1)

@@ -22,6 +22,8 @@ public final class AppLayerFlow {
     var isEnded = false
     /// Octets of the chunk in hand that were too many to be held.
     var restCount: UInt64 = 0
+    /// Datagrams that nobody knows.
+    var unknownDatagramCount = 0
   }
 
   let settings: AppLayerSettings
@@ -465,10 +467,14 @@ public final class AppLayerFlow {
       turnsChunks = true
       name(found, chunk.direction.opposite)
     case .needMore, .none:
-      update(chunk.direction) { $0.isDone = true }
+      update(chunk.direction) {
+        $0.isDone = true
+        $0.unknownDatagramCount += 1
+      }
       if appProtocol == .unknown { appProtocol = .failed }
-      // A datagram of each side that nobody knows is enough.
-      if client.isDone, server.isDone { giveUp() }
+      // A datagram of each side that nobody knows is enough, or many of one: a flood is not looked at one by one.
+      let isMany = side(chunk.direction).unknownDatagramCount >= settings.unknownDatagramsMax
+      if client.isDone && server.isDone || isMany { giveUp() }
     }
   }
 

@@ -16,6 +16,8 @@ public struct AppLayerSettings: Sendable {
   /// Octets of one side that nobody recognised, the other side being silent, after which the flow
   /// gets an event.
   public var oneSidedLimitBytes: UInt64 = 100_000
+  /// Datagrams of one side that nobody recognised, the other side being silent, after which recognition gives up.
+  public var unknownDatagramsMax = 16
 
   /// Ports beside 53 that are expected to speak DNS (`dns.tcp.detection-ports.dp`).
   public var dnsPorts: Set<UInt16> = []

@@ -16,6 +16,7 @@ struct TrafficStatistics: Sendable {
   var rejected: UInt64 = 0
   /// Stopped packets by reason.
   private(set) var reasons: [DropReason: UInt64] = [:]
+  private var stations = StationStatistics()
 
   /// Counts what became of a packet.
   mutating func note(_ verdict: PacketVerdict) {
@@ -35,6 +36,7 @@ struct TrafficStatistics: Sendable {
     undecoded = path.counters.undecoded
     flows = path.flowCount
     alerts = path.alertCount
+    stations.read(path)
   }
 
   static func += (left: inout Self, right: Self) {
@@ -47,6 +49,7 @@ struct TrafficStatistics: Sendable {
     left.blocked &+= right.blocked
     left.rejected &+= right.rejected
     left.reasons.merge(right.reasons) { $0 &+ $1 }
+    left.stations += right.stations
   }
 
   /// By dotted names, always in the same order.
@@ -56,9 +59,6 @@ struct TrafficStatistics: Sendable {
       ("flow.total", flows), ("detect.alert", alerts), ("ips.accepted", accepted),
       ("ips.blocked", blocked), ("ips.rejected", rejected),
     ]
-      + DropReason.allCases.map { reason in
-        let name = String(reason.rawValue.map { $0 == " " ? "_" : $0 })
-        return ("ips.drop_reason." + name, reasons[reason] ?? 0)
-      }
+      + DropReason.allCases.map { ("ips.drop_reason." + $0.counterName, reasons[$0] ?? 0) } + stations.counters
   }
 }
