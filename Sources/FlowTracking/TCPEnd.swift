@@ -22,6 +22,8 @@ public struct TCPEnd: Sendable, Hashable, BitwiseCopyable {
   public internal(set) var timestamp: UInt32 = 0
   /// When it was taken, seconds.
   public internal(set) var timestampSeconds: Int64 = 0
+  /// So much was sent that the first sequence number says nothing any more of what is before and what behind it.
+  var isFarFromStart = false
   /// Its sequence numbers are known.
   public internal(set) var isKnown = false
   public internal(set) var hasSentFIN = false
@@ -34,6 +36,22 @@ public struct TCPEnd: Sendable, Hashable, BitwiseCopyable {
   /// The peer has acknowledged the FIN.
   public var isFINAcknowledged: Bool {
     hasSentFIN && Sequence32.isBefore(finSequence, acknowledgedByPeer)
+  }
+
+  /// A quarter of the numbers: what comes next is told from what was before in either way.
+  static let farBytes: UInt32 = 1 << 30
+
+  /// Whether the peer may acknowledge this, as far as it must not be too old: nothing from before the connection, or,
+  /// once that cannot be told any more, from long ago.
+  func isRecent(_ acknowledgement: UInt32) -> Bool {
+    Sequence32.isAtOrBefore(isFarFromStart ? acknowledgedByPeer &- Self.farBytes : initialSequence, acknowledgement)
+  }
+
+  /// Has sent all before `sequence`.
+  mutating func advance(to sequence: UInt32) {
+    nextSequence = Sequence32.later(nextSequence, sequence)
+    // Windows reach a gigabyte at most (RFC 7323 section 2.3), so the numbers between are met.
+    if nextSequence &- initialSequence > Self.farBytes { isFarFromStart = true }
   }
 
   /// Begins with a SYN of this end.
@@ -50,6 +68,7 @@ public struct TCPEnd: Sendable, Hashable, BitwiseCopyable {
     timestamp = tcp.timestampValue
     timestampSeconds = seconds
     isKnown = true
+    isFarFromStart = false
   }
 
   /// Begins in the middle: what came before is unknown.
@@ -61,5 +80,6 @@ public struct TCPEnd: Sendable, Hashable, BitwiseCopyable {
     // The scale is unknown; the greatest one keeps the window check from refusing good data.
     windowScale = 14
     isKnown = true
+    isFarFromStart = false
   }
 }

@@ -58,8 +58,7 @@ extension TCPSession {
     if isOneSided || !peer.isKnown { return true }
     let acknowledgement = segment.tcp.acknowledgement
     let limit = Sequence32.later(peer.nextSequence, peer.windowEnd)
-    return Sequence32.isAtOrBefore(peer.initialSequence, acknowledgement)
-      && Sequence32.isAtOrBefore(acknowledgement, limit)
+    return peer.isRecent(acknowledgement) && Sequence32.isAtOrBefore(acknowledgement, limit)
   }
 
   /// RFC 9293 section 3.8.4: one octet, or none, from before what was sent.
@@ -172,7 +171,7 @@ extension TCPSession {
       peer.acknowledgedByPeer = Sequence32.later(peer.acknowledgedByPeer, acknowledgement)
       peer.windowEnd = Sequence32.later(peer.windowEnd, acknowledgement &+ window)
       // What is acknowledged was sent, seen or not.
-      peer.nextSequence = Sequence32.later(peer.nextSequence, acknowledgement)
+      peer.advance(to: acknowledgement)
     }
   }
 
@@ -186,7 +185,7 @@ extension TCPSession {
         end.timestamp = segment.tcp.timestampValue
         end.timestampSeconds = segment.seconds
       }
-      end.nextSequence = Sequence32.later(end.nextSequence, segment.payloadEnd)
+      end.advance(to: segment.payloadEnd)
       if isOneSided { end.windowEnd = Sequence32.later(end.windowEnd, end.nextSequence &+ 65_535) }
     }
     if segment.payloadLength > 0 { isConfirmed = true }

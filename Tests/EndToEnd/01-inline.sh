@@ -11,6 +11,10 @@ same "IPv4: a page passes" "hello from the origin" "$(fetch http://$server4/)"
 same "IPv6: a page passes" "hello from the origin" "$(fetch "http://[$server6]/")"
 same "IPv4: 100 MB arrive as they were" "$sum" "$(SECONDS_MAX=40 fetch http://$server4/large | sha256sum)"
 same "IPv6: 100 MB arrive as they were" "$sum" "$(SECONDS_MAX=40 fetch "http://[$server6]/large" | sha256sum)"
+# Sequence numbers tell before from behind up to 2 GiB; a connection goes on.
+truncate -s 2300000000 "$work/www/huge"
+same "2.3 GB pass over one connection" 2300000000 \
+  "$(SECONDS_MAX=200 fetch -o /dev/null -w '%{size_download}' http://$server4/huge)"
 
 for host in "$server4" "[$server6]"; do
   SECONDS_MAX=2 fetch "http://$host/attack-drop" 2>/dev/null

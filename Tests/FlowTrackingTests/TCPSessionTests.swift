@@ -71,6 +71,24 @@ import Traffic
   #expect(scene.table.session(answers[0].index).state == .closed)
 }
 
+@Test func `a connection may carry more than sequence numbers count, and still believes no acknowledgement from before it`() {
+  var scene = Scene()
+  var talk = TCPConversation()
+  talk.handshake(clientOptions: [.windowScale(14)], serverOptions: [.windowScale(14)])
+  talk.send(.toServer, "hello")
+  // 6 GB in steps that a window of 1 GB allows; half of what the numbers can tell apart is passed at the fifth.
+  for _ in 0..<12 {
+    talk.lose(.toServer, octets: 500_000_000)
+    talk.send(.toServer, "more")
+  }
+  let answers = scene.play(talk)
+  #expect(answers.allSatisfy { $0.tcp.isAccepted && $0.tcp.events.isEmpty })
+  let fed = talk.packets.count
+  talk.nextSequence[Direction.toServer.index] &-= 1_900_000_000
+  talk.emit(.toClient, [.ack])
+  #expect(scene.play(talk, from: fed).allSatisfy { $0.tcp.isInvalid })
+}
+
 @Test func aResetMustHitTheWindowEdge() {
   var scene = Scene()
   var talk = TCPConversation()
