@@ -77,7 +77,7 @@ let package = Package(
         "RuleLanguage", "Detection", "Inspection", "Interception", "Diversion", "EventOutput",
         "CSluiceLinux", "Yams",
       ]),
-    station("Control", ["Traffic", "AppLayer", "Inspection", "Interception", "Engine", "CSluiceLinux"]),
+    station("Control", ["Traffic", "AppLayer", "Inspection", "Interception", "EventOutput", "Engine", "CSluiceLinux"]),
     .executableTarget(
       name: "sluice",
       dependencies: [

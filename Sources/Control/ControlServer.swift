@@ -84,6 +84,9 @@ public final class ControlServer: Sendable {
     case .explain: return FlowAnswers.explain(daemon, Array(words.dropFirst()))
     case .release: return FlowAnswers.release(daemon, Array(words.dropFirst()))
     case .recall: return FlowAnswers.recall(daemon, Array(words.dropFirst()))
+    case .learned: return LearnedAnswers.list(daemon)
+    case .approve: return LearnedAnswers.approve(daemon, Array(words.dropFirst()))
+    case .forget: return LearnedAnswers.forget(daemon, Array(words.dropFirst()))
     case .metrics: return ControlAnswer(isDone: true, text: MetricsText.text(daemon.statistics()))
     case .shutdown:
       daemon.requestStop()

@@ -137,7 +137,27 @@ public final class EVEWriter: EventSink {
     json.member("version", text: facts.version)
     json.member("decision", text: facts.decision)
     json.member("decision_reason", text: facts.decisionReason)
+    if !facts.legs.isEmpty {
+      json.beginObject("interception")
+      write(facts.legs)
+      json.endObject()
+    }
     json.endObject()
+  }
+
+  private func write(_ members: [DecryptionFacts.Member]) {
+    for member in members {
+      json.key(text: Array(member.name.utf8))
+      switch member.value {
+      case .text(let text): json.string(text: text)
+      case .number(let number): json.number(number)
+      case .flag(let flag): json.bool(flag)
+      case .object(let inner):
+        json.beginObject()
+        write(inner)
+        json.endObject()
+      }
+    }
   }
 
   /// Which way the packet in hand travels, as the application protocol shows who is who.

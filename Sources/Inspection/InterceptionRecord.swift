@@ -5,6 +5,26 @@ public struct DecryptionFacts: Sendable, Hashable {
   public var version: String
   public var decision: String
   public var decisionReason: String
+  /// Both legs, for the record of the connection itself.
+  public var legs: [Member] = []
+
+  /// A member of a record.
+  public struct Member: Sendable, Hashable {
+    public enum Value: Sendable, Hashable {
+      case text(String)
+      case number(UInt64)
+      case flag(Bool)
+      case object([Member])
+    }
+
+    public var name: String
+    public var value: Value
+
+    public init(_ name: String, _ value: Value) {
+      self.name = name
+      self.value = value
+    }
+  }
 
   public init(sni: String?, alpn: String?, version: String, decision: String, decisionReason: String) {
     self.sni = sni

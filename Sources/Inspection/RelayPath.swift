@@ -89,6 +89,13 @@ public final class RelayFlow {
     (inspection.appLayer?.parser as? HTTP2Parser)?.refusal(page: page)
   }
 
+  /// Writes the record of the TLS connection that was taken apart.
+  public func tell(_ tls: TLSTransaction, _ legs: [DecryptionFacts.Member]) {
+    var context = context(.toServer)
+    context.decryption?.legs = legs
+    path.sink.emit(.transaction(tls, nil), context, bytes: RawSpan())
+  }
+
   /// Inspects the next stretch before anything of it is passed on.
   public func inspect(_ chunk: borrowing StreamChunk) -> RelayDecision {
     guard !isCut else { return .cut(rule: nil, reason: .flowDrop) }

@@ -4,8 +4,10 @@ import Traffic
 
 struct PolicyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "policy", abstract: "The policy for TLS connections: explain.",
-    subcommands: [PolicyExplainCommand.self])
+    commandName: "policy", abstract: "The policy for TLS connections: explain it, and see what was learned.",
+    subcommands: [
+      PolicyExplainCommand.self, PolicyLearnedCommand.self, PolicyApproveCommand.self, PolicyForgetCommand.self,
+    ])
 }
 
 struct PolicyExplainCommand: ParsableCommand {

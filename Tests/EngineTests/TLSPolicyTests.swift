@@ -21,6 +21,26 @@ import Traffic
     TLSPolicy(try settings("policy:\n" + entries).policy)
   }
 
+  @Test func `an entry says what becomes of bad certificates, and nothing else does`() throws {
+    let policy = try policy(
+      "  - {action: inspect, sni: old.example, bad-certificate: pass-defect}\n  - {action: inspect, sni: new.example}\n")
+    #expect(decide(policy, sni: "www.old.example").untrustedUpstream == .passDefect)
+    #expect(decide(policy, sni: "new.example").untrustedUpstream == nil)
+    for wrong in ["{action: tunnel, sni: a.example, bad-certificate: block}", "{action: inspect, bad-certificate: maybe}"] {
+      #expect(refusal { _ = try settings("policy:\n  - \(wrong)\n") }?.contains("bad-certificate") == true)
+    }
+  }
+
+  @Test func `single defects, versions and staples are set by name, and wrong names are told`() throws {
+    let stage = try settings(
+      "interception:\n  defects: {expired: pass-defect, revoked: block}\n  min-version: 1.0\n  max-version: 1.2\n").interception
+    #expect(stage.defects == [.expired: .passDefect, .revoked: .block])
+    #expect((stage.versionMin, stage.versionMax) == (0x0301, 0x0303))
+    for wrong in ["defects: {spoilt: block}", "defects: {expired: maybe}", "min-version: 1.4", "ocsp-staple: maybe", "min-version: 1.3\n  max-version: 1.2"] {
+      #expect(refusal { _ = try settings("interception:\n  \(wrong)\n") } != nil, "\(wrong)")
+    }
+  }
+
   @Test func `without an entry that fits a connection is inspected`() throws {
     #expect(decide(TLSPolicy([]), sni: "a.example").action == .inspect)
     #expect(decide(try policy("  - {action: block, sni: b.example}\n"), sni: "a.example").action == .inspect)

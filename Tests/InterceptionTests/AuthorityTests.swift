@@ -94,7 +94,7 @@ import Traffic
     #expect(leaf.extensionValue(NID_key_usage) == [0x03, 0x02, 0x07, 0x80])
     #expect(leaf.isSigned(by: authority.certificate))
     #expect(!leaf.isSigned(by: issuers.untrusted.certificate))
-    #expect(issuers.leafKey.matches(leaf))
+    #expect(issuers.key(.ec).matches(leaf))
     // SEQUENCE { [0] keyIdentifier of 20 octets }
     #expect(leaf.extensionValue(NID_authority_key_identifier) == [0x30, 22, 0x80, 20] + authority.keyIdentifier)
   }
@@ -134,7 +134,7 @@ import Traffic
     trust.systemFile = nil
     trust.extraFiles = [pem.path]
     let verifier = try UpstreamVerifier(trust)
-    return verifier.verify(leaf: leaf, chain: CertificateStack([leaf]), name: name, now: time)
+    return verifier.verify([leaf], name: name, staple: nil, now: time).result
   }
 
   private func kind(_ result: UpstreamVerification) -> UpstreamDefect.Kind? {

@@ -21,9 +21,15 @@ final class Recorder: Sendable {
   let record = Mutex(Record())
   let verdict: @Sendable (Direction, [UInt8]) -> RelayVerdict
   let keepsBytes: Bool
+  /// What is shown in place of a server with a bad certificate.
+  let page: [UInt8]?
 
-  init(keepsBytes: Bool = true, verdict: @escaping @Sendable (Direction, [UInt8]) -> RelayVerdict = { _, _ in .forward }) {
+  init(
+    keepsBytes: Bool = true, page: [UInt8]? = nil,
+    verdict: @escaping @Sendable (Direction, [UInt8]) -> RelayVerdict = { _, _ in .forward }
+  ) {
     self.keepsBytes = keepsBytes
+    self.page = page
     self.verdict = verdict
   }
 
@@ -37,6 +43,7 @@ private final class RecordingObserver: InterceptionObserver {
   let recorder: Recorder
   init(_ recorder: Recorder) { self.recorder = recorder }
   func makeInspector() -> any RelayInspector { RecordingInspector(recorder) }
+  func refusalPage(for defect: UpstreamDefect, on connection: borrowing RelayConnectionFacts) -> [UInt8]? { recorder.page }
   func occurred(_ event: InterceptionEvent, on connection: borrowing RelayConnectionFacts, at time: Timestamp) {
     recorder.record.withLock { $0.events.append(event) }
   }
@@ -150,8 +157,9 @@ final class Lab: Sendable {
   }
 
   static func leaf(
-    names: String = "DNS:server.example,DNS:*.wild.example,IP:192.0.2.7", by issuer: CertificateAuthority = upstream,
-    fromDays: Int64 = -1, toDays: Int64 = 90, usage: String = "critical,digitalSignature"
+    names: String? = "DNS:server.example,DNS:*.wild.example,IP:192.0.2.7", by issuer: CertificateAuthority = upstream,
+    fromDays: Int64 = -1, toDays: Int64 = 90, usage: String = "critical,digitalSignature", key: PrivateKey = serverKey,
+    digestName: String = "SHA256", more: [(Int32, String)] = []
   ) throws -> Certificate {
     guard var draft = CertificateDraft() else { throw InterceptionError.library("no draft") }
     draft.addToSubject("O", "Example")
@@ -159,11 +167,12 @@ final class Lab: Sendable {
     draft.issuer(issuer.certificate)
     draft.validity(
       from: Timestamp(seconds: time.seconds + fromDays * 86_400), to: Timestamp(seconds: time.seconds + toDays * 86_400))
-    draft.publicKey(of: serverKey)
-    draft.add(try #require(CertificateExtension.make(NID_subject_alt_name, names)))
+    draft.publicKey(of: key)
+    if let names { draft.add(try #require(CertificateExtension.make(NID_subject_alt_name, names))) }
+    for (kind, value) in more { draft.add(try #require(CertificateExtension.make(kind, value))) }
     draft.add(try #require(CertificateExtension.make(NID_key_usage, usage)))
     draft.add(try #require(CertificateExtension.make(NID_ext_key_usage, "serverAuth")))
-    let digest = try #require(MessageDigest("SHA256"))
+    let digest = try #require(MessageDigest(digestName))
     let signed = draft.sign(with: issuer.key, digest: digest)
     return try #require(signed)
   }

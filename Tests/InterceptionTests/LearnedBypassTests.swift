@@ -82,7 +82,8 @@ import Traffic
     let bypass = bypass { $0.refusalCount = 1 }
     var wants = facts()
     wants.upstreamWantsClientCertificate = true
-    #expect(bypass.noticed(.ended(.failed(.toClient, "certificate required")), on: wants, at: start) != nil)
+    #expect(bypass.noticed(.ended(.failed(.toClient, "broken")), on: wants, at: start) == nil)
+    #expect(bypass.noticed(.ended(.failed(.toClient, OpenSSLErrors.alertName(116))), on: wants, at: start) != nil)
     #expect(decide(bypass, at: later(1)) == .tunnel)
   }
 

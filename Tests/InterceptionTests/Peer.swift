@@ -12,7 +12,7 @@ import Testing
 @safe
 final class Peer: @unchecked Sendable {
   private(set) var descriptor: Int32
-  private var ssl: OpaquePointer?
+  private(set) var ssl: OpaquePointer?
 
   init(descriptor: Int32) {
     self.descriptor = descriptor
@@ -238,10 +238,10 @@ final class PeerContext: @unchecked Sendable {
   let isServer: Bool
 
   /// A client that trusts `authority` alone; nil trusts anyone.
-  static func client(trusting authority: CertificateAuthority?, version: Int32 = 0) throws -> PeerContext {
+  static func client(trusting authority: CertificateAuthority?, version: Int32 = 0, lowest: Int32? = nil) throws -> PeerContext {
     guard let pointer = unsafe SSL_CTX_new(TLS_client_method()) else { throw InterceptionError.library("context") }
     if version != 0 {
-      unsafe sluice_ctx_set_min_version(pointer, version)
+      unsafe sluice_ctx_set_min_version(pointer, lowest ?? version)
       unsafe sluice_ctx_set_max_version(pointer, version)
     }
     if let authority {

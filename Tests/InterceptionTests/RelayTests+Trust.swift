@@ -39,7 +39,7 @@ extension RelayTests {
     #expect(counters.leavesMinted == 0)
     #expect(lab.recorder.facts.isEmpty)
     let isTold = lab.recorder.events.contains {
-      if case .upstreamUntrusted(let defect, passedOn: false) = $0 { return defect.kind == .unknownIssuer }
+      if case .upstreamUntrusted(let defect, .blocked) = $0 { return defect.kind == .unknownIssuer }
       return false
     }
     #expect(isTold)

@@ -24,7 +24,7 @@ import Traffic
   func `Bytes pass both ways unchanged, and both versions of TLS meet in the middle`(leg: Leg) throws {
     let server = try tlsServer(family: leg.family, version: leg.server, protocols: ["http/1.1"])
     let lab = try Lab(server: server.port, family: leg.family)
-    let context = try PeerContext.client(trusting: lab.authority, version: leg.client)
+    let context = try PeerContext.client(trusting: lab.authority, version: leg.client, lowest: TLS1_2_VERSION)
     let client = try Peer.connect(port: lab.port, family: leg.family)
     let ok = client.startTLS(context, name: "server.example", protocols: ["h2", "http/1.1"])
     #expect(ok, "\(client.handshakeError?.text ?? "")")

@@ -15,14 +15,35 @@ public final class TLSTransaction: Transaction {
   /// The first alert that was readable, as level and description (RFC 8446 section 6).
   public internal(set) var alert: (direction: Direction, level: UInt8, description: UInt8)?
 
+  /// Of a connection that is taken apart, whose own hello of the server nobody else saw.
+  var agreedVersion: TLSVersion?
+
   init(start: Timestamp) {
     super.init(id: 0, appProtocol: .tls, progressComplete: TLSProgress.finished, start: start)
+  }
+
+  /// What is known of a connection that was taken apart.
+  ///
+  /// - Parameters:
+  ///   - records: of the client, up to the end of its hello.
+  ///   - certificates: DER of what the server showed, leaf first.
+  public convenience init(
+    opened records: [UInt8], version: UInt16, certificates: [[UInt8]], isResumed: Bool, start: Timestamp
+  ) {
+    self.init(start: start)
+    clientHello = ClientHello(records: records)
+    agreedVersion = TLSVersion(rawValue: version)
+    self.isResumed = isResumed
+    if !certificates.isEmpty {
+      serverCertificates = CertificateChain(
+        Array(certificates.prefix(CertificateChain.certificateCountMax)), count: certificates.count)
+    }
   }
 
   /// The negotiated version; until the server has spoken, what the client's version field says; 0
   /// (undetermined) when nothing is known.
   public var version: TLSVersion {
-    serverHello?.version ?? clientHello?.legacyVersion ?? TLSVersion(rawValue: 0)
+    agreedVersion ?? serverHello?.version ?? clientHello?.legacyVersion ?? TLSVersion(rawValue: 0)
   }
 
   /// Both sides have come to the end of what is readable of the handshake.

@@ -6,6 +6,7 @@
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/ocsp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
@@ -23,11 +24,15 @@ static inline EVP_PKEY *sluice_p256_generate(void) {
   return NULL;
 }
 
+static inline EVP_PKEY *sluice_rsa_generate(size_t bits) { return EVP_RSA_gen(bits); }
+
 // Contexts
 
 static inline long sluice_ctx_set_mode(SSL_CTX *c, long mode) { return SSL_CTX_set_mode(c, mode); }
 static inline int sluice_ctx_set_min_version(SSL_CTX *c, int v) { return (int)SSL_CTX_set_min_proto_version(c, v); }
 static inline int sluice_ctx_set_max_version(SSL_CTX *c, int v) { return (int)SSL_CTX_set_max_proto_version(c, v); }
+static inline int sluice_set_min_version(SSL *s, int v) { return (int)SSL_set_min_proto_version(s, v); }
+static inline int sluice_set_groups(SSL *s, int *kinds, int count) { return (int)SSL_set1_groups(s, kinds, count); }
 static inline int sluice_set_max_version(SSL *s, int v) { return (int)SSL_set_max_proto_version(s, v); }
 static inline long sluice_ctx_set_session_cache_mode(SSL_CTX *c, long m) { return SSL_CTX_set_session_cache_mode(c, m); }
 static inline long sluice_ctx_set_read_ahead(SSL_CTX *c, long on) { return SSL_CTX_set_read_ahead(c, on); }
@@ -46,7 +51,18 @@ static inline long sluice_cache_client_external(void) { return SSL_SESS_CACHE_CL
 
 // Connections
 
+static inline void sluice_ctx_set_max_cert_list(SSL_CTX *c, long octets) { SSL_CTX_set_max_cert_list(c, octets); }
+/// What the security callback is asked about, without the kind of its last argument.
+static inline int sluice_security_topic(int operation) { return operation & 0xffff; }
+static inline int sluice_topic_version(void) { return SSL_SECOP_VERSION & 0xffff; }
+static inline int sluice_is_topic_signature(int topic) {
+  return topic == (SSL_SECOP_SIGALG_SUPPORTED & 0xffff) || topic == (SSL_SECOP_SIGALG_SHARED & 0xffff)
+      || topic == (SSL_SECOP_SIGALG_CHECK & 0xffff) || topic == (SSL_SECOP_SIGALG_MASK & 0xffff);
+}
 static inline int sluice_set_host_name(SSL *s, const char *name) { return (int)SSL_set_tlsext_host_name(s, name); }
+static inline int sluice_request_staple(SSL *s) { return (int)SSL_set_tlsext_status_type(s, TLSEXT_STATUSTYPE_ocsp); }
+/// -1 without one.
+static inline long sluice_staple(SSL *s, unsigned char **bytes) { return SSL_get_tlsext_status_ocsp_resp(s, bytes); }
 static inline int sluice_set_owner(SSL *s, void *owner) { return SSL_set_ex_data(s, 0, owner); }
 static inline void *sluice_owner(const SSL *s) { return SSL_get_ex_data(s, 0); }
 static inline int sluice_session_reused(const SSL *s) { return SSL_session_reused((SSL *)s); }

@@ -298,6 +298,11 @@ public final class Daemon: Sendable {
         isDone: false,
         message: "reload refused, the old rules stay: \(new.count) rules are wrong, first \(first.description)")
     }
+    do throws(SettingsError) {
+      try stage?.reload(fresh.interception)
+    } catch {
+      return ReloadResult(isDone: false, message: "reload refused, the old rules stay: \(error.message)")
+    }
     publication.publish(rules.ruleSet)
     policy.replace(fresh.policy)
     let (inForce, total, loaded) = (Set(rules.files), rules.total, rules.loaded)
@@ -455,6 +460,19 @@ public final class Daemon: Sendable {
   ) -> [ExplainedFlow] {
     ask { $0.explain(where: fits, countMax: countMax) }.flatMap { $0 }
   }
+
+  /// What has been learned of TLS connections that can't be opened; the latest refusal first.
+  public var learnedBypasses: [BypassEntry] {
+    (stage?.policy.entries ?? []).sorted { $0.lastRefusal > $1.lastRefusal }
+  }
+
+  /// - Returns: whether there is such an entry.
+  public func approveBypass(id: String) -> Bool {
+    stage?.policy.approve(id: id, at: Timestamp(seconds: Int64(time(nil)))) ?? false
+  }
+
+  /// - Parameter id: of one entry, or `all`. - Returns: how many there were.
+  public func forgetBypass(id: String) -> Int { stage?.policy.forget(id: id) ?? 0 }
 
   /// What the TLS stage did of late with connections that fit.
   public func stageJournal(where fits: (FlowRecord) -> Bool) -> [String] { stage?.journal.lines(where: fits) ?? [] }

@@ -11,7 +11,22 @@ extension InterceptionRecord {
       facts.append(("decision", String(describing: decision.action)))
       facts.append(("decision_reason", decision.reason))
     }
-    self.init(step: step, reason: reason, facts: facts)
+    self.init(step: step, reason: reason, facts: facts + Self.facts(event, connection))
+  }
+
+  /// What only this kind of event has to tell.
+  private static func facts(
+    _ event: InterceptionEvent, _ connection: borrowing RelayConnectionFacts
+  ) -> [(name: String, value: String)] {
+    switch event {
+    case .upstreamUntrusted(let defect, let reaction):
+      var facts = [("defect", defect.kind.rawValue), ("reaction", reaction.rawValue)]
+      if !defect.subject.isEmpty { facts.append(("defect_subject", defect.subject)) }
+      return facts + CertificateFacts.upstream(connection)
+    case .upstreamHandshakeFailed(let failure), .clientHandshakeFailed(let failure):
+      return [("fault", failure.fault)]
+    default: return []
+    }
   }
 
   private static func words(_ event: InterceptionEvent) -> (step: String, reason: String)? {
@@ -23,8 +38,8 @@ extension InterceptionRecord {
     case .helloTimedOut: ("hello_timed_out", "the ClientHello was not completed in time")
     case .upstreamUnreachable(let text): ("upstream_unreachable", text)
     case .upstreamHandshakeFailed(let failure): ("upstream_handshake_failed", failure.text)
-    case .upstreamUntrusted(let defect, let passedOn):
-      ("upstream_untrusted", defect.text + (passedOn ? " (shown to the client)" : " (blocked)"))
+    case .upstreamUntrusted(let defect, let reaction):
+      ("upstream_untrusted", defect.text + (reaction == .passedOn ? " (shown to the client)" : " (blocked)"))
     case .upstreamWantsClientCertificate:
       ("upstream_wants_client_certificate", "the server asks for a certificate that only the client has")
     case .minted(let fingerprint, let isTrusted):
@@ -38,6 +53,8 @@ extension InterceptionRecord {
     case .clientHandshakeFailed(let failure): ("client_handshake_failed", failure.text)
     case .handshakeTimedOut(let direction):
       ("handshake_timed_out", direction == .toServer ? "the client's leg" : "the server's leg")
+    case .renegotiationRefused(let direction):
+      ("renegotiation_refused", direction == .toServer ? "the client asked for it" : "the server asked for it")
     case .ended(let end): words(end)
     case .bypassLearned(let entry): ("bypass_learned", "\(entry.key.server): \(entry.reason)")
     }

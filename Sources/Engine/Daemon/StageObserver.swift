@@ -1,3 +1,4 @@
+import AppLayer
 import Detection
 import EventOutput
 import Inspection
@@ -41,6 +42,9 @@ final class StageObserver: InterceptionObserver {
 
   func makeInspector() -> any RelayInspector { RelayAdapter(self) }
 
+  /// Whether opened connections are recorded.
+  var logsTLS: Bool { settings.outputs.eve.tls != nil }
+
   var showsBlockPage: Bool { settings.interception.showsBlockPage }
 
   /// Takes a new rule set where there is one; called at the boundary of every chunk.
@@ -56,6 +60,12 @@ final class StageObserver: InterceptionObserver {
     linesFlushed = writer.lineCount
     alerts.value.store(path.alertCount, ordering: .relaxed)
     writer.flush()
+  }
+
+  func refusalPage(for defect: UpstreamDefect, on connection: borrowing RelayConnectionFacts) -> [UInt8]? {
+    guard showsBlockPage else { return nil }
+    return BlockPage.response(
+      "The server \(connection.sni ?? "") was not connected to: its certificate is bad (\(defect.kind.rawValue): \(defect.text)).")
   }
 
   func occurred(
@@ -80,6 +90,14 @@ final class RelayAdapter: RelayInspector {
     observer.takeNewRules()
     let decryption = DecryptionFacts(connection)
     flow = observer.path.open(connection.flow, decryption: decryption, at: connection.openedAt)
+    if observer.logsTLS, decryption != nil {
+      let tls = TLSTransaction(
+        opened: connection.clientHello, version: connection.upstreamTLSVersion,
+        certificates: connection.upstreamCertificates, isResumed: connection.upstreamResumed,
+        start: connection.openedAt)
+      flow?.tell(tls, CertificateFacts.legs(connection, tls))
+      observer.flush()
+    }
     if let decrypted = observer.decrypted, let decryption {
       written = decrypted.connection(
         connection.flow, "\(decryption.version), SNI \(decryption.sni ?? "none")")
@@ -140,7 +158,28 @@ enum BlockPage {
   static func response(_ rule: RuleInfo?, _ flow: RelayFlow) -> [UInt8]? {
     let body = Array(html(rule).utf8)
     guard flow.isHTTP else { return flow.http2Refusal(page: body) }
-    return Array(
+    return response(body)
+  }
+
+  /// - Parameter text: may hold what others sent.
+  static func response(_ text: String) -> [UInt8] {
+    response(Array("<!doctype html><title>Blocked</title><h1>Blocked</h1>\n<p>\(escaped(text))</p>\n".utf8))
+  }
+
+  private static func escaped(_ text: String) -> String {
+    text.map { character in
+      switch character {
+      case "<": "&lt;"
+      case ">": "&gt;"
+      case "&": "&amp;"
+      case "\"": "&quot;"
+      default: String(character)
+      }
+    }.joined()
+  }
+
+  private static func response(_ body: [UInt8]) -> [UInt8] {
+    Array(
       """
       HTTP/1.1 403 Forbidden\r\nContent-Type: text/html\r\nContent-Length: \(body.count)\r\n\
       Cache-Control: no-store\r\nConnection: close\r\n\r\n

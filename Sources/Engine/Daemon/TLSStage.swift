@@ -13,7 +13,8 @@ final class TLSStage: Sendable {
   private let alerts: [AlertCount]
   private let decrypted: DecryptedOutput?
   private let proxy: ProxyListener?
-  private let policy: any InterceptionPolicy
+  let policy: LearnedBypass
+  private let verifier: UpstreamVerifier
   let journal: StageJournal
 
   /// Binds the listeners and starts the workers.
@@ -23,7 +24,9 @@ final class TLSStage: Sendable {
     records: RecordQueue
   ) throws(SettingsError) {
     let stage = settings.interception
-    let services = try Self.services(stage, policy)
+    let learned = LearnedBypass(base: policy, settings: stage.learning)
+    let services = try Self.services(stage, learned)
+    for warning in services.verifier.warnings { DaemonLog.write("warning: \(warning)") }
     let decrypted = try DecryptedOutput(stage.decrypted)
     self.decrypted = decrypted
     var mailboxes: [InterceptionMailbox] = []
@@ -76,14 +79,15 @@ final class TLSStage: Sendable {
     self.mailboxes = mailboxes
     self.threads = threads
     self.alerts = alerts
-    self.policy = services.policy
+    self.policy = learned
+    verifier = services.verifier
   }
 
   /// For workers that find TLS in connections of packets.
   var target: TakeoverTarget { TakeoverTarget(policy: policy, mailboxes: mailboxes) }
 
   private static func services(
-    _ stage: TLSStageSettings, _ policy: TLSPolicy
+    _ stage: TLSStageSettings, _ policy: LearnedBypass
   ) throws(SettingsError) -> InterceptionServices {
     let now = Timestamp(seconds: Int64(time(nil)))
     let authority: CertificateAuthority
@@ -92,15 +96,13 @@ final class TLSStage: Sendable {
     } catch {
       throw SettingsError("the certificate authority cannot be used: \(error.description)")
     }
-    var trust = TrustSettings()
-    trust.extraFiles = stage.extraTrust
     do throws(TrustError) {
-      let verifier = try UpstreamVerifier(trust)
+      let verifier = try UpstreamVerifier(stage.trust)
       do throws(AuthorityError) {
         let issuers = try LeafIssuers(trusted: authority, now: now)
         do throws(InterceptionError) {
           return try InterceptionServices(
-            issuers: issuers, verifier: verifier, policy: LearnedBypass(base: policy, settings: stage.learning))
+            issuers: issuers, verifier: verifier, policy: policy)
         } catch {
           throw AuthorityError.library(error.description)
         }
@@ -109,6 +111,17 @@ final class TLSStage: Sendable {
       }
     } catch {
       throw SettingsError("the TLS stage cannot start: \(error.description)")
+    }
+  }
+
+  /// Takes roots and revocation lists of new settings.
+  /// - Throws: where a file can't be used; what is in force stays.
+  func reload(_ stage: TLSStageSettings) throws(SettingsError) {
+    do throws(TrustError) {
+      try verifier.replace(stage.trust)
+      for warning in verifier.warnings { DaemonLog.write("warning: \(warning)") }
+    } catch {
+      throw SettingsError(error.description)
     }
   }
 
@@ -129,7 +142,12 @@ extension TLSStageSettings {
   /// In the terms of the stage.
   fileprivate var workerSettings: Interception.InterceptionSettings {
     var settings = Interception.InterceptionSettings()
-    settings.untrustedUpstream = badCertificate == .block ? .block : .passDefect
+    settings.untrustedUpstream = badCertificate
+    settings.defectReactions = defects
+    settings.versionMin = versionMin
+    settings.versionMax = versionMax
+    settings.namesBytesMax = namesBytesMax
+    settings.handshakeTimeoutMilliseconds = Int64(handshakeTimeoutSeconds) * 1000
     settings.offersHTTP2 = offersHTTP2
     settings.serverFirstWaitMilliseconds = Int64(serverFirstMilliseconds)
     settings.helloTimeoutMilliseconds = Int64(helloTimeoutSeconds) * 1000
@@ -141,6 +159,15 @@ extension TLSStageSettings {
 }
 
 extension TLSStageSettings {
+  fileprivate var trust: TrustSettings {
+    var trust = TrustSettings()
+    trust.extraFiles = extraTrust
+    trust.intermediateFiles = intermediates
+    trust.revocationLists = revocationLists
+    trust.staples = staples
+    return trust
+  }
+
   fileprivate var proxySettings: ProxySettings {
     var settings = ProxySettings()
     settings.listen = explicit.listen.map { .init(address: $0.address, port: $0.port) }
@@ -175,10 +202,28 @@ extension TLSStage {
       ("client_handshake_failures", \.clientHandshakeFailures),
       ("upstream_handshake_failures", \.upstreamHandshakeFailures), ("cuts", \.cuts),
       ("blocks", \.blocks), ("bytes_to_server", \.bytesToServer), ("bytes_to_client", \.bytesToClient),
+      ("defects_passed_on", \.defectsPassedOn), ("defect_pages", \.defectPages), ("staples_good", \.staplesGood),
+      ("staples_unusable", \.staplesUnusable), ("client_certificate_requests", \.clientCertificateRequests),
+      ("tunnelled_anew", \.tunnelledAnew), ("renegotiations_refused", \.renegotiationsRefused),
+      ("client_version_too_low", \.clientVersionTooLow), ("leaves_cut", \.leavesCut),
+      ("leaf_cache_hits", \.leafCacheHits), ("leaf_evictions", \.leafEvictions),
+      ("minting_failures", \.mintingFailures), ("verification_cache_hits", \.verificationCacheHits),
+      ("upstream_handshakes", \.upstreamHandshakes), ("upstream_resumptions", \.upstreamResumptions),
+      ("client_handshakes", \.clientHandshakes), ("client_resumptions", \.clientResumptions),
+      ("client_gone", \.clientGone), ("hello_malformed", \.helloMalformed), ("hello_too_large", \.helloTooLarge),
+      ("hello_timeouts", \.helloTimeouts), ("dial_timeouts", \.dialTimeouts),
+      ("handshake_timeouts", \.handshakeTimeouts), ("idle_timeouts", \.idleTimeouts), ("resets", \.resets),
+      ("relay_failures", \.relayFailures), ("finished", \.finished), ("stopped", \.stoppedConnections),
+      ("policy_blocked", \.policyBlocked), ("accept_pauses", \.acceptPauses),
+      ("accept_failures", \.acceptFailures), ("backpressure", \.backpressure),
     ]
+    let defects = UpstreamDefect.Kind.allCases.map { kind in
+      ("sluice.interception.defects." + kind.rawValue.map { $0 == "-" ? "_" : String($0) }.joined(),
+        all.reduce(0) { $0 &+ $1[kind] })
+    }
     return parts.map { part in
       ("sluice.interception." + part.0, all.reduce(0) { $0 &+ $1[keyPath: part.1] })
-    } + (decrypted?.statistics ?? []) + (proxy?.statistics ?? [])
+    } + defects + (decrypted?.statistics ?? []) + (proxy?.statistics ?? [])
   }
 }
 

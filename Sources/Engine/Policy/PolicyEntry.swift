@@ -24,6 +24,8 @@ public struct PolicyEntry: Sendable {
   public var hasECH: Bool?
   /// Whether the hello names a server.
   public var hasSNI: Bool?
+  /// What clients are shown of a bad certificate; nil: as `interception.bad-certificate` says.
+  public var badCertificate: InterceptionSettings.UntrustedUpstream?
   /// Where it stands, for `explain`.
   public var origin: String
 
@@ -67,20 +69,7 @@ struct HelloFacts {
 
   /// - Parameter records: the TLS records up to the end of the ClientHello.
   init?(records: [UInt8]) {
-    // Record headers lie between: type, version, length (RFC 8446 section 5.1).
-    var message: [UInt8] = []
-    var rest = records[...]
-    while rest.count > 5 {
-      let start = rest.startIndex
-      let length = Int(rest[start + 3]) << 8 | Int(rest[start + 4])
-      message += rest.dropFirst(5).prefix(length)
-      rest = rest.dropFirst(5 + length)
-    }
-    guard message.count > 4 else { return nil }
-    let length = Int(message[1]) << 16 | Int(message[2]) << 8 | Int(message[3])
-    guard length <= message.count - 4,
-      let hello = ClientHello(parsing: message.rawSpan.extracting(4..<4 + length))
-    else { return nil }
+    guard let hello = ClientHello(records: records) else { return nil }
     ja3 = String(decoding: Digest.md5.hex(TLSFingerprint.ja3(hello)), as: UTF8.self)
     ja4 = String(decoding: TLSFingerprint.ja4(hello), as: UTF8.self)
     hasECH = hello.hasECH

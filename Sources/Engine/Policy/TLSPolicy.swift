@@ -19,7 +19,7 @@ public final class TLSPolicy: InterceptionPolicy {
     for entry in entries {
       guard let reason = entry.fit(facts, hello) else { continue }
       switch entry.action {
-      case .inspect: return PolicyDecision(.inspect, reason: reason)
+      case .inspect: return PolicyDecision(.inspect, reason: reason, untrustedUpstream: entry.badCertificate)
       case .tunnel: return PolicyDecision(.tunnel, reason: reason)
       case .block: return PolicyDecision(.block, reason: reason)
       }

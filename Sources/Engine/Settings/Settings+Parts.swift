@@ -1,5 +1,6 @@
 import AppLayer
 import Inspection
+import Interception
 import RuleLanguage
 import Traffic
 
@@ -204,11 +205,9 @@ extension Settings {
     if let file = try reader.text(path + "ca-key") { interception.caKey = file }
     if let files = try reader.texts(path + "extra-trust") { interception.extraTrust = files }
     if let name = try reader.text(path + "bad-certificate") {
-      guard let reaction = TLSStageSettings.BadCertificate(rawValue: name) else {
-        throw SettingsError("\(reader.file): interception.bad-certificate must be block or pass-defect")
-      }
-      interception.badCertificate = reaction
+      interception.badCertificate = try Self.reaction(name, "\(reader.file): interception.bad-certificate")
     }
+    try readVerification(&reader, path)
     if let seconds = try reader.number(path + "hello-timeout", in: 1...3600) {
       interception.helloTimeoutSeconds = seconds
     }
@@ -229,6 +228,59 @@ extension Settings {
     try readLearning(&reader, path + "learning.")
   }
 
+  static func reaction(
+    _ name: String, _ place: String
+  ) throws(SettingsError) -> InterceptionSettings.UntrustedUpstream {
+    guard let reaction = InterceptionSettings.UntrustedUpstream(rawValue: name) else {
+      throw SettingsError("\(place) must be block or pass-defect, not \(name)")
+    }
+    return reaction
+  }
+
+  private mutating func readVerification(
+    _ reader: inout SettingsReader, _ path: String
+  ) throws(SettingsError) {
+    for (name, value) in try reader.map(path + "defects") ?? [] {
+      let place = "\(reader.file): \(path)defects"
+      guard let kind = UpstreamDefect.Kind(rawValue: name), kind != .missing else {
+        let names = UpstreamDefect.Kind.allCases.filter { $0 != .missing }.map(\.rawValue).joined(separator: ", ")
+        throw SettingsError("\(place): there is no defect \(name); there are \(names)")
+      }
+      interception.defects[kind] = try Self.reaction(value, "\(place).\(name)")
+    }
+    if let files = try reader.texts(path + "intermediates") { interception.intermediates = files }
+    if let files = try reader.texts(path + "revocation-lists") { interception.revocationLists = files }
+    if let name = try reader.text(path + "ocsp-staple") {
+      guard let staples = TrustSettings.Staples(rawValue: name) else {
+        throw SettingsError("\(reader.file): \(path)ocsp-staple must be check, strict or ignore, not \(name)")
+      }
+      interception.staples = staples
+    }
+    if let version = try version(&reader, path + "min-version") { interception.versionMin = version }
+    if let version = try version(&reader, path + "max-version") { interception.versionMax = version }
+    guard interception.versionMin <= interception.versionMax else {
+      throw SettingsError("\(reader.file): \(path)min-version is above max-version")
+    }
+    if let size = try reader.size(path + "names-size") {
+      guard (512...65_536).contains(size) else {
+        throw SettingsError("\(reader.file): \(path)names-size must be from 512 to 64kb")
+      }
+      interception.namesBytesMax = size
+    }
+    if let seconds = try reader.number(path + "handshake-timeout", in: 1...3600) {
+      interception.handshakeTimeoutSeconds = seconds
+    }
+  }
+
+  private func version(_ reader: inout SettingsReader, _ path: String) throws(SettingsError) -> UInt16? {
+    guard let text = try reader.text(path) else { return nil }
+    let names: [String: UInt16] = ["1.0": 0x0301, "1": 0x0301, "1.1": 0x0302, "1.2": 0x0303, "1.3": 0x0304]
+    guard let version = names[text] else {
+      throw SettingsError("\(reader.file): \(path) must be 1.0, 1.1, 1.2 or 1.3, not \(text)")
+    }
+    return version
+  }
+
   private mutating func readLearning(
     _ reader: inout SettingsReader, _ path: String
   ) throws(SettingsError) {
@@ -239,6 +291,12 @@ extension Settings {
       case "automatic": interception.learning.mode = .automatic
       default: throw SettingsError("\(reader.file): \(path)mode must be automatic, approve or off, not \(name)")
       }
+    }
+    if let name = try reader.text(path + "client-certificates") {
+      guard name == "required" || name == "requested" else {
+        throw SettingsError("\(reader.file): \(path)client-certificates must be required or requested, not \(name)")
+      }
+      interception.learning.learnsRequestedCertificates = name == "requested"
     }
     if let count = try reader.number(path + "refusals", in: 1...1000) { interception.learning.refusalCount = count }
     if let seconds = try reader.number(path + "window", in: 1...86_400) {

@@ -61,10 +61,15 @@ extension Settings {
       throw SettingsError("\(entry.origin): ja4: \(wrong) is no JA4")
     case "alpn": entry.alpn = Set(texts)
     case "ech": entry.hasECH = try flag(texts, key, entry)
+    case "bad-certificate":
+      guard texts.count == 1, entry.action == .inspect else {
+        throw SettingsError("\(entry.origin): bad-certificate goes with action: inspect, and is one of block, pass-defect")
+      }
+      entry.badCertificate = try Self.reaction(texts[0], "\(entry.origin): bad-certificate")
     case "has-sni": entry.hasSNI = try flag(texts, key, entry)
     default:
       throw SettingsError(
-        "\(entry.origin): there is no field \(key) (action, sni, sni-file, category, servers, clients, ports, ja3, ja4, alpn, ech, has-sni)")
+        "\(entry.origin): there is no field \(key) (action, sni, sni-file, category, servers, clients, ports, ja3, ja4, alpn, ech, has-sni, bad-certificate)")
     }
   }
 

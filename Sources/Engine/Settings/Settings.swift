@@ -92,11 +92,6 @@ public struct CaptureSettings: Sendable {
 
 /// The TLS stage (`interception`).
 public struct TLSStageSettings: Sendable {
-  public enum BadCertificate: String, Sendable, CaseIterable {
-    case block
-    case passDefect = "pass-defect"
-  }
-
   public var isEnabled = true
   /// When a connection goes to the TLS stage (`interception.take-over`).
   public enum TakeOver: String, Sendable, CaseIterable {
@@ -119,7 +114,20 @@ public struct TLSStageSettings: Sendable {
   public var caKey = "/var/lib/sluice/ca.key"
   /// Issuers trusted beside those of the system.
   public var extraTrust: [String] = []
-  public var badCertificate = BadCertificate.block
+  /// PEM files of issuers that servers forget to send; not trusted.
+  public var intermediates: [String] = []
+  /// Files of revocation lists.
+  public var revocationLists: [String] = []
+  public var staples = TrustSettings.Staples.check
+  /// TLS versions on both legs, by their numbers.
+  public var versionMin: UInt16 = 0x0303
+  public var versionMax: UInt16 = 0x0304
+  /// Octets of names that a minted certificate bears.
+  public var namesBytesMax = 16_384
+  public var badCertificate = InterceptionSettings.UntrustedUpstream.block
+  /// The same for single defects.
+  public var defects: [UpstreamDefect.Kind: InterceptionSettings.UntrustedUpstream] = [:]
+  public var handshakeTimeoutSeconds = 10
   /// Octets and seconds that a ClientHello may take.
   public var helloTimeoutSeconds = 10
   public var idleTimeoutSeconds = 600

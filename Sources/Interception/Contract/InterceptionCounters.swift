@@ -25,6 +25,21 @@ public struct InterceptionCounters: Sendable, Equatable {
   public var upstreamResumptions: UInt64 = 0
   public var upstreamHandshakeFailures: UInt64 = 0
   public var upstreamUntrusted: UInt64 = 0
+  /// The same by what was wrong; see ``UpstreamDefect/Kind``.
+  public private(set) var defects = [UInt64](repeating: 0, count: UpstreamDefect.Kind.allCases.count)
+  public var defectsPassedOn: UInt64 = 0
+  public var defectPages: UInt64 = 0
+  /// Stapled OCSP responses by what they said.
+  public var staplesGood: UInt64 = 0
+  public var staplesUnusable: UInt64 = 0
+  /// Servers that asked for a certificate of the client's.
+  public var clientCertificateRequests: UInt64 = 0
+  /// Connections that were called anew as tunnels, since the server did not take them without one.
+  public var tunnelledAnew: UInt64 = 0
+  /// Renegotiations that either side asked for; they are answered with `no_renegotiation`.
+  public var renegotiationsRefused: UInt64 = 0
+  /// Clients that offer less than the oldest version allowed.
+  public var clientVersionTooLow: UInt64 = 0
   public var clientHandshakes: UInt64 = 0
   public var clientResumptions: UInt64 = 0
   public var clientHandshakeFailures: UInt64 = 0
@@ -34,6 +49,8 @@ public struct InterceptionCounters: Sendable, Equatable {
   public var leavesMinted: UInt64 = 0
   public var leafCacheHits: UInt64 = 0
   public var leafEvictions: UInt64 = 0
+  /// Leaves that bear only some names of their original.
+  public var leavesCut: UInt64 = 0
   public var mintingFailures: UInt64 = 0
   public var verificationCacheHits: UInt64 = 0
   public var sessionEvictions: UInt64 = 0
@@ -51,4 +68,10 @@ public struct InterceptionCounters: Sendable, Equatable {
   public var backpressure: UInt64 = 0
 
   public init() {}
+
+  public subscript(kind: UpstreamDefect.Kind) -> UInt64 { defects[kind.index] }
+  mutating func note(_ kind: UpstreamDefect.Kind) {
+    upstreamUntrusted &+= 1
+    defects[kind.index] &+= 1
+  }
 }

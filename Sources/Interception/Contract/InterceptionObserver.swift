@@ -6,6 +6,20 @@ public protocol InterceptionObserver: AnyObject {
   func makeInspector() -> any RelayInspector
   /// Called on the worker's thread; must not block.
   func occurred(_ event: InterceptionEvent, on connection: borrowing RelayConnectionFacts, at time: Timestamp)
+  /// What a client that speaks HTTP/1.1 is answered instead of a server whose certificate is bad; nil for an alert.
+  func refusalPage(for defect: UpstreamDefect, on connection: borrowing RelayConnectionFacts) -> [UInt8]?
+}
+
+extension InterceptionObserver {
+  public func refusalPage(for defect: UpstreamDefect, on connection: borrowing RelayConnectionFacts) -> [UInt8]? { nil }
+}
+
+/// What was done about a bad certificate; the names are those of the settings.
+public enum DefectReaction: String, Sendable, Equatable {
+  case blocked = "block"
+  /// Blocked, and the client reads why.
+  case page = "block-page"
+  case passedOn = "pass-defect"
 }
 
 /// What the stage tells besides the chunks.
@@ -18,7 +32,7 @@ public enum InterceptionEvent: Sendable, Equatable {
   /// The server could not be reached; what the kernel said.
   case upstreamUnreachable(String)
   case upstreamHandshakeFailed(TLSFailure)
-  case upstreamUntrusted(UpstreamDefect, passedOn: Bool)
+  case upstreamUntrusted(UpstreamDefect, DefectReaction)
   /// The server asked for a certificate that only the client has.
   case upstreamWantsClientCertificate
   case minted(fingerprint: [UInt8], trusted: Bool)
@@ -26,6 +40,8 @@ public enum InterceptionEvent: Sendable, Equatable {
   /// The client broke off, for instance by the alert `unknown_ca`: it may be pinned.
   case clientHandshakeFailed(TLSFailure)
   case handshakeTimedOut(Direction)
+  /// The side that sends in this direction asked for a renegotiation and was told that there is none.
+  case renegotiationRefused(Direction)
   case ended(RelayEnd)
   /// A policy that learns has made a bypass, or has a candidate for one.
   case bypassLearned(BypassEntry)
@@ -46,4 +62,31 @@ public struct TLSFailure: Sendable, Equatable {
   public var cause: Cause
   /// OpenSSL's words, or the name of the alert.
   public var text: String
+
+  public init(cause: Cause, text: String) {
+    self.cause = cause
+    self.text = text
+  }
+
+  /// One word for what it was, for events to be counted by.
+  public var fault: String {
+    switch cause {
+    case .alert: "alert"
+    case .closed: "closed"
+    case .reset: "reset"
+    case .protocol:
+      Self.faults.first { text.contains($0.words) }?.name ?? "protocol"
+    }
+  }
+
+  /// By OpenSSL's reason strings.
+  private static let faults: [(words: String, name: String)] = [
+    ("unsupported protocol", "version"), ("version too low", "version"), ("no protocols available", "version"),
+    ("wrong version number", "version"), ("at most", "version"), ("dh key too small", "weak-parameters"),
+    ("key too small", "weak-parameters"), ("bad dh value", "weak-parameters"), ("bad ecpoint", "weak-parameters"),
+    ("wrong signature type", "weak-signature"), ("no shared cipher", "cipher"), ("wrong cipher returned", "cipher"),
+    ("unknown cipher returned", "cipher"), ("no ciphers available", "cipher"), ("excessive message size", "too-large"),
+    ("bad signature", "signature"), ("unsafe legacy renegotiation disabled", "no-secure-renegotiation"),
+    ("record layer failure", "record"), ("bad record mac", "record"), ("decryption failed", "record"),
+  ]
 }

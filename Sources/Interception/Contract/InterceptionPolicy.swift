@@ -60,10 +60,13 @@ public struct PolicyDecision: Sendable, Hashable {
   public var action: Action
   /// For events and `explain`: which entry of which list decided.
   public var reason: String
+  /// What the client is shown of a bad certificate, where the entry says so; nil: as the settings do.
+  public var untrustedUpstream: InterceptionSettings.UntrustedUpstream?
 
-  public init(_ action: Action, reason: String) {
+  public init(_ action: Action, reason: String, untrustedUpstream: InterceptionSettings.UntrustedUpstream? = nil) {
     self.action = action
     self.reason = reason
+    self.untrustedUpstream = untrustedUpstream
   }
 }
 

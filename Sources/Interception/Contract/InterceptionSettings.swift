@@ -23,10 +23,10 @@ public struct InterceptionSettings: Sendable {
   }
 
   /// What the client is shown of a server whose certificate does not verify.
-  public enum UntrustedUpstream: Sendable, Hashable {
+  public enum UntrustedUpstream: String, Sendable, Hashable, CaseIterable {
     case block
     /// A leaf with the same names and dates by a CA that nobody trusts, so that the client warns.
-    case passDefect
+    case passDefect = "pass-defect"
   }
 
   public enum CutStyle: Sendable, Hashable {
@@ -52,8 +52,15 @@ public struct InterceptionSettings: Sendable {
   public var serverMark: UInt32 = 0x200
 
   public var untrustedUpstream: UntrustedUpstream = .block
+  /// The same for single defects; an entry of the policy comes before both.
+  public var defectReactions: [UpstreamDefect.Kind: UntrustedUpstream] = [:]
   public var cutStyle: CutStyle = .reset
   public var malformedHello: MalformedHello = .reset
+
+  /// TLS versions on both legs, by their numbers (0x0303 is TLS 1.2). Below 1.2 SHA-1 signatures of
+  /// handshakes are taken too, since those versions know no other.
+  public var versionMin: UInt16 = 0x0303
+  public var versionMax: UInt16 = 0x0304
 
   /// HTTP/2 is offered to servers where the client offers it.
   public var offersHTTP2 = true
@@ -66,6 +73,9 @@ public struct InterceptionSettings: Sendable {
   public var dialTimeoutMilliseconds: Int64 = 10_000
   /// Each of the two TLS handshakes.
   public var handshakeTimeoutMilliseconds: Int64 = 10_000
+  /// How long a TLS 1.3 server that asked for a client certificate is waited for: it ends the connection over
+  /// the lack of one only after the handshake (RFC 8446 section 4.4.2.4).
+  public var clientCertificateWaitMilliseconds: Int64 = 1_000
   /// No byte either way for so long: both sides are reset.
   public var idleTimeoutMilliseconds: Int64 = 600_000
   /// How long a client may take to read a block page and close.
@@ -81,6 +91,12 @@ public struct InterceptionSettings: Sendable {
   public var leafCountMax = 2_048
   /// Sessions of servers a worker keeps for resumption; the least recently used one goes first.
   public var sessionCountMax = 4_096
+  /// For how long one is used: only a full handshake shows the certificate and its staple again.
+  public var sessionSeconds: Int64 = 7_200
+  /// Octets of a server's certificate message; a larger one fails the handshake.
+  public var upstreamCertificatesBytesMax = 1 << 20
+  /// Octets of subject alternative names that a minted leaf bears; see ``LeafMinter``.
+  public var namesBytesMax = 16_384
   /// Verification results a worker keeps, and for how long.
   public var verificationCountMax = 4_096
   public var verificationSeconds: Int64 = 600
@@ -89,4 +105,11 @@ public struct InterceptionSettings: Sendable {
   public var keyLog: KeyLog?
 
   public init() {}
+
+  /// What becomes of a defect.
+  func reaction(to kind: UpstreamDefect.Kind, _ decision: PolicyDecision?) -> UntrustedUpstream {
+    // Without a certificate there is nothing to show.
+    if kind == .missing { return .block }
+    return decision?.untrustedUpstream ?? defectReactions[kind] ?? untrustedUpstream
+  }
 }

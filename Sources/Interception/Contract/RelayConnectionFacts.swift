@@ -21,8 +21,9 @@ public struct RelayConnectionFacts: Sendable {
   /// TLS version of the client's leg, for instance 0x0304; 0 without TLS or not decrypted.
   public var tlsVersion: UInt16 = 0
   public var upstreamTLSVersion: UInt16 = 0
-  /// OpenSSL's name of the suite on the client's leg.
+  /// OpenSSL's names of the suites on both legs.
   public var cipherSuite: String = ""
+  public var upstreamCipherSuite: String = ""
   public var clientResumed = false
   public var upstreamResumed = false
   /// DER of what the server presented, leaf first.
@@ -30,6 +31,13 @@ public struct RelayConnectionFacts: Sendable {
   public var upstreamWantsClientCertificate = false
   /// nil until the upstream certificate was looked at.
   public var upstreamVerification: UpstreamVerification?
+  public var upstreamStaple = StapleStatus.none
+  /// Nanoseconds that each step took; 0 where it was not gone through.
+  public var dialTime: Int64 = 0
+  public var upstreamHandshakeTime: Int64 = 0
+  public var clientHandshakeTime: Int64 = 0
+  /// DER of that leaf.
+  public var mintedCertificate: [UInt8] = []
   /// SHA-256 of the leaf that the client was shown; empty where none was minted.
   public var mintedFingerprint: [UInt8] = []
   public var decision: PolicyDecision?

@@ -11,11 +11,18 @@ public struct ClientHelloSketch: Sendable, Equatable {
   /// and the extension types in ascending order, both without GREASE (RFC 8701) and without what
   /// varies from visit to visit: server name, padding, resumption.
   public var shape: [UInt8] = []
+  /// As in supported_groups; nil without.
+  public var groups: [UInt16]?
+  /// Whether a leaf with a P-256 key is of use to the client.
+  public var acceptsECDSA = true
   /// Octets of the records up to the end of the hello.
   public var recordBytes = 0
 
   /// The highest version offered that is a version at all (GREASE values are not).
   public var highestVersion: UInt16 { versions.filter { (0x0300...0x0304).contains($0) }.max() ?? 0 }
+
+  /// The lowest such version; 0 without one.
+  public var lowestVersion: UInt16 { versions.filter { (0x0300...0x0304).contains($0) }.min() ?? 0 }
 
   /// What of the client's offer (RFC 7301) the server is offered, in the client's order.
   ///
@@ -132,6 +139,7 @@ public struct ClientHelloPeek {
     else { return nil }
     var sketch = ClientHelloSketch(versions: [legacy])
     var types: [UInt16] = []
+    var signatures: [UInt16]?
     if !reader.isAtEnd {
       guard let length = reader.u16(), Int(length) == reader.remaining else { return nil }
     }
@@ -140,12 +148,15 @@ public struct ClientHelloPeek {
       types.append(type)
       switch type {
       case 0: sketch.sni = serverName(content)
+      case 10: sketch.groups = numbers(content)
+      case 13: signatures = numbers(content)
       case 16: sketch.alpn = protocols(content)
       case 43: sketch.versions = supportedVersions(content) ?? sketch.versions
       default: break
       }
     }
     sketch.shape = shape(suites, types)
+    sketch.acceptsECDSA = acceptsECDSA(suites, signatures, sketch)
     return sketch
   }
 
@@ -157,6 +168,32 @@ public struct ClientHelloPeek {
     let bytes = numbers.filter { $0 & 0x0f0f != 0x0a0a || $0 >> 8 != $0 & 0xff }
       .flatMap { [UInt8($0 >> 8), UInt8($0 & 0xff)] }
     return Array(sha256(bytes).prefix(8))
+  }
+
+  /// RFC 8446 section 4.2.3 and RFC 8422 section 5.1: a suite, the signature and, before TLS 1.3, the curve.
+  private static func acceptsECDSA(_ suites: RawSpan, _ signatures: [UInt16]?, _ sketch: ClientHelloSketch) -> Bool {
+    // ecdsa_secp256r1_sha256
+    if let signatures, !signatures.contains(0x0403) { return false }
+    let isTLS13 = sketch.versions.contains(0x0304)
+    if !isTLS13, let groups = sketch.groups, !groups.contains(23) { return false }
+    for index in 0..<suites.byteCount / 2 {
+      switch suites.u16(at: index * 2) {
+      case 0x1301...0x1305: if isTLS13 { return true }
+      // ECDHE_ECDSA with RC4, 3DES, AES, GCM, CCM, ChaCha20.
+      case 0xc007...0xc00a, 0xc023, 0xc024, 0xc02b, 0xc02c, 0xc0ac...0xc0af, 0xcca9: return true
+      default: continue
+      }
+    }
+    return false
+  }
+
+  /// A list of 16-bit numbers behind its length in octets; nil where that does not fit.
+  private static func numbers(_ content: RawSpan) -> [UInt16]? {
+    var reader = ByteReader(content)
+    guard let size = reader.u16(), Int(size) == reader.remaining, size % 2 == 0 else { return nil }
+    var found: [UInt16] = []
+    while let number = reader.u16() { found.append(number) }
+    return found
   }
 
   private static func serverName(_ content: RawSpan) -> String? {

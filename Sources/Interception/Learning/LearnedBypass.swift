@@ -15,6 +15,9 @@ public struct LearnedBypassSettings: Sendable {
   public var refusalCount = 3
   /// Refusals further apart are not one row.
   public var refusalWindowSeconds: Int64 = 600
+  /// A server that asks for a client certificate is learned at the first request, not only when it refuses to go
+  /// on without.
+  public var learnsRequestedCertificates = false
   /// How long an entry holds.
   public var bypassSeconds: Int64 = 86_400
   /// Entries and candidates together; the least recently used one goes first.
@@ -46,6 +49,12 @@ public struct BypassEntry: Sendable, Hashable {
   public var lastRefusal: Timestamp
   /// What the last refusal was.
   public var reason: String
+
+  /// Names the entry on a command line: 8 hex digits that follow from its key.
+  public var id: String {
+    let text = "\(key.client) \(key.server) \(hexadecimal(key.clientShape))"
+    return hexadecimal(Array(sha256(Array(text.utf8)).prefix(4)))
+  }
 }
 
 /// A policy that tunnels what has been refused several times: clients that pin certificates, and
@@ -78,13 +87,13 @@ public final class LearnedBypass: InterceptionPolicy {
   public func noticed(
     _ event: InterceptionEvent, on connection: borrowing RelayConnectionFacts, at time: Timestamp
   ) -> InterceptionEvent? {
-    guard settings.mode != .off, let reason = Self.refusal(event, connection) else { return nil }
+    guard settings.mode != .off, let (reason, isProof) = refusal(event, connection) else { return nil }
     let key = Self.key(connection.flow, connection.sni, connection.clientShape)
     return table.withLock { table in
       var entry = table.value(for: key)
         ?? BypassEntry(key: key, state: .counting, refusals: 0, lastRefusal: time, reason: reason)
       let before = entry.state
-      count(&entry, reason, time)
+      count(&entry, reason, time, isProof)
       table.set(entry, for: key)
       return entry.state == before ? nil : .bypassLearned(entry)
     }
@@ -99,9 +108,10 @@ public final class LearnedBypass: InterceptionPolicy {
     }
   }
 
-  private func count(_ entry: inout BypassEntry, _ reason: String, _ time: Timestamp) {
+  /// - Parameter isProof: what the protocol itself says needs no repetition.
+  private func count(_ entry: inout BypassEntry, _ reason: String, _ time: Timestamp, _ isProof: Bool) {
     if time.seconds(since: entry.lastRefusal) > settings.refusalWindowSeconds { entry.refusals = 0 }
-    entry.refusals += 1
+    entry.refusals = isProof ? max(entry.refusals + 1, settings.refusalCount) : entry.refusals + 1
     entry.lastRefusal = time
     entry.reason = reason
     guard entry.refusals >= settings.refusalCount, entry.state != .awaitingApproval else { return }
@@ -135,27 +145,49 @@ public final class LearnedBypass: InterceptionPolicy {
     }
   }
 
+  /// By the id of an entry. - Returns: false where there is no such entry.
+  public func approve(id: String, at time: Timestamp) -> Bool {
+    guard let entry = entries.first(where: { $0.id == id }) else { return false }
+    return approve(entry.key, at: time)
+  }
+
+  /// By the id of an entry, or `all`. - Returns: how many there were.
+  public func forget(id: String) -> Int {
+    entries.filter { id == "all" || $0.id == id }.reduce(0) { forget($1.key) ? $0 + 1 : $0 }
+  }
+
   /// Inspect again from the next connection on. - Returns: false where there is no such entry.
   @discardableResult
   public func forget(_ key: BypassKey) -> Bool { table.withLock { $0.remove(key) != nil } }
 
   // MARK: What counts
 
-  /// The words for a refusal; nil for an event that is none.
-  private static func refusal(_ event: InterceptionEvent, _ connection: borrowing RelayConnectionFacts) -> String? {
+  /// What a server says to a client without a certificate: RFC 8446 section 6.2.
+  private static let refusals = Set([40, 42, 43, 46, 48, 49, 116].map { OpenSSLErrors.alertName($0) })
+
+  /// The words for a refusal, and whether one is enough; nil for an event that is none.
+  private func refusal(
+    _ event: InterceptionEvent, _ connection: borrowing RelayConnectionFacts
+  ) -> (reason: String, isProof: Bool)? {
     switch event {
     case .clientHandshakeFailed(let failure):
       // A leaf that was meant to be refused teaches nothing.
       guard connection.upstreamVerification == .trusted else { return nil }
       switch failure.cause {
       // RFC 8446 section 6.2: bad_certificate, unsupported_certificate, certificate_unknown, unknown_ca.
-      case .alert(42), .alert(43), .alert(46), .alert(48): return "client refuses the certificate (\(failure.text))"
-      case .closed, .reset: return "client closes at the certificate"
+      case .alert(42), .alert(43), .alert(46), .alert(48): return ("client refuses the certificate (\(failure.text))", false)
+      case .closed, .reset: return ("client closes at the certificate", false)
       case .alert, .protocol: return nil
       }
-    case .upstreamHandshakeFailed where connection.upstreamWantsClientCertificate,
-      .ended(.failed(.toClient, _)) where connection.upstreamWantsClientCertificate:
-      return "server wants a client certificate"
+    case .upstreamHandshakeFailed where connection.upstreamWantsClientCertificate:
+      return ("server wants a client certificate", true)
+    case .ended(.failed(.toClient, let text)) where connection.upstreamWantsClientCertificate:
+      // Connections break for other reasons too, some of which are in the client's hands.
+      return Self.refusals.contains(text) ? ("server wants a client certificate", true) : nil
+    case .upstreamWantsClientCertificate where settings.learnsRequestedCertificates:
+      return ("server asks for a client certificate", true)
+    case .renegotiationRefused(.toClient):
+      return ("server wants to renegotiate", true)
     default: return nil
     }
   }

@@ -73,6 +73,22 @@ final class Certificate: @unchecked Sendable {
     return unsafe [UInt8](UnsafeBufferPointer(start: bytes, count: Int(ASN1_STRING_length(data))))
   }
 
+  /// Octets of the value of the first extension of that kind; 0 without one.
+  func extensionSize(_ kind: Int32) -> Int {
+    let index = unsafe X509_get_ext_by_NID(pointer, kind, -1)
+    guard index >= 0, let found = unsafe X509_get_ext(pointer, index),
+      let data = unsafe X509_EXTENSION_get_data(found)
+    else { return 0 }
+    return Int(unsafe ASN1_STRING_length(data))
+  }
+
+  /// Whether a subject alternative name is `name` or a wildcard for it.
+  func covers(_ name: String) -> Bool {
+    unsafe X509_check_host(
+      pointer, name, name.utf8.count,
+      UInt32(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT), nil) == 1
+  }
+
   /// Whether `issuer` signed this.
   func isSigned(by issuer: Certificate) -> Bool {
     let valid = unsafe X509_verify(pointer, X509_get0_pubkey(issuer.pointer)) == 1

@@ -47,8 +47,10 @@ final class TLSContext {
   ///
   /// - Parameter tickets: nil for no resumption, as is right where the client is to see a defect
   ///   of the server's certificate each time.
-  static func clientLeg(tickets: TicketKeys?, keyLog: KeyLog? = nil) throws(InterceptionError) -> TLSContext {
-    let context = try unsafe make(.server, TLS_server_method(), keyLog)
+  static func clientLeg(
+    tickets: TicketKeys?, limits: LegLimits = LegLimits(), keyLog: KeyLog? = nil
+  ) throws(InterceptionError) -> TLSContext {
+    let context = try unsafe make(.server, TLS_server_method(), limits, keyLog)
     let pointer = unsafe context.pointer
     unsafe SSL_CTX_set_options(pointer, sluice_options_server())
     // No cache: sessions travel in tickets, so that clients cannot fill our memory.
@@ -71,9 +73,10 @@ final class TLSContext {
 
   /// For the leg towards the server. Certificates are looked at after the handshake, by
   /// ``UpstreamVerifier``; so the handshake itself takes any.
-  static func serverLeg(keyLog: KeyLog? = nil) throws(InterceptionError) -> TLSContext {
-    let context = try unsafe make(.client, TLS_client_method(), keyLog)
+  static func serverLeg(limits: LegLimits = LegLimits(), keyLog: KeyLog? = nil) throws(InterceptionError) -> TLSContext {
+    let context = try unsafe make(.client, TLS_client_method(), limits, keyLog)
     let pointer = unsafe context.pointer
+    unsafe sluice_ctx_set_max_cert_list(pointer, limits.certificatesBytesMax)
     unsafe SSL_CTX_set_options(pointer, sluice_options_both())
     unsafe sluice_ctx_set_session_cache_mode(pointer, sluice_cache_client_external())
     unsafe SSL_CTX_set_cert_verify_callback(pointer, { _, _ in 1 }, nil)
@@ -89,14 +92,36 @@ final class TLSContext {
     return context
   }
 
+  /// TLS 1.2 and below: no suite without authentication, none with a cipher or digest that is broken.
+  private static let suites = "DEFAULT:!aNULL:!eNULL:!EXPORT:!LOW:!RC4:!3DES:!DES:!IDEA:!SEED:!MD5:!PSK:!SRP:!DSS"
+
+  /// TLS 1.0 and 1.1 sign handshakes with SHA-1 and MD5, which level 2 refuses: everything else stays as it is there.
+  private static func allowOldSignatures(_ pointer: OpaquePointer) {
+    unsafe SSL_CTX_set_security_callback(pointer) { _, _, operation, bits, _, _, _ in
+      let topic = sluice_security_topic(operation)
+      return topic == sluice_topic_version() || sluice_is_topic_signature(topic) != 0 || bits >= 112 ? 1 : 0
+    }
+  }
+
   private static func make(
-    _ role: TLSRole, _ kind: OpaquePointer?, _ keyLog: KeyLog?
+    _ role: TLSRole, _ kind: OpaquePointer?, _ limits: LegLimits, _ keyLog: KeyLog?
   ) throws(InterceptionError) -> TLSContext {
     guard let method = SocketBIOMethod(), let pointer = unsafe SSL_CTX_new(kind) else {
       throw .library(OpenSSLErrors.drain().text)
     }
     unsafe sluice_ctx_set_mode(pointer, sluice_modes())
-    unsafe sluice_ctx_set_min_version(pointer, TLS1_2_VERSION)
+    // What the machine's own configuration of OpenSSL says decides nothing here.
+    unsafe SSL_CTX_set_security_level(pointer, 2)
+    if limits.versionMin < 0x0303 { unsafe allowOldSignatures(pointer) }
+    unsafe sluice_ctx_set_min_version(pointer, Int32(limits.versionMin))
+    unsafe sluice_ctx_set_max_version(pointer, Int32(limits.versionMax))
+    guard unsafe sluice_ctx_set_ciphers(pointer, suites) == 1 else { throw .library(OpenSSLErrors.drain().text) }
+    unsafe SSL_CTX_set_info_callback(pointer) { ssl, what, value in
+      // A warning written: no_renegotiation (RFC 5246 section 7.2.2).
+      guard what == SSL_CB_WRITE_ALERT, value == SSL3_AL_WARNING << 8 | SSL_AD_NO_RENEGOTIATION, let ssl = unsafe ssl
+      else { return }
+      unsafe TLSEndpoint.owner(of: ssl)?.refusedRenegotiation = true
+    }
     // One system call fetches several records.
     unsafe sluice_ctx_set_read_ahead(pointer, 1)
     unsafe sluice_ctx_set_read_buffer(pointer, 65_536)
@@ -109,6 +134,14 @@ final class TLSContext {
     }
     return unsafe TLSContext(role, pointer, method, keyLog)
   }
+}
+
+/// What a leg takes of its peer.
+struct LegLimits {
+  var versionMin: UInt16 = 0x0303
+  var versionMax: UInt16 = 0x0304
+  /// Octets of the peer's certificate message.
+  var certificatesBytesMax = 1 << 20
 }
 
 /// Which side of a handshake this process is.

@@ -24,16 +24,21 @@ final class CertificateExtension: @unchecked Sendable {
     make(NID_subject_key_identifier, hexadecimal(identifier, separator: ":"))
   }
 
-  /// RFC 5280 section 4.2.1.1: SEQUENCE { [0] keyIdentifier }.
-  static func authorityKeyIdentifier(_ identifier: [UInt8]) -> CertificateExtension? {
-    guard identifier.count <= 64, let data = unsafe ASN1_OCTET_STRING_new() else { return nil }
+  /// - Parameter value: DER of the extension's value.
+  static func make(_ kind: Int32, der value: [UInt8], isCritical: Bool) -> CertificateExtension? {
+    guard let data = unsafe ASN1_OCTET_STRING_new() else { return nil }
     defer { unsafe ASN1_OCTET_STRING_free(data) }
-    let count = UInt8(identifier.count)
-    let value: [UInt8] = [0x30, count + 2, 0x80, count] + identifier
-    guard unsafe ASN1_OCTET_STRING_set(data, value, Int32(value.count)) == 1,
-      let made = unsafe X509_EXTENSION_create_by_NID(nil, NID_authority_key_identifier, 0, data)
+    guard let count = Int32(exactly: value.count), unsafe ASN1_OCTET_STRING_set(data, value, count) == 1,
+      let made = unsafe X509_EXTENSION_create_by_NID(nil, kind, isCritical ? 1 : 0, data)
     else { return nil }
     return unsafe CertificateExtension(adopting: made)
+  }
+
+  /// RFC 5280 section 4.2.1.1: SEQUENCE { [0] keyIdentifier }.
+  static func authorityKeyIdentifier(_ identifier: [UInt8]) -> CertificateExtension? {
+    guard identifier.count <= 64 else { return nil }
+    let count = UInt8(identifier.count)
+    return make(NID_authority_key_identifier, der: [0x30, count + 2, 0x80, count] + identifier, isCritical: false)
   }
 }
 
@@ -142,12 +147,14 @@ final class MessageDigest: @unchecked Sendable {
 }
 
 extension CertificateDraft {
-  /// Key usage as of `other`, where it states any, in terms of an EC key: it can sign but not
+  /// Key usage as of `other`, where it states any, in terms of the leaf's key: one on a curve can sign but not
   /// encipher keys, and a leaf signs no certificates.
-  mutating func copyKeyUsage(of other: Certificate) {
+  mutating func copyKeyUsage(of other: Certificate, for kind: LeafKeyKind) {
     let usage = unsafe X509_get_key_usage(other.pointer)
     guard usage != UInt32.max else { return }
-    let text = usage & UInt32(KU_NON_REPUDIATION) != 0 ? "critical,digitalSignature,nonRepudiation" : "critical,digitalSignature"
+    var text = "critical,digitalSignature"
+    if usage & UInt32(KU_NON_REPUDIATION) != 0 { text += ",nonRepudiation" }
+    if kind == .rsa, usage & UInt32(KU_KEY_ENCIPHERMENT) != 0 { text += ",keyEncipherment" }
     guard let made = CertificateExtension.make(NID_key_usage, text) else {
       fail()
       return

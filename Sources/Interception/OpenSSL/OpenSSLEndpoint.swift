@@ -25,6 +25,10 @@ final class TLSEndpoint {
   var keepSession: ((TLSSession) -> Void)?
   /// Client role: the server asked for a certificate.
   var wantsClientCertificate = false
+  /// Client role: the server gave a session, which it does once it is content with the client.
+  private(set) var receivedSession = false
+  /// The peer asked for a renegotiation.
+  var refusedRenegotiation = false
   private var sentCloseNotify = false
   private var isEstablished = false
 
@@ -57,14 +61,38 @@ final class TLSEndpoint {
 
   // MARK: Before the handshake
 
-  /// Client role. - Parameter protocols: empty for no ALPN.
-  func offer(name: String?, protocols: [String], versionMax: UInt16) {
+  /// Client role: what the client offered, as far as it is spoken here.
+  ///
+  /// - Parameters:
+  ///   - protocols: empty for no ALPN.
+  ///   - versions: within those of the context.
+  ///   - groups: in the client's order; unknown ones are left out.
+  func offer(name: String?, protocols: [String], versions: ClosedRange<UInt16>, groups: [UInt16]?) {
     if let name, IPAddress(name) == nil { unsafe sluice_set_host_name(pointer, name) }
-    if versionMax >= 0x0303 { unsafe sluice_set_max_version(pointer, Int32(versionMax)) }
+    unsafe sluice_set_min_version(pointer, Int32(versions.lowerBound))
+    unsafe sluice_set_max_version(pointer, Int32(versions.upperBound))
+    unsafe sluice_request_staple(pointer)
+    var kinds = (groups ?? []).compactMap(Self.kind)
+    if !kinds.isEmpty { unsafe sluice_set_groups(pointer, &kinds, Int32(min(kinds.count, 32))) }
     let list = protocols.flatMap { name in
       (1...255).contains(name.utf8.count) ? [UInt8(name.utf8.count)] + Array(name.utf8) : []
     }
     if !list.isEmpty { unsafe SSL_set_alpn_protos(pointer, list, UInt32(list.count)) }
+  }
+
+  /// The library's number for a group (RFC 8446 section 4.2.7); nil for one that it doesn't know.
+  private static func kind(_ group: UInt16) -> Int32? {
+    switch group {
+    case 23: NID_X9_62_prime256v1
+    case 24: NID_secp384r1
+    case 25: NID_secp521r1
+    case 29: NID_X25519
+    case 30: NID_X448
+    case 256: NID_ffdhe2048
+    case 257: NID_ffdhe3072
+    case 258: NID_ffdhe4096
+    default: nil
+    }
   }
 
   func resume(_ session: TLSSession) { unsafe SSL_set_session(pointer, session.pointer) }
@@ -86,6 +114,23 @@ final class TLSEndpoint {
     }
     switch unsafe SSL_get_error(pointer, result) {
     case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: return .wantMore
+    default: return .failed(failure())
+    }
+  }
+
+  /// Client role: whether a server that asked for a certificate takes the connection without one.
+  ///
+  /// - Returns: `wantMore` while it says nothing.
+  func acceptance() -> HandshakeOutcome {
+    OpenSSLErrors.clear()
+    var octet: UInt8 = 0
+    var count = 0
+    // Handles what comes before the first data: sessions, alerts.
+    let result = unsafe SSL_peek_ex(pointer, &octet, 1, &count)
+    if result == 1 || receivedSession { return .done }
+    switch unsafe SSL_get_error(pointer, result) {
+    case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: return .wantMore
+    case SSL_ERROR_ZERO_RETURN: return .failed(TLSFailure(cause: .closed, text: "closed after the handshake"))
     default: return .failed(failure())
     }
   }
@@ -152,6 +197,14 @@ final class TLSEndpoint {
     return unsafe SSL_CIPHER_get_name(cipher).map { unsafe String(cString: $0) } ?? ""
   }
 
+  /// Client role: DER of the OCSP response the server stapled; empty without one.
+  func staple() -> [UInt8] {
+    var bytes: UnsafeMutablePointer<UInt8>?
+    let count = unsafe sluice_staple(pointer, &bytes)
+    guard count > 0, let bytes = unsafe bytes else { return [] }
+    return unsafe [UInt8](UnsafeBufferPointer(start: bytes, count: count))
+  }
+
   /// The protocol ALPN chose; nil without.
   var selectedProtocol: [UInt8]? {
     var bytes: UnsafePointer<UInt8>?
@@ -203,6 +256,7 @@ final class TLSEndpoint {
 
   /// - Returns: whether the reference was taken over.
   func keep(_ session: OpaquePointer) -> Bool {
+    receivedSession = true
     guard let keepSession else { return false }
     keepSession(unsafe TLSSession(adopting: session))
     return true

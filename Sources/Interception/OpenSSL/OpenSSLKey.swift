@@ -18,6 +18,12 @@ final class PrivateKey: @unchecked Sendable {
     return unsafe PrivateKey(adopting: key)
   }
 
+  /// A new RSA key of 2,048 bits; nil when the library cannot make one.
+  static func generateRSA() -> PrivateKey? {
+    guard let key = unsafe sluice_rsa_generate(2_048) else { return nil }
+    return unsafe PrivateKey(adopting: key)
+  }
+
   /// PKCS #8 PEM, unencrypted.
   func pem() -> [UInt8]? {
     unsafe memoryBIO { unsafe PEM_write_bio_PKCS8PrivateKey($0, pointer, nil, nil, 0, nil, nil) == 1 }

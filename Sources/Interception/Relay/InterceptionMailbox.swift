@@ -13,16 +13,19 @@ public struct AdoptedConnection: Sendable {
   public var destination: InterceptionSettings.Destination
   /// What the client sent and was already read.
   public var clientBytes: [UInt8]
+  /// Nothing passed before these bytes, so that the server may be called anew by the worker's own means.
+  public var canBeCalledAnew: Bool
 
   public init(
     client: Int32, upstream: Int32?, clientName: InterceptionSettings.Destination,
-    destination: InterceptionSettings.Destination, clientBytes: [UInt8] = []
+    destination: InterceptionSettings.Destination, clientBytes: [UInt8] = [], canBeCalledAnew: Bool = false
   ) {
     self.client = client
     self.upstream = upstream
     self.clientName = clientName
     self.destination = destination
     self.clientBytes = clientBytes
+    self.canBeCalledAnew = canBeCalledAnew
   }
 }
 

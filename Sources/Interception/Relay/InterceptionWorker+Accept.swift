@@ -36,6 +36,7 @@ extension InterceptionWorker {
     if !adopted.clientBytes.isEmpty { client.readAhead(adopted.clientBytes) }
     guard let connection = open(client, client: adopted.clientName, destination: adopted.destination) else { return }
     if let upstream {
+      connection.canBeCalledAnew = adopted.canBeCalledAnew
       sluice_set_no_delay(upstream.descriptor)
       guard watch(upstream, of: connection) else { return refuse(connection) }
       setDeadline(connection, settings.idleTimeoutMilliseconds)
@@ -131,6 +132,7 @@ extension InterceptionWorker {
       counters.dialTimeouts &+= 1
       tell(.upstreamUnreachable("timed out"), connection)
       refuse(connection)
+    case .upstreamHandshake where connection.awaitsAcceptance: accepted(connection)
     case .upstreamHandshake, .clientHandshake:
       counters.handshakeTimeouts &+= 1
       tell(.handshakeTimedOut(connection.stage == .clientHandshake ? .toServer : .toClient), connection)
@@ -138,7 +140,7 @@ extension InterceptionWorker {
     case .relaying:
       counters.idleTimeouts &+= 1
       end(connection, .idleTimeout)
-    case .closing: discard(connection)
+    case .closing, .refusing: discard(connection)
     case .closed: break
     }
   }

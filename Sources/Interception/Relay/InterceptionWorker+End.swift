@@ -56,7 +56,7 @@ extension InterceptionWorker {
   }
 
   /// Resets the server; the client gets what waits for it and `last`, then the end.
-  private func closeGently(_ connection: RelayConnection, _ last: [UInt8]) {
+  func closeGently(_ connection: RelayConnection, _ last: [UInt8]) {
     connection.upstream?.close(reset: true)
     let lane = Direction.toClient.index
     let waiting = connection.lanes[lane].pending.dropFirst(connection.lanes[lane].pendingOffset)

@@ -13,29 +13,50 @@ extension InterceptionWorker {
       return refuse(connection, alert: 80)
     }
     let protocols = sketch.protocolsToOffer(withHTTP2: settings.offersHTTP2)
+    let versions = versions(sketch)
     let key = SessionCache.Key(
-      destination: connection.destination, sni: sketch.sni, protocols: protocols, versionMax: sketch.highestVersion)
-    endpoint.offer(name: sketch.sni, protocols: protocols, versionMax: sketch.highestVersion)
-    if let session = sessions.session(for: key) { endpoint.resume(session) }
-    endpoint.keepSession = { [sessions] in sessions.keep($0, for: key) }
+      destination: connection.destination, sni: sketch.sni, protocols: protocols, versionMax: versions.upperBound)
+    endpoint.offer(name: sketch.sni, protocols: protocols, versions: versions, groups: sketch.groups)
+    let connectedAt = time
+    var since = time
+    if let known = sessions.session(for: key, at: time) {
+      endpoint.resume(known.session)
+      since = known.since
+    }
+    connection.sessionKey = key
+    endpoint.keepSession = { [sessions, unowned endpoint] in
+      // A full handshake showed the certificate anew.
+      sessions.keep($0, since: endpoint.wasResumed ? since : connectedAt, for: key)
+    }
     upstream.tls = endpoint
     connection.stage = .upstreamHandshake
+    connection.stepStart = sluice_clock_monotonic()
     setDeadline(connection, settings.handshakeTimeoutMilliseconds)
     continueUpstreamHandshake(connection)
   }
 
+  /// Of the client's versions those allowed; its lowest counts too, so that a server gets no older one than the
+  /// client would have spoken with it.
+  private func versions(_ sketch: ClientHelloSketch) -> ClosedRange<UInt16> {
+    let highest = min(max(sketch.highestVersion, settings.versionMin), settings.versionMax)
+    return min(max(sketch.lowestVersion, settings.versionMin), highest)...highest
+  }
+
   func continueUpstreamHandshake(_ connection: RelayConnection) {
     guard let endpoint = connection.upstream?.tls else { return }
+    if connection.awaitsAcceptance { return continueAcceptance(connection, endpoint) }
     switch endpoint.handshake() {
     case .wantMore: return
     case .failed(let failure): upstreamFailed(connection, failure)
     case .done:
       counters.upstreamHandshakes &+= 1
       if endpoint.wasResumed { counters.upstreamResumptions &+= 1 }
-      noteClientCertificate(connection)
+      connection.facts.upstreamHandshakeTime = sluice_clock_monotonic() - connection.stepStart
       connection.facts.upstreamTLSVersion = endpoint.version
+      connection.facts.upstreamCipherSuite = endpoint.cipherSuite
       connection.facts.upstreamResumed = endpoint.wasResumed
-      verify(connection, endpoint)
+      guard endpoint.wantsClientCertificate else { return verify(connection, endpoint) }
+      clientCertificateAsked(connection, endpoint)
     }
   }
 
@@ -43,6 +64,9 @@ extension InterceptionWorker {
     counters.upstreamHandshakeFailures &+= 1
     noteClientCertificate(connection)
     tell(.upstreamHandshakeFailed(failure), connection)
+    if connection.facts.upstreamWantsClientCertificate, let decision = learnedTunnel(connection) {
+      return tunnelAnew(connection, decision)
+    }
     switch failure.cause {
     case .alert(let alert): refuse(connection, alert: alert)
     case .protocol: refuse(connection, alert: 40)
@@ -51,76 +75,73 @@ extension InterceptionWorker {
     }
   }
 
+  // MARK: Servers that ask for a client certificate
+
   private func noteClientCertificate(_ connection: RelayConnection) {
-    guard connection.upstream?.tls?.wantsClientCertificate == true else { return }
+    guard connection.upstream?.tls?.wantsClientCertificate == true, !connection.facts.upstreamWantsClientCertificate
+    else { return }
     connection.facts.upstreamWantsClientCertificate = true
+    counters.clientCertificateRequests &+= 1
     tell(.upstreamWantsClientCertificate, connection)
   }
 
-  private func verify(_ connection: RelayConnection, _ endpoint: TLSEndpoint) {
-    let certificates = endpoint.peerCertificates()
-    guard let leaf = certificates.first else {
-      let defect = UpstreamDefect(kind: .missing, code: 0, text: "the server showed no certificate")
-      connection.facts.upstreamVerification = .untrusted(defect)
-      return untrusted(connection, defect)
-    }
-    let fingerprint = leaf.fingerprint()
-    // An address is no server name (RFC 6066 section 3), and servers seldom have certificates for
-    // theirs: as without a name, the client is left to compare what the leaf mirrors.
-    let name = connection.sketch?.sni.flatMap { IPAddress($0) == nil ? $0 : nil }
-    let key = VerificationKey(fingerprint: fingerprint, sni: name)
-    if let known = verifications.value(for: key), time < known.until {
-      counters.verificationCacheHits &+= 1
-      connection.facts.upstreamCertificates = known.certificates
-      connection.facts.upstreamVerification = .trusted
-      return startClientHandshake(connection, leaf, fingerprint, isTrusted: true)
-    }
-    connection.facts.upstreamCertificates = certificates.map { $0.der() }
-    let chain = CertificateStack(certificates)
-    let result = services.verifier.verify(leaf: leaf, chain: chain, name: name, now: time)
-    connection.facts.upstreamVerification = result
-    switch result {
-    case .trusted:
-      // Only trust is remembered: a defect may be the fault of the chain that was sent this once.
-      let until = Timestamp(nanoseconds: time.nanoseconds &+ settings.verificationSeconds &* 1_000_000_000)
-      let known = KnownUpstream(
-        certificates: connection.facts.upstreamCertificates, until: min(until, max(time, leaf.notAfter)))
-      verifications.set(known, for: key)
-      startClientHandshake(connection, leaf, fingerprint, isTrusted: true)
-    case .untrusted(let defect):
-      if settings.untrustedUpstream == .block { return untrusted(connection, defect) }
-      counters.upstreamUntrusted &+= 1
-      tell(.upstreamUntrusted(defect, passedOn: true), connection)
-      startClientHandshake(connection, leaf, fingerprint, isTrusted: false)
+  /// The handshake went through without one. With TLS 1.2 that settles it; with 1.3 the server has not judged yet.
+  private func clientCertificateAsked(_ connection: RelayConnection, _ endpoint: TLSEndpoint) {
+    noteClientCertificate(connection)
+    if let decision = learnedTunnel(connection) { return tunnelAnew(connection, decision) }
+    guard endpoint.version == 0x0304 else { return verify(connection, endpoint) }
+    connection.awaitsAcceptance = true
+    setDeadline(connection, settings.clientCertificateWaitMilliseconds)
+    continueAcceptance(connection, endpoint)
+  }
+
+  private func continueAcceptance(_ connection: RelayConnection, _ endpoint: TLSEndpoint) {
+    switch endpoint.acceptance() {
+    case .wantMore: return
+    case .failed(let failure):
+      connection.awaitsAcceptance = false
+      upstreamFailed(connection, failure)
+    case .done: accepted(connection)
     }
   }
 
-  private func untrusted(_ connection: RelayConnection, _ defect: UpstreamDefect) {
-    counters.upstreamUntrusted &+= 1
-    tell(.upstreamUntrusted(defect, passedOn: false), connection)
-    refuse(connection, alert: 49)
+  /// The server says nothing against it, or nothing at all.
+  func accepted(_ connection: RelayConnection) {
+    connection.awaitsAcceptance = false
+    if let endpoint = connection.upstream?.tls { verify(connection, endpoint) }
   }
 
   // MARK: The leg towards the client
 
-  private func startClientHandshake(
+  func startClientHandshake(
     _ connection: RelayConnection, _ upstream: Certificate, _ fingerprint: [UInt8], isTrusted: Bool
   ) {
     let mintedBefore = minter.mintedCount
-    guard let leaf = minter.leaf(for: upstream, fingerprint: fingerprint, isTrusted: isTrusted),
+    let kind: LeafKeyKind = connection.sketch?.acceptsECDSA == false ? .rsa : .ec
+    guard
+      let leaf = minter.leaf(
+        for: upstream, fingerprint: fingerprint, isTrusted: isTrusted, kind: kind, name: connection.sketch?.sni),
       let endpoint = TLSEndpoint(isTrusted ? clientLeg : defectLeg, connection.client.stream),
-      endpoint.present(leaf, services.issuers.leafKey, identity: identity(fingerprint, connection))
-    else {
-      counters.mintingFailures &+= 1
-      tell(.mintingFailed(OpenSSLErrors.drain().text), connection)
-      return refuse(connection, alert: 80)
-    }
+      endpoint.present(leaf, services.issuers.key(kind), identity: identity(fingerprint, connection))
+    else { return mintingFailed(connection) }
     if minter.mintedCount != mintedBefore { tell(.minted(fingerprint: leaf.fingerprint, trusted: isTrusted), connection) }
     connection.facts.mintedFingerprint = leaf.fingerprint
+    connection.facts.mintedCertificate = leaf.certificate.der()
     endpoint.protocolToSelect = connection.upstream?.tls?.selectedProtocol
+    beginClientHandshake(connection, endpoint)
+  }
+
+  func mintingFailed(_ connection: RelayConnection) {
+    counters.mintingFailures &+= 1
+    tell(.mintingFailed(OpenSSLErrors.drain().text), connection)
+    refuse(connection, alert: 80)
+  }
+
+  func beginClientHandshake(_ connection: RelayConnection, _ endpoint: TLSEndpoint) {
     connection.client.stream.readAhead(connection.peek.takeBytes())
     connection.client.tls = endpoint
     connection.stage = .clientHandshake
+    connection.stepStart = sluice_clock_monotonic()
     setDeadline(connection, settings.handshakeTimeoutMilliseconds)
     continueClientHandshake(connection)
   }
@@ -142,6 +163,8 @@ extension InterceptionWorker {
     case .done:
       counters.clientHandshakes &+= 1
       if endpoint.wasResumed { counters.clientResumptions &+= 1 }
+      if connection.refusal != nil { return awaitRequest(connection) }
+      connection.facts.clientHandshakeTime = sluice_clock_monotonic() - connection.stepStart
       connection.facts.tlsVersion = endpoint.version
       connection.facts.cipherSuite = endpoint.cipherSuite
       connection.facts.clientResumed = endpoint.wasResumed

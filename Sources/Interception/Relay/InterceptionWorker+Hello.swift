@@ -84,10 +84,7 @@ extension InterceptionWorker {
     connection.facts.alpnOffered = sketch.alpn
     connection.facts.clientShape = sketch.shape
     connection.facts.clientHello = Array(connection.peek.bytes.prefix(sketch.recordBytes))
-    let decision = services.policy.decide(
-      PolicyFacts(
-        flow: connection.facts.flow, sni: sketch.sni, alpn: sketch.alpn, clientHello: connection.facts.clientHello,
-        clientShape: sketch.shape, time: time))
+    let decision = decisionNow(connection)
     connection.facts.decision = decision
     tell(.decided(decision), connection)
     switch decision.action {
@@ -98,14 +95,58 @@ extension InterceptionWorker {
       connection.facts.form = .tunnelled
       needServer(connection)
     case .inspect:
+      guard canBeOpened(connection, sketch) else { return }
       connection.facts.form = .decrypted
       needServer(connection)
     }
   }
 
+  /// A client that speaks no version allowed is told so before its server is called.
+  private func canBeOpened(_ connection: RelayConnection, _ sketch: ClientHelloSketch) -> Bool {
+    if sketch.highestVersion >= settings.versionMin { return true }
+    counters.clientVersionTooLow &+= 1
+    let highest = TLSVersionText.name(sketch.highestVersion)
+    tell(
+      .clientHandshakeFailed(
+        TLSFailure(cause: .protocol, text: "the client speaks at most \(highest); \(TLSVersionText.name(settings.versionMin)) is the oldest allowed")),
+      connection)
+    // RFC 8446 section 6.2: protocol_version.
+    refuse(connection, alert: 70)
+    return false
+  }
+
+  /// The server does not take the connection as it is opened: it is called anew, and its records pass as they are.
+  func tunnelAnew(_ connection: RelayConnection, _ decision: PolicyDecision) {
+    counters.tunnelledAnew &+= 1
+    connection.upstream?.close(reset: true)
+    connection.upstream?.tls = nil
+    connection.upstream = nil
+    connection.awaitsAcceptance = false
+    connection.facts.decision = decision
+    connection.facts.form = .tunnelled
+    tell(.decided(decision), connection)
+    needServer(connection)
+  }
+
+  /// What was learned of this very connection, where it can still be made a tunnel.
+  func learnedTunnel(_ connection: RelayConnection) -> PolicyDecision? {
+    guard connection.canBeCalledAnew else { return nil }
+    let decision = decisionNow(connection)
+    return decision.action == .tunnel ? decision : nil
+  }
+
+  /// What the policy says now.
+  func decisionNow(_ connection: RelayConnection) -> PolicyDecision {
+    services.policy.decide(
+      PolicyFacts(
+        flow: connection.facts.flow, sni: connection.facts.sni, alpn: connection.facts.alpnOffered,
+        clientHello: connection.facts.clientHello, clientShape: connection.facts.clientShape, time: time))
+  }
+
   /// What the server said before the hello was a connection of its own for the inspector.
   private func endPlainPart(_ connection: RelayConnection) {
     guard let inspector = connection.inspector else { return }
+    connection.canBeCalledAnew = false
     inspector.closed(RelaySummary(end: .finished, bytesForwarded: connection.bytesForwarded, time: time))
     connection.inspector = nil
     connection.lanes = [RelayLane(), RelayLane()]
@@ -130,6 +171,7 @@ extension InterceptionWorker {
   /// Starts the call; the stage may be `hello` when the server is to speak first.
   private func call(_ connection: RelayConnection) {
     setDeadline(connection, settings.dialTimeoutMilliseconds)
+    connection.stepStart = sluice_clock_monotonic()
     switch dialer.dial(connection.destination, asClient: connection.clientName) {
     case .failed(let code): unreachable(connection, code)
     case .started(let stream, let source):
@@ -145,6 +187,7 @@ extension InterceptionWorker {
     let code = sluice_socket_error(upstream.stream.descriptor)
     if code != 0 { return unreachable(connection, code) }
     connection.isDialing = false
+    connection.facts.dialTime = sluice_clock_monotonic() - connection.stepStart
     if connection.stage == .hello {
       setDeadline(connection, settings.idleTimeoutMilliseconds)
       advance(connection)
@@ -176,7 +219,7 @@ extension InterceptionWorker {
       .upstreamHandshake where event.isHangUp:
       clientGone(connection)
       return true
-    case .hello, .dialing, .upstreamHandshake, .clientHandshake, .relaying, .closing, .closed: return false
+    case .hello, .dialing, .upstreamHandshake, .clientHandshake, .relaying, .refusing, .closing, .closed: return false
     }
   }
 

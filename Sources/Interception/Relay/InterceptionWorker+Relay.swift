@@ -31,6 +31,7 @@ extension InterceptionWorker {
         return passEnd(connection, direction, source, sink)
       }
       let (count, stop) = source.fill(scratch)
+      if let tls = source.tls, tls.refusedRenegotiation { renegotiationRefused(connection, direction, tls) }
       if count > 0, !forward(connection, direction, count, sink) { return false }
       switch stop {
       case nil, .moved: continue
@@ -48,6 +49,15 @@ extension InterceptionWorker {
     }
     markReady(connection)
     return true
+  }
+
+  /// Told once for each side of a connection.
+  private func renegotiationRefused(_ connection: RelayConnection, _ direction: Direction, _ tls: TLSEndpoint) {
+    tls.refusedRenegotiation = false
+    counters.renegotiationsRefused &+= 1
+    guard !connection.lanes[direction.index].askedToRenegotiate else { return }
+    connection.lanes[direction.index].askedToRenegotiate = true
+    tell(.renegotiationRefused(direction), connection)
   }
 
   /// Inspects the first `count` octets of the scratch buffer and writes them.

@@ -67,15 +67,19 @@ public final class InterceptionWorker {
     self.listeners = listeners
     dialer = Dialer(source: settings.sourceAddress, mark: settings.serverMark)
     queue = try EventQueue(batchCount: 256)
-    serverLeg = try TLSContext.serverLeg(keyLog: settings.keyLog)
-    clientLeg = try TLSContext.clientLeg(tickets: services.tickets, keyLog: settings.keyLog)
-    defectLeg = try TLSContext.clientLeg(tickets: nil, keyLog: settings.keyLog)
+    let limits = LegLimits(
+      versionMin: settings.versionMin, versionMax: settings.versionMax,
+      certificatesBytesMax: settings.upstreamCertificatesBytesMax)
+    serverLeg = try TLSContext.serverLeg(limits: limits, keyLog: settings.keyLog)
+    clientLeg = try TLSContext.clientLeg(tickets: services.tickets, limits: limits, keyLog: settings.keyLog)
+    defectLeg = try TLSContext.clientLeg(tickets: nil, limits: limits, keyLog: settings.keyLog)
     do {
-      minter = try LeafMinter(issuers: services.issuers, countMax: settings.leafCountMax)
+      minter = try LeafMinter(
+        issuers: services.issuers, countMax: settings.leafCountMax, namesBytesMax: settings.namesBytesMax)
     } catch {
       throw .library(error.description)
     }
-    sessions = SessionCache(countMax: settings.sessionCountMax)
+    sessions = SessionCache(countMax: settings.sessionCountMax, seconds: settings.sessionSeconds)
     verifications = LRUTable(countMax: settings.verificationCountMax)
     now = sluice_clock_monotonic()
     time = Timestamp(nanoseconds: sluice_clock_realtime())
@@ -155,6 +159,7 @@ public final class InterceptionWorker {
     case .dialing, .closed: break
     case .upstreamHandshake: continueUpstreamHandshake(connection)
     case .clientHandshake: continueClientHandshake(connection)
+    case .refusing: readRefused(connection)
     case .relaying: pump(connection)
     case .closing: pumpClosing(connection)
     }
@@ -184,6 +189,7 @@ public final class InterceptionWorker {
     counters.leavesMinted = minter.mintedCount
     counters.leafCacheHits = minter.hitCount
     counters.leafEvictions = minter.evictionCount
+    counters.leavesCut = minter.cutCount
     counters.sessionEvictions = sessions.evictionCount
     let mail = mailbox.exchange(counters)
     for adopted in mail.adopted { adopt(adopted) }

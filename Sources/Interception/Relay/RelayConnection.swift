@@ -2,7 +2,8 @@ import Traffic
 
 /// Where a connection stands. Legal ways:
 /// hello → dialing → relaying (plain, tunnelled), or
-/// hello → dialing → upstreamHandshake → clientHandshake → relaying (decrypted);
+/// hello → dialing → upstreamHandshake → clientHandshake → relaying (decrypted) or refusing, or from
+/// upstreamHandshake back to dialing (tunnelled after all);
 /// from anywhere to closing (the client still gets something to read) or closed.
 enum RelayStage {
   /// Waits for the client's first bytes. The server may already be called, or even be speaking.
@@ -12,6 +13,8 @@ enum RelayStage {
   case upstreamHandshake
   case clientHandshake
   case relaying
+  /// Only the client is left: its request is waited for, to be answered with a page.
+  case refusing
   /// Only the client is left: it gets the rest of what is meant for it, what it sends is discarded.
   case closing
   case closed
@@ -28,6 +31,8 @@ struct RelayLane {
   var forwarded: UInt64 = 0
   /// Set once the sender ended; true by close_notify, or for plain bytes.
   var endedWithCloseNotify: Bool?
+  /// The sender asked for a renegotiation.
+  var askedToRenegotiate = false
   /// The end has been passed on.
   var isFinished = false
 
@@ -45,6 +50,8 @@ final class RelayConnection {
   var upstream: RelayLeg?
   /// The call to the server is under way.
   var isDialing = false
+  /// Nothing has passed, and the call to the server can be made again.
+  var canBeCalledAnew = true
   /// Where the server is called.
   let destination: SocketName
   let clientName: SocketName
@@ -53,7 +60,17 @@ final class RelayConnection {
   var sketch: ClientHelloSketch?
   /// A hello that waits until what the server said before has reached the client.
   var heldHello: ClientHelloSketch?
+  /// Under which sessions of the server are kept.
+  var sessionKey: SessionCache.Key?
   var inspector: (any RelayInspector)?
+  /// The handshake is done, and the server may yet refuse a client without a certificate.
+  var awaitsAcceptance = false
+  /// When the step in hand began, monotonic nanoseconds.
+  var stepStart: Int64 = 0
+  /// What the client is answered instead of the server, once it has asked.
+  var refusal: [UInt8]?
+  /// The last octets of what it asked.
+  var refusalTail: [UInt8] = []
   var lanes = [RelayLane(), RelayLane()]
 
   /// Monotonic nanoseconds; what happens then depends on the stage.

@@ -280,7 +280,8 @@ final class Takeover {
     counters.taken &+= 1
     let connection = AdoptedConnection(
       client: pair.client, upstream: pair.server, clientName: client.name, destination: server.name,
-      clientBytes: injects ? hello : [])
+      clientBytes: injects ? hello : [],
+      canBeCalledAnew: !injects && watch.client.total == 0 && watch.server.total == 0)
     // Behind address translation the kernel still needs what it knows.
     if !injects { forgetInKernel.append(flow.tuple) }
     recent[flow.tuple] = sluice_clock_monotonic() &+ Self.recentNanoseconds
