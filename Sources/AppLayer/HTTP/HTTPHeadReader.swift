@@ -39,6 +39,7 @@ struct HTTPHeadReader {
         if end < oldCount { return .ended(next: at, carry: Array(bytes[end..<oldCount])) }
         return .ended(next: at + end - oldCount, carry: [])
       }
+      if bytes.count - position > settings.metaFieldLimitBytes { settle(into: &head, settings) }
       if bytes.count - position > settings.metaFieldLimitBytes {
         events.append(isResponse ? .responseFieldTooLong : .requestFieldTooLong)
         return .tooLong
@@ -46,6 +47,12 @@ struct HTTPHeadReader {
       at = next
     }
     return .needMore
+  }
+
+  /// Takes in what is complete by now. How a line of a response ends may be told by an octet far behind it (the
+  /// colon of an indented name, what follows blanks), and not every octet is looked at for that when it comes.
+  mutating func settle(into head: inout HTTPHead, _ settings: HTTPSettings) {
+    _ = readFields(into: &head, settings)
   }
 
   /// The direction is over: what is there is the head.
@@ -56,7 +63,7 @@ struct HTTPHeadReader {
     bytes = []
   }
 
-  /// Without a line end among the new bytes, or right before them, nothing can have changed.
+  /// Without a line end among the new bytes, or right before them, the head cannot have ended.
   private func mayHoldLineEnd(from oldCount: Int) -> Bool {
     for i in max(0, oldCount - 1)..<bytes.count
     where bytes[i] == HTTPText.lf || bytes[i] == HTTPText.cr { return true }

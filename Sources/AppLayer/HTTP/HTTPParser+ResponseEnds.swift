@@ -70,6 +70,10 @@ extension HTTPParser {
     case .idle, .line, .head, .chunkSize, .chunkEnd, .trailer, .lost: break
     }
     if let transaction = responseTransaction {
+      if response.state == .head || response.state == .trailer {
+        response.head.settle(into: &transaction.responseHead, settings)
+        for event in response.head.events { transaction.raise(event) }
+      }
       transaction.advance(.toClient, to: HTTPProgress.body)
       transaction.addResponseGap(count)
     }

@@ -152,9 +152,10 @@ public final class WebSocketParser: AppLayerParser {
     frame.payload.append(bytes, limitBytes: nil)
     if !frame.isFinal || frame.opcode == 0 {
       side.message.append(bytes)
-      if side.message.count > 2 * WebSocketTransaction.windowBytes {
-        side.message.removeFirst(side.message.count - WebSocketTransaction.windowBytes)
-      }
+      // How much stays depends on where the message is, not on how it was cut.
+      let window = WebSocketTransaction.windowBytes
+      let excess = side.message.count - window - Int(side.messageBytes % UInt64(window))
+      if excess > 0 { side.message.removeFirst(excess) }
     }
     return true
   }

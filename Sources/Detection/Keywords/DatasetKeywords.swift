@@ -124,15 +124,18 @@ enum DatasetKeywords {
     return file
   }
 
+  /// Octets, at most a tebibyte.
   private static func size(_ text: String) -> Int? {
     let digits = text.prefix { $0.isNumber }
-    guard let number = Int(digits), number <= 1 << 40 else { return nil }
+    let shift: Int
     switch text.dropFirst(digits.count).lowercased() {
-    case "", "b": return number
-    case "kb", "k": return number << 10
-    case "mb", "m": return number << 20
-    case "gb", "g": return number << 30
+    case "", "b": shift = 0
+    case "kb", "k": shift = 10
+    case "mb", "m": shift = 20
+    case "gb", "g": shift = 30
     default: return nil
     }
+    guard let number = Int(digits), number <= 1 << (40 - shift) else { return nil }
+    return number << shift
   }
 }

@@ -8,7 +8,9 @@ public struct NameList: Sendable, Equatable {
   /// - Returns: the names, or the first line that holds none.
   public static func parse(_ text: String) -> Result<NameList, LineError> {
     var list = NameList()
-    for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+    // CR LF is one character, and none that equals LF.
+    let lines = text.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" }
+    for (index, line) in lines.enumerated() {
       let words = line.prefix { $0 != "#" }.split(whereSeparator: \.isWhitespace)
       guard let name = words.first else { continue }
       guard words.count == 1, isName(name) else { return .failure(LineError(line: index + 1, text: String(line))) }

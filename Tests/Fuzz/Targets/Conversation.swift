@@ -54,6 +54,11 @@ struct Conversation {
     return result
   }
 
+  /// Puts other bytes in place of each piece's.
+  mutating func mapPieces(_ body: (Piece) -> [UInt8]) {
+    for index in pieces.indices { pieces[index].bytes = body(pieces[index]) }
+  }
+
   /// - Parameter body: gets each piece as the chunk it is, until the end of its side.
   func forEachChunk(_ body: (borrowing StreamChunk) -> Void) {
     var offsets: [UInt64] = [0, 0]
@@ -70,43 +75,4 @@ struct Conversation {
   }
 
   static let time = Timestamp(seconds: 1_700_000_000)
-}
-
-extension Transaction {
-  /// Everything that rules and records can ask of it, as text.
-  func snapshot() -> [String] {
-    var out = ["\(progress)", events.map(\.name).sorted().joined(separator: " ")]
-    for direction in Direction.allCases {
-      for id in BufferID.allCases {
-        var index = 0
-        while index < 64, let view = buffer(id, direction, index: index) {
-          precondition(view.range.lowerBound >= 0 && view.range.upperBound <= view.storage.count)
-          out.append("\(id) \(direction) \(index) \(view.isComplete) \(view.offset) \(Array(view.storage[view.range]))")
-          index += 1
-        }
-      }
-      for id in NumberID.allCases {
-        var index = 0
-        while index < 64, let number = number(id, direction, index: index) {
-          out.append("\(id) \(direction) \(index) \(number)")
-          index += 1
-        }
-      }
-    }
-    return out
-  }
-
-  /// The same, without keeping it.
-  func ask() {
-    for direction in Direction.allCases {
-      for id in BufferID.allCases {
-        var index = 0
-        while index < 64, let view = buffer(id, direction, index: index) {
-          precondition(view.range.lowerBound >= 0 && view.range.upperBound <= view.storage.count)
-          index += 1
-        }
-      }
-      for id in NumberID.allCases { _ = number(id, direction, index: 0) }
-    }
-  }
 }

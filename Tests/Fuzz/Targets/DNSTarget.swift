@@ -2,13 +2,19 @@ import AppLayer
 import TestSupport
 import Traffic
 
-/// The first octet: bit 0 a stream, else datagrams; then a ``Conversation``.
+/// The first octet: bit 0 a stream, else datagrams; then a ``Conversation``. However a stream without gaps is cut,
+/// the same messages come out.
 enum DNSTarget {
   static func run(_ bytes: [UInt8]) {
     var reader = InputReader(bytes)
     let isStream = reader.u8() & 1 != 0
+    let conversation = Conversation(reader.rest())
+    // Behind a gap it goes on where a chunk begins like a message: that is for the cuts to say.
+    if isStream, conversation.pieces.allSatisfy({ $0.gap == 0 }) {
+      conversation.checkCuts { DNSParser(framing: .stream) }
+    }
     let parser = DNSParser(framing: isStream ? .stream : .datagram)
-    Conversation(reader.rest()).forEachChunk { chunk in
+    conversation.forEachChunk { chunk in
       parser.consume(chunk)
       for transaction in parser.transactions { transaction.ask() }
       parser.removeTransactions { _ in true }

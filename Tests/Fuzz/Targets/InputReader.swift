@@ -1,25 +1,25 @@
 /// Takes a fuzzer's input apart; at its end everything reads as 0 or nothing.
-struct InputReader {
+public struct InputReader {
   private let bytes: [UInt8]
   private var index = 0
 
-  init(_ bytes: [UInt8]) { self.bytes = bytes }
+  public init(_ bytes: [UInt8]) { self.bytes = bytes }
 
-  var isAtEnd: Bool { index >= bytes.count }
+  public var isAtEnd: Bool { index >= bytes.count }
 
-  mutating func u8() -> UInt8 {
+  public mutating func u8() -> UInt8 {
     guard index < bytes.count else { return 0 }
     defer { index += 1 }
     return bytes[index]
   }
 
-  mutating func u16() -> UInt16 { UInt16(u8()) | UInt16(u8()) << 8 }
+  public mutating func u16() -> UInt16 { UInt16(u8()) | UInt16(u8()) << 8 }
 
-  mutating func take(_ count: Int) -> [UInt8] {
+  public mutating func take(_ count: Int) -> [UInt8] {
     let end = min(bytes.count, index + max(0, count))
     defer { index = end }
     return Array(bytes[index..<end])
   }
 
-  mutating func rest() -> [UInt8] { take(bytes.count) }
+  public mutating func rest() -> [UInt8] { take(bytes.count) }
 }

@@ -9,13 +9,7 @@ enum TLSTarget {
     var reader = InputReader(bytes)
     switch reader.u8() % 3 {
     case 0:
-      let parser = TLSParser()
-      Conversation(reader.rest()).forEachChunk { chunk in
-        parser.consume(chunk)
-        for transaction in parser.transactions { transaction.ask() }
-      }
-      parser.finish(at: Conversation.time)
-      for transaction in parser.transactions { transaction.ask() }
+      Conversation(reader.rest()).checkCuts { TLSParser() }
     case 1:
       let der = reader.rest()
       guard let certificate = Certificate(parsing: der.rawSpan) else { return }
@@ -34,10 +28,10 @@ enum TLSTarget {
       let partial = cut.feed([byte].rawSpan)
       if partial == .needMore { continue }
       // What is found early depends only on the bytes so far.
-      precondition(same(partial, outcome), "cut at \(index): \(partial), whole: \(outcome)")
+      if !same(partial, outcome) { violated("cut at \(index): \(partial), whole: \(outcome)") }
       return
     }
-    precondition(bytes.isEmpty || outcome == .needMore, "cut: need more, whole: \(outcome)")
+    if !bytes.isEmpty, outcome != .needMore { violated("cut: need more, whole: \(outcome)") }
   }
 
   private static func same(_ left: ClientHelloPeek.Outcome, _ right: ClientHelloPeek.Outcome) -> Bool {
@@ -61,7 +55,7 @@ enum TLSTarget {
   }
 
   /// A self-signed certificate of just the fields that are read, with names of three kinds.
-  private static let certificate: [UInt8] = {
+  static let certificate: [UInt8] = {
     func der(_ tag: UInt8, _ content: [UInt8]) -> [UInt8] {
       content.count < 128
         ? [tag, UInt8(content.count)] + content

@@ -1,5 +1,6 @@
 import Detection
 import EventOutput
+import FuzzTargets
 import Inspection
 import PacketDecoding
 import RuleLanguage
