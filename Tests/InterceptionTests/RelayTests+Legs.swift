@@ -48,6 +48,21 @@ extension RelayTests {
     #expect(counters.leavesMinted == 2)
   }
 
+  @Test func `A client that would encipher with the RSA key finds no suite`() throws {
+    let server = try server(try serverContext())
+    let lab = try Lab(server: server.port)
+    let context = try PeerContext.client(trusting: lab.authority, version: TLS1_2_VERSION).limit(ciphers: "AES128-GCM-SHA256")
+    #expect(try visit(lab, context) == 40)
+    lab.stop()
+    server.stop()
+    let faults = lab.recorder.events.compactMap { event -> String? in
+      if case .clientHandshakeFailed(let failure) = event { return failure.fault }
+      if case .upstreamHandshakeFailed(let failure) = event { return "upstream " + failure.fault }
+      return nil
+    }
+    #expect(faults == ["cipher"])
+  }
+
   @Test func `Of ten thousand names the leaf bears as many as there is room for, and the one asked for`() throws {
     let names = (0..<10_000).map { "DNS:host\($0).many.example" }.joined(separator: ",") + ",DNS:*.server.example"
     let server = try tlsServer(certificate: Lab.leaf(names: names))

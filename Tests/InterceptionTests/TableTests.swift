@@ -59,3 +59,27 @@ import Testing
     #expect(table.evictions > 0)
   }
 }
+
+@Suite struct DERListTests {
+  @Test func `Elements come with their headers, in short and long form`() {
+    let long = [UInt8](repeating: 7, count: 300)
+    // 82 03 "abc"; 82 82 012c and 300 octets.
+    let first: [UInt8] = [0x82, 3, 0x61, 0x62, 0x63]
+    let second = [0x82] + DERList.length(long.count) + long
+    #expect(DERList.elements(of: DERList.sequence(of: first + second)).map(Array.init) == [first, second])
+    #expect(DERList.elements(of: DERList.sequence(of: [])).isEmpty)
+    for count in [0, 127, 128, 255, 256, 65_535, 65_536] {
+      let one = [0x82] + DERList.length(count) + [UInt8](repeating: 1, count: count)
+      #expect(DERList.elements(of: DERList.sequence(of: one)).map(Array.init) == [one])
+    }
+  }
+
+  @Test func `What is cut short, of no definite length or no sequence ends the list`() {
+    let whole = DERList.sequence(of: [0x82, 3, 0x61, 0x62, 0x63, 0x82, 1, 0x64])
+    for count in whole.indices { #expect(DERList.elements(of: Array(whole[..<count])).isEmpty) }
+    #expect(DERList.elements(of: [0x30, 2, 0x82, 9]).isEmpty)
+    #expect(DERList.elements(of: [0x30, 0x80, 0x82, 0, 0, 0]).isEmpty)
+    #expect(DERList.elements(of: [0x30, 0x84, 0xff, 0xff, 0xff, 0xff]).isEmpty)
+    #expect(DERList.elements(of: [0x31, 2, 0x82, 0]).isEmpty)
+  }
+}

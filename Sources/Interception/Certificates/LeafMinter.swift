@@ -11,6 +11,7 @@ enum LeafKeyKind: UInt8 {
 /// A certificate made to stand for an upstream one.
 final class MintedLeaf: Sendable {
   let certificate: Certificate
+  let der: [UInt8]
   /// SHA-256 of the DER.
   let fingerprint: [UInt8]
   let isTrusted: Bool
@@ -20,6 +21,7 @@ final class MintedLeaf: Sendable {
     self.certificate = certificate
     self.isTrusted = isTrusted
     self.kind = kind
+    der = certificate.der()
     fingerprint = certificate.fingerprint()
   }
 }

@@ -92,7 +92,8 @@ final class TLSContext {
     return context
   }
 
-  /// TLS 1.2 and below: no suite without authentication, none with a cipher or digest that is broken.
+  /// TLS 1.2 and below: no suite without authentication, none with a cipher or digest that is broken. Clients get none
+  /// that enciphers with the RSA key either: all sites' leaves share it, and its padding has been an oracle too often.
   private static let suites = "DEFAULT:!aNULL:!eNULL:!EXPORT:!LOW:!RC4:!3DES:!DES:!IDEA:!SEED:!MD5:!PSK:!SRP:!DSS"
 
   /// TLS 1.0 and 1.1 sign handshakes with SHA-1 and MD5, which level 2 refuses: everything else stays as it is there.
@@ -115,7 +116,7 @@ final class TLSContext {
     if limits.versionMin < 0x0303 { unsafe allowOldSignatures(pointer) }
     unsafe sluice_ctx_set_min_version(pointer, Int32(limits.versionMin))
     unsafe sluice_ctx_set_max_version(pointer, Int32(limits.versionMax))
-    guard unsafe sluice_ctx_set_ciphers(pointer, suites) == 1 else { throw .library(OpenSSLErrors.drain().text) }
+    guard unsafe sluice_ctx_set_ciphers(pointer, role == .server ? suites + ":!kRSA" : suites) == 1 else { throw .library(OpenSSLErrors.drain().text) }
     unsafe SSL_CTX_set_info_callback(pointer) { ssl, what, value in
       // A warning written: no_renegotiation (RFC 5246 section 7.2.2).
       guard what == SSL_CB_WRITE_ALERT, value == SSL3_AL_WARNING << 8 | SSL_AD_NO_RENEGOTIATION, let ssl = unsafe ssl

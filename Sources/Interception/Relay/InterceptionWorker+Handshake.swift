@@ -126,7 +126,7 @@ extension InterceptionWorker {
     else { return mintingFailed(connection) }
     if minter.mintedCount != mintedBefore { tell(.minted(fingerprint: leaf.fingerprint, trusted: isTrusted), connection) }
     connection.facts.mintedFingerprint = leaf.fingerprint
-    connection.facts.mintedCertificate = leaf.certificate.der()
+    connection.facts.mintedCertificate = leaf.der
     endpoint.protocolToSelect = connection.upstream?.tls?.selectedProtocol
     beginClientHandshake(connection, endpoint)
   }
