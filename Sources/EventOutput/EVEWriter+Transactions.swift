@@ -24,7 +24,8 @@ extension EVEWriter {
     case let http as HTTPTransaction:
       writeHTTP(http, context, bytes)
     case let tls as TLSTransaction:
-      guard let settings = settings.tls, TLSRecord.isLoggable(tls) else { return }
+      guard let settings = settings.tls, TLSRecord.isLoggable(tls), settings.logsResumed || !tls.isResumed
+      else { return }
       begin("tls", context, .flow, bytes)
       json.beginObject("tls")
       TLSRecord.write(tls, settings: settings, into: &json)

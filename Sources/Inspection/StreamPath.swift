@@ -161,6 +161,16 @@ struct StreamPath: ~Copyable {
     if flow.guessed.map({ $0.loggedBits & Self.guessMade != 0 }) == true { flow.guessed = nil }
   }
 
+  /// A match on a datagram by a rule about its protocol is told with the message that it carries, as in Suricata.
+  private func ofDatagram(
+    _ flow: FlowInspection?, _ alert: Alert, _ context: borrowing EventContext
+  ) -> Transaction? {
+    guard context.packet.isUDP, alert.source == .packet, let flow,
+      detector.ruleSet.isAboutApplication(alert.rule)
+    else { return nil }
+    return flow.appLayer?.transactions.last { ($0.soleDirection ?? alert.direction) == alert.direction }
+  }
+
   private func takeGuess(_ flow: FlowInspection?) -> Transaction? {
     guard let guessed = flow?.guessed else { return nil }
     guessed.loggedBits |= Self.guessMade
@@ -219,7 +229,8 @@ struct StreamPath: ~Copyable {
     flow?.journal.note("\(alert.isBlocked ? "blocked by" : "matched") sid \(rule.sid) \(rule.message)", at: context.time)
     let transaction =
       alert.transactionID.flatMap { id in flow?.appLayer?.transactions.first { $0.id == id } }
-      ?? takeGuess(flow)
+      ?? takeGuess(flow) ?? ofDatagram(flow, alert, context)
+    if let transaction { alert.transactionID = transaction.id }
     var event = AlertEvent(
       alert: alert, rule: rule, transaction: transaction,
       verdict: isPacketStopped

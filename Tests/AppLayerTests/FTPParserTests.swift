@@ -127,6 +127,12 @@ private func commands(
     #expect(answers.count == 2 && !answers[0].isAnswered && answers[1].command == nil)
   }
 
+  @Test func `a server that speaks alone makes one transaction`() {
+    let seen = commands([.server(String(repeating: "220 x\n", count: 1000)), .client("NOOP\n"), .server("200 ok\n421 bye\n421 bye\n")])
+    #expect(seen.map { text($0.command) } == [nil, "NOOP", nil])
+    #expect(seen[0].replies.count == FTPSettings().replyCountMax && seen[0].isReplyCut)
+  }
+
   @Test func `signals of telnet before a command are passed over`() {
     #expect(text(commands([.client([255, 244, 255, 242] + Array("ABOR\r\n".utf8))]).first?.command) == "ABOR")
   }
@@ -214,6 +220,16 @@ private func commands(
       return expected.take(tuple, .toServer, isDecrypted: false, at: trafficTime) != nil
     }
     #expect(!take(1000) && take(1001) && !take(1001) && expected.evictedCount == 1)
+  }
+
+  @Test func `what nobody inspects is not kept`() {
+    let parser = FTPDataParser(
+      FTPTransfer(command: [], fileName: [97], isFile: true, direction: .toClient), settings: FTPSettings(), files: nil,
+      at: trafficTime)
+    for _ in 0..<40 { feed(parser, [.server([UInt8](repeating: 97, count: 65_536))]) }
+    let view = parser.transactions.first?.buffer(.fileData, .toClient, index: 0)
+    #expect(view.map { $0.count <= HTTPBody.uninspectedBytesMax } == true)
+    #expect(parser.transactions.first?.files(.toClient).first?.sizeBytes == 40 * 65_536)
   }
 
   @Test func `a connection that ends without an end has a file cut short`() {

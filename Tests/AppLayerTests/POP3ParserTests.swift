@@ -60,6 +60,11 @@ import Traffic
     #expect(parser.transactions[1].events == [POP3Event.tooManyTransactions.appEvent])
   }
 
+  @Test func `a server that speaks alone makes one transaction`() {
+    let seen = commands([.server(String(repeating: "+OK x\n", count: 1000)), .client("NOOP\n"), .server("+OK\n")])
+    #expect(seen.map { text($0.command) } == [nil, "NOOP"])
+  }
+
   @Test func `after TLS is agreed on nothing more is read`() {
     let parser = POP3Parser()
     feed(parser, [.client("STLS\n"), .server("+OK go on\n"), .client("USER x\n")])

@@ -50,6 +50,7 @@ public final class FTPDataTransaction: Transaction {
       file.content?.appendGap(gap)
     }
     file.content?.append(bytes, limitBytes: nil)
+    file.content?.trimUninspected(windowBytes: settings.fileWindowBytes)
     let limit = flowFiles?.examiner.bodyLimitBytes(nil) ?? .max
     guard file.sizeBytes &+ UInt64(bytes.byteCount) > limit, limit > 0 else { return file.append(bytes) }
     // What is stored of a file has its limit (`file-store.stream-depth`).

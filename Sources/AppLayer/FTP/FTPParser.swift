@@ -227,6 +227,8 @@ public final class FTPParser: AppLayerParser {
   /// What a line is a reply to.
   private func replied(_ time: Timestamp) -> FTPTransaction {
     if let first = open.first { return first }
+    // What nobody asked for is one transaction until there is a command: a server alone does not fill memory.
+    if let last = transactions.last as? FTPTransaction, last.command == nil { return last }
     let greeting = FTPTransaction(id: nextID, command: nil, start: time)
     nextID &+= 1
     transactions.append(greeting)

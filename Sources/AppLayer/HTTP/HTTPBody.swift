@@ -55,6 +55,13 @@ struct HTTPBody {
     }
   }
 
+  /// Octets that may wait to be inspected; in flows that nobody inspects the oldest are let go beyond.
+  static let uninspectedBytesMax = 1_048_576
+
+  mutating func trimUninspected(windowBytes: Int) {
+    if bytes.count > Self.uninspectedBytesMax { markInspected(windowBytes: windowBytes) }
+  }
+
   /// What is kept; nil while there is nothing and more may come.
   var view: BufferView? {
     guard hasContent else { return nil }

@@ -142,6 +142,8 @@ public final class POP3Parser: AppLayerParser {
 
   private func takeResponse(_ line: [UInt8], _ time: Timestamp) {
     guard !line.isEmpty else { return }
+    // What nobody asked for is told once until there is a command: a server alone does not fill memory.
+    if open.isEmpty, let last = transactions.last as? POP3Transaction, last.command == nil { return }
     let command = open.first ?? make(nil, [], time)
     if line.count > settings.headerBytesMax { command.raise(.longResponse) }
     func begins(_ text: StaticString) -> Bool { HTTPText.hasPrefix(line, 0..<line.count, text) }

@@ -90,6 +90,7 @@ public final class POP3Transaction: Transaction {
     case .content(let bytes):
       guard let file = filesToClient.last else { return }
       file.content?.append(bytes.rawSpan, limitBytes: nil)
+      file.content?.trimUninspected(windowBytes: settings.fileWindowBytes)
       file.append(bytes.rawSpan)
     case .close:
       filesToClient.last?.content?.complete()

@@ -72,9 +72,11 @@ extension Recogniser {
     return .found(.dhcp)
   }
 
-  /// RFC 5905 section 7.3: versions 1 to 4, a mode; only on its port, the shape is too common.
+  /// RFC 5905 section 7.3: versions 1 to 4, a mode; only on its port, the shape is too common. Control and
+  /// private messages have no timestamps.
   func ntp(_ bytes: [UInt8]) -> Answer {
-    guard isPort(123), bytes.count >= 48, (1...4).contains(bytes[0] >> 3 & 7), bytes[0] & 7 > 0
+    guard isPort(123), bytes.count >= 8, (1...4).contains(bytes[0] >> 3 & 7), bytes[0] & 7 > 0,
+      bytes.count >= 48 || bytes[0] & 7 >= 6
     else { return .none }
     return .found(.ntp)
   }

@@ -49,6 +49,7 @@ final class RuleBody: Sendable {
     // Each direction has files of its own.
     firesOnce =
       (draft.isTransactional || draft.buffers.isEmpty && draft.fileConditions.isEmpty) && !isRepeated
+      && !draft.transactionConditions.contains(where: \.isToldBothWays)
     fileConditions = draft.fileConditions
     fileStore = draft.fileStore
     sharesVariables = draft.sharesVariables
@@ -125,6 +126,14 @@ enum TransactionCondition: Sendable {
   case files([FileCondition])
   /// Whether the certificate of the server is good at the time of the packet.
   case certificateValidity(isValid: Bool)
+}
+
+extension TransactionCondition {
+  /// It is about an exchange as a whole, and a rule that names no direction is told once for each, as in Suricata.
+  var isToldBothWays: Bool {
+    guard case .number(let id, _) = self else { return false }
+    return id == .ftpMode || id == .ftpDynamicPort || id == .ftpReplyReceived
+  }
 }
 
 /// `threshold` and `detection_filter` of a rule, or what the threshold file lays over it.

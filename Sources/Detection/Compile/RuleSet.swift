@@ -52,6 +52,11 @@ public final class RuleSet: Sendable {
     infos.indices.contains(Int(rule)) ? infos[Int(rule)] : nil
   }
 
+  /// The rule names an application protocol.
+  public func isAboutApplication(_ rule: RuleIndex) -> Bool {
+    heads.indices.contains(Int(rule)) && !heads[Int(rule)].appProtocols.isAny
+  }
+
   /// The rules with this sid, of any generator.
   public func rules(sid: UInt32) -> [RuleIndex] {
     infos.indices.filter { infos[$0].sid == sid }.map { RuleIndex($0) }

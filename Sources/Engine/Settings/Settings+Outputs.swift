@@ -105,7 +105,9 @@ extension Settings {
       tls.custom = texts(value.at("custom")).map(TLSFields.init(names:))
       tls.logsJA3 = flag("ja3", true)
       tls.logsJA4 = flag("ja4", true)
-      tls.logsResumed = flag("session-resumption", true)
+      // Source: Suricata: without any settings of its own, resumed sessions are not told of.
+      let isBare = if case .map(let entries) = value { entries.isEmpty } else { false }
+      tls.logsResumed = flag("session-resumption", !isBare)
       outputs.eve.tls = tls
     case "ssh": outputs.eve.logsSSH = true
     case "ftp": outputs.eve.logsFTP = true
