@@ -74,6 +74,9 @@ final class FlowInspection {
 struct StreamWindow {
   /// Octets that stay after inspection, so that matches may reach over chunks.
   static let tailBytes = 2048
+  /// Memory that a window may keep for what comes next. The room for a super-segment of 64 kB is given back: each
+  /// connection that is open would hold it.
+  static let capacityKeptBytes = 16_384
 
   private(set) var bytes: [UInt8] = []
   /// What was there before a hole, and how wide that was, in words: for records that show what was seen.
@@ -106,11 +109,15 @@ struct StreamWindow {
   }
 
   mutating func markInspected() {
-    if bytes.count > 2 * Self.tailBytes {
-      let surplus = bytes.count - Self.tailBytes
-      bytes.removeFirst(surplus)
+    let surplus = bytes.count > 2 * Self.tailBytes ? bytes.count - Self.tailBytes : 0
+    if surplus > 0 {
       beforeGap = []
       offset &+= UInt64(surplus)
+    }
+    if bytes.capacity > Self.capacityKeptBytes {
+      bytes = Array(bytes[surplus...])
+    } else if surplus > 0 {
+      bytes.removeFirst(surplus)
     }
     newFrom = bytes.count
   }

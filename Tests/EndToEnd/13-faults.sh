@@ -154,6 +154,33 @@ defrag: {memcap: 1, trackers: 1}"
   sluice_down
 done
 
+# ---- Many connections that are open and idle ----
+FAIL_OPEN=yes TLS=no write_config
+need setup up
+sluice_up
+head -c 200000 /dev/urandom >"$work/www/200k"
+anonymous() { awk '/^RssAnon/ {print $2}' "/proc/$(worker)/status"; }
+# idle COUNT: so many have had 200 kB each; $held is what the daemon holds then.
+idle() {
+  in_client "$python" "$here/idle.py" $server4 80 "$1" /200k "$work/idle" &
+  wait_for 60 test -e "$work/idle" || fail "idle connections" "they did not get their answers"
+  held=$(anonymous)
+  rm -f "$work/idle"
+  wait $!
+}
+# The first ones fill the memory that is kept for streams to come.
+idle 300
+before=$held
+in_client "$python" "$here/idle.py" $server4 80 300 /200k "$work/idle-first" &
+holder=$!
+wait_for 60 test -e "$work/idle-first"
+idle 300
+echo "# 600 idle connections: $held kB, 300 of them: $before kB"
+within "an idle connection that has had 200 kB holds little (kB for 300)" 14400 $((held - before))
+rm -f "$work/idle-first"
+wait $holder
+sluice_down
+
 # ---- Reloads under traffic ----
 FAIL_OPEN=no TLS=no write_config
 cp "$repository"/rules/*.config "$work"
