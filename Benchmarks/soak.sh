@@ -19,7 +19,8 @@ end=$((SECONDS + minutes * 60))
 wrong() { echo "$(date +%T) $*" >>"$work/wrong"; }
 web() {
   while ((SECONDS < end)); do
-    [[ $(fetch "http://$server4/1k?[1-5]" -w '%{http_code}\n' -o /dev/null | grep -c 200) == 5 ]] || wrong "http"
+    got=$(fetch "http://$server4/1k?[1-5]" -w '%{http_code} ' -o /dev/null 2>&1)
+    [[ $got == "200 200 200 200 200 " ]] || wrong "http: $got"
     [[ $(fetch -g "http://[$server6]/300k" | wc -c) == 300000 ]] || wrong "http, IPv6"
     sleep "$pause"
   done
@@ -50,8 +51,10 @@ for port, text in ((80, b"GET /300k HTTP/1.1\r\nHost: x\r\n\r\n"), (7000, b"half
     s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     s.close()
 PY
-    SECONDS_MAX=3 fetch http://$server4/attack-reject >/dev/null 2>&1
-    [[ $? == 56 ]] || wrong "an attack was not stopped"
+    SECONDS_MAX=10 fetch http://$server4/attack-reject >/dev/null 2>&1
+    # 28: the reset came late, on a machine that has other work.
+    status=$?
+    [[ $status == 56 ]] || wrong "an attack that is to be refused: curl says $status"
     sleep "$pause"
   done
 }
