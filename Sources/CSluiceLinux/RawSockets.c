@@ -95,6 +95,21 @@ int sluice_unix_connect(const char *path) {
   return descriptor;
 }
 
+int sluice_unix_dial(const char *path) {
+  struct sockaddr_un name;
+  socklen_t length = fill_unix(&name, path);
+  if (length == 0) return -1;
+  int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (descriptor < 0) return -1;
+  if (connect(descriptor, (struct sockaddr *)&name, length) != 0) {
+    int code = errno;
+    close(descriptor);
+    errno = code;
+    return -1;
+  }
+  return descriptor;
+}
+
 int sluice_packet_sender(const char *interface) {
   unsigned index = if_nametoindex(interface);
   if (index == 0) return -1;

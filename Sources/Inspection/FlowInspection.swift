@@ -36,6 +36,10 @@ final class FlowInspection {
   /// It was called back; the directions that were looked at since, by bit.
   var isRecalled = false
   var directionsSinceRecall: UInt8 = 0
+  /// Policy has said what becomes of this QUIC connection.
+  var isQUICDecided = false
+  /// Datagrams of the client that came before that.
+  var quicWaitCount = 0
   /// Release it with its next packet.
   var isReleaseWanted: ReleaseReason?
   /// What the kernel counted of the whole connection.

@@ -37,6 +37,9 @@ extension PacketPath {
       if inspection.isReleaseWanted == .tunnel, wanted.contains(.tunnel) { return .tunnel }
       return wanted.contains(.encrypted) ? .encrypted : nil
     }
+    if inspection.isReleaseWanted == .tunnel, wanted.contains(.tunnel), inspection.appLayer?.parser is QUICParser {
+      return .tunnel
+    }
     let depth = settings.reassembly.depthBytes
     if depth > 0, wanted.contains(.depth),
       reassembler.position(flow: index.rawValue, direction: .toServer) >= depth,

@@ -45,6 +45,8 @@ public enum DropReason: String, Sendable, Hashable, CaseIterable {
   case applicationError = "applayer error"
   case thresholdDetectionFilter = "threshold detection_filter"
   case innerPacket = "tunnel packet drop"
+  /// The TLS policy refuses it, or wants it by a way that can be inspected (QUIC).
+  case interceptionPolicy = "interception policy"
 }
 
 /// What taking over a connection must know of one segment.

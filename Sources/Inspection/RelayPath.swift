@@ -57,6 +57,9 @@ public enum RelayDecision: Sendable {
   case forward
   /// Neither this stretch nor anything after it may pass.
   case cut(rule: RuleInfo?, reason: DropReason)
+  /// Other octets in its place, and some for its sender: streams of HTTP/2 are taken out.
+  /// - Parameter rule: by which one was with this stretch; nil for those before.
+  case rewrite(forward: [UInt8], back: [UInt8], rule: RuleInfo?)
 }
 
 /// One relayed connection under inspection.
@@ -65,6 +68,10 @@ public final class RelayFlow {
   private let inspection = FlowInspection()
   private var record: FlowRecord
   private var isCut = false
+  /// Where streams of HTTP/2 can be taken out.
+  private var cutter: HTTP2Cutter?
+  /// What was passed on before the protocol was known; nil once it is, or nobody wants it.
+  private var early: (toServer: [UInt8], toClient: [UInt8])?
   private var seenDirections: (toServer: Bool, toClient: Bool) = (false, false)
 
   init(
@@ -79,10 +86,20 @@ public final class RelayFlow {
       settings: path.settings.appLayer, transport: .tcp, serverPort: tuple.destinationPort,
       clientPort: tuple.sourcePort, files: path.stream.files,
       ends: FlowEnds(tuple, expected: path.expectedFlows, isDecrypted: decryption != nil))
+    if path.settings.isInline, path.settings.appLayer.http2.keepsBlocks { early = ([], []) }
   }
 
   /// HTTP was recognised inside.
   public var isHTTP: Bool { inspection.appLayer?.appProtocol == .http }
+
+  /// Whether TLS may begin with what the client sends next: not within protocols that carry anything, where
+  /// what looks like it may be a file. After CONNECT or STARTTLS the protocol is TLS, or nothing yet.
+  public var mayTurnToTLS: Bool {
+    switch inspection.appLayer?.appProtocol ?? .unknown {
+    case .http, .http2, .doh2, .websocket, .dns, .ssh, .smb, .dcerpc: false
+    default: true
+    }
+  }
 
   /// What an HTTP/2 client can be sent in place of an answer; nil where that cannot be.
   public func http2Refusal(page: [UInt8]) -> [UInt8]? {
@@ -108,8 +125,68 @@ public final class RelayFlow {
       record.toClient.bytes &+= UInt64(chunk.bytes.byteCount)
     }
     inspection.feed(chunk)
-    guard !inspection.detection.isPassed else { return .forward }
-    return decide(chunk.direction, isEnd: false)
+    if early != nil { prepareCutter(chunk) }
+    guard !inspection.detection.isPassed else { return rewritten(chunk) }
+    let context = context(chunk.direction)
+    let decision = decide(chunk.direction, context)
+    guard stops(decision) else { return rewritten(chunk) }
+    let rule = decision.decidingRule.flatMap { path.stream.detector.ruleSet.info($0) }
+    if let streams = streams(decision), let cutter {
+      let isNew = streams.contains { !cutter.isCut($0) }
+      if case .rewritten(let forward, let back) = cutter.process(chunk, cutting: streams) {
+        if isNew { note(rule, context) }
+        return .rewrite(forward: forward, back: back, rule: isNew ? rule : nil)
+      }
+    }
+    isCut = true
+    record.action = "drop"
+    note(rule, context)
+    return .cut(rule: rule, reason: .rules)
+  }
+
+  // MARK: Streams of HTTP/2
+
+  /// Octets of each direction that may go by before the protocol is known.
+  private static let earlyBytesMax = 4_096
+
+  private func prepareCutter(_ chunk: borrowing StreamChunk) {
+    if let parser = inspection.appLayer?.parser as? HTTP2Parser {
+      if let early, inspection.appLayer?.originalProtocol == .unknown { cutter = HTTP2Cutter(parser, early: early) }
+      early = nil
+      return
+    }
+    let count = (early?.toServer.count ?? 0) + (early?.toClient.count ?? 0) + chunk.bytes.byteCount
+    guard inspection.appLayer?.parser == nil, count <= Self.earlyBytesMax else {
+      early = nil
+      return
+    }
+    if chunk.direction == .toServer { early?.toServer.append(chunk.bytes) } else { early?.toClient.append(chunk.bytes) }
+  }
+
+  /// The chunk, without what has been taken out.
+  private func rewritten(_ chunk: borrowing StreamChunk) -> RelayDecision {
+    switch cutter?.process(chunk) {
+    case nil, .unchanged: return .forward
+    case .rewritten(let forward, let back): return .rewrite(forward: forward, back: back, rule: nil)
+    case .failed:
+      isCut = true
+      record.action = "drop"
+      note(nil, context(chunk.direction))
+      return .cut(rule: nil, reason: .rules)
+    }
+  }
+
+  /// The streams that rules ask to be stopped; nil where it is more than streams.
+  private func streams(_ decision: DetectionDecision) -> Set<UInt32>? {
+    guard !decision.stopsMore, !decision.stoppedTransactions.isEmpty else { return nil }
+    var found: Set<UInt32> = []
+    for id in decision.stoppedTransactions {
+      let transaction = inspection.appLayer?.transactions.first { $0.id == id }
+      let stream = (transaction as? HTTP2Transaction)?.streamID ?? (transaction as? WebSocketTransaction)?.streamID ?? 0
+      guard stream != 0 else { return nil }
+      found.insert(stream)
+    }
+    return found
   }
 
   /// The connection is over: what is left is inspected, records are written.
@@ -121,8 +198,14 @@ public final class RelayFlow {
     if !isCut, !inspection.detection.isPassed {
       inspection.toServer.hasNews = true
       inspection.toClient.hasNews = true
-      _ = decide(.toServer, isEnd: true)
-      _ = decide(.toClient, isEnd: true)
+      for direction in [Direction.toServer, .toClient] {
+        let context = self.context(direction)
+        let decision = decide(direction, context)
+        guard stops(decision) else { continue }
+        isCut = true
+        record.action = "drop"
+        note(decision.decidingRule.flatMap { path.stream.detector.ruleSet.info($0) }, context)
+      }
     }
     let context = context(.toServer)
     path.stream.logTransactions(inspection, isEnd: true, context: context, bytes: RawSpan())
@@ -133,8 +216,7 @@ public final class RelayFlow {
     path.sink.emit(.flow, last, bytes: RawSpan())
   }
 
-  private func decide(_ direction: Direction, isEnd: Bool) -> RelayDecision {
-    let context = context(direction)
+  private func decide(_ direction: Direction, _ context: borrowing EventContext) -> DetectionDecision {
     let facts = facts(direction)
     inspectHeaders(direction, context.packet, facts)
     path.stream.inspect(
@@ -143,18 +225,18 @@ public final class RelayFlow {
     if path.stream.hasRecords(inspection, isEnd: false) {
       path.stream.logTransactions(inspection, isEnd: false, context: context, bytes: RawSpan())
     }
-    guard path.settings.isInline, decision.verdict == .drop || decision.verdict == .reject else {
-      return .forward
-    }
-    isCut = true
-    record.action = "drop"
-    let rule = decision.decidingRule.flatMap { path.stream.detector.ruleSet.info($0) }
-    if path.settings.logs.drops {
-      let event = DropEvent(
-        reason: DropReason.rules.rawValue, rule: rule, verdict: VerdictRecord(action: "drop"))
-      path.sink.emit(.drop(event), context, bytes: RawSpan())
-    }
-    return .cut(rule: rule, reason: .rules)
+    return decision
+  }
+
+  private func stops(_ decision: DetectionDecision) -> Bool {
+    path.settings.isInline && (decision.verdict == .drop || decision.verdict == .reject)
+  }
+
+  private func note(_ rule: RuleInfo?, _ context: borrowing EventContext) {
+    guard path.settings.logs.drops else { return }
+    let event = DropEvent(
+      reason: DropReason.rules.rawValue, rule: rule, verdict: VerdictRecord(action: "drop"))
+    path.sink.emit(.drop(event), context, bytes: RawSpan())
   }
 
   /// Rules on addresses and ports alone are tried once for each direction: the packets of a relayed

@@ -43,6 +43,30 @@ struct QUICParserTests {
     #expect(hello.texts(.ja3sString, .toClient) == ["771,4865,43"])
   }
 
+  @Test func whoeverDecidesGetsTheHelloOnceItIsWhole() throws {
+    let parser = QUICParser()
+    feed(parser, [.client(Self.v1[0])])
+    #expect(parser.clientHello == nil)
+    #expect(!parser.isUnreadable)
+    feed(parser, [.client(Self.v1[1])])
+    let hello = try #require(parser.clientHello)
+    // Handshake type 1, and as long as it says.
+    #expect(hello[0] == 1)
+    #expect(hello.count == 4 + Int(hello[1]) << 16 + Int(hello[2]) << 8 + Int(hello[3]))
+    #expect(ClientHello(parsing: hello.rawSpan.extracting(4..<hello.count))?.serverName == Array("q.example".utf8))
+    parser.forgetHello()
+    #expect(parser.clientHello == nil)
+  }
+
+  @Test func aPacketThatCannotBeReadIsNoted() {
+    var broken = Self.v1[0]
+    broken[60] ^= 1
+    let parser = QUICParser()
+    feed(parser, [.client(broken)])
+    #expect(parser.isUnreadable)
+    #expect(parser.clientHello == nil)
+  }
+
   @Test func packetsOfOneDatagramAreReadOneAfterTheOther() {
     #expect(quic([.client(Self.v1[0] + Self.v1[1])]).last?.sni == Array("q.example".utf8))
   }

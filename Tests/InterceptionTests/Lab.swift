@@ -39,7 +39,7 @@ final class Recorder: Sendable {
   func bytes(_ direction: Direction) -> [UInt8] { record.withLock { $0.bytes[direction.index] } }
 }
 
-private final class RecordingObserver: InterceptionObserver {
+final class RecordingObserver: InterceptionObserver {
   let recorder: Recorder
   init(_ recorder: Recorder) { self.recorder = recorder }
   func makeInspector() -> any RelayInspector { RecordingInspector(recorder) }
@@ -158,8 +158,8 @@ final class Lab: Sendable {
 
   static func leaf(
     names: String? = "DNS:server.example,DNS:*.wild.example,IP:192.0.2.7", by issuer: CertificateAuthority = upstream,
-    fromDays: Int64 = -1, toDays: Int64 = 90, usage: String = "critical,digitalSignature", key: PrivateKey = serverKey,
-    digestName: String = "SHA256", more: [(Int32, String)] = []
+    fromDays: Int64 = -1, toDays: Int64 = 90, usage: String = "critical,digitalSignature", purpose: String = "serverAuth",
+    key: PrivateKey = serverKey, digestName: String = "SHA256", more: [(Int32, String)] = []
   ) throws -> Certificate {
     guard var draft = CertificateDraft() else { throw InterceptionError.library("no draft") }
     draft.addToSubject("O", "Example")
@@ -171,7 +171,7 @@ final class Lab: Sendable {
     if let names { draft.add(try #require(CertificateExtension.make(NID_subject_alt_name, names))) }
     for (kind, value) in more { draft.add(try #require(CertificateExtension.make(kind, value))) }
     draft.add(try #require(CertificateExtension.make(NID_key_usage, usage)))
-    draft.add(try #require(CertificateExtension.make(NID_ext_key_usage, "serverAuth")))
+    draft.add(try #require(CertificateExtension.make(NID_ext_key_usage, purpose)))
     let digest = try #require(MessageDigest(digestName))
     let signed = draft.sign(with: issuer.key, digest: digest)
     return try #require(signed)

@@ -13,6 +13,7 @@ import Testing
 final class Peer: @unchecked Sendable {
   private(set) var descriptor: Int32
   private(set) var ssl: OpaquePointer?
+  private var outer: [OpaquePointer] = unsafe []
 
   init(descriptor: Int32) {
     self.descriptor = descriptor
@@ -58,6 +59,25 @@ final class Peer: @unchecked Sendable {
     if let session { unsafe SSL_set_session(ssl, session.pointer) }
     ERR_clear_error()
     let result = context.isServer ? unsafe SSL_accept(ssl) : unsafe SSL_connect(ssl)
+    if result != 1 { handshakeError = OpenSSLErrors.drain() }
+    return result == 1
+  }
+
+  /// TLS within the TLS that is spoken already.
+  func startInnerTLS(_ context: PeerContext, name: String? = nil) -> Bool {
+    Self.blockPipeSignal()
+    guard let around = unsafe ssl, let made = unsafe SSL_new(context.pointer), let bio = unsafe BIO_new(BIO_f_ssl()) else { return false }
+    // BIO_C_SET_SSL, without ownership.
+    _ = unsafe BIO_ctrl(bio, 109, 0, UnsafeMutableRawPointer(around))
+    unsafe SSL_set_bio(made, bio, bio)
+    unsafe outer.append(around)
+    unsafe ssl = made
+    if let name {
+      unsafe sluice_set_host_name(made, name)
+      unsafe SSL_set1_host(made, name)
+    }
+    ERR_clear_error()
+    let result = context.isServer ? unsafe SSL_accept(made) : unsafe SSL_connect(made)
     if result != 1 { handshakeError = OpenSSLErrors.drain() }
     return result == 1
   }
@@ -177,6 +197,8 @@ final class Peer: @unchecked Sendable {
   func close(reset: Bool = false) {
     if let ssl = unsafe ssl { unsafe SSL_free(ssl) }
     unsafe ssl = nil
+    for index in unsafe outer.indices.reversed() { unsafe SSL_free(outer[index]) }
+    unsafe outer = []
     guard descriptor >= 0 else { return }
     if reset { sluice_set_reset_on_close(descriptor) }
     Glibc.close(descriptor)

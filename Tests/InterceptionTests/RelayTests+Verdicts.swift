@@ -74,4 +74,35 @@ extension RelayTests {
     #expect(counters.blocks == 1)
     #expect(recorder.summaries.map(\.end) == [.blocked(reason: "rule 7")])
   }
+
+  @Test func `Other octets may pass in a chunk's place, and its sender is told something`() throws {
+    let seen = Seen()
+    let server = try tlsServer { peer in
+      while let bytes = peer.read(), !bytes.isEmpty {
+        seen.add(bytes)
+        peer.write(Array("answer ".utf8))
+      }
+      peer.endWriting()
+    }
+    let recorder = Recorder { direction, bytes in
+      direction == .toServer && bytes == Array("bad".utf8)
+        ? .rewrite(forward: Array("good".utf8), back: Array("no ".utf8), reason: "test") : .forward
+    }
+    let lab = try Lab(server: server.port, recorder: recorder)
+    let client = try Peer.connect(port: lab.port)
+    #expect(client.startTLS(try .client(trusting: lab.authority), name: "server.example"))
+    client.write(Array("fine".utf8))
+    #expect(client.read(exactly: 7) == Array("answer ".utf8))
+    client.write(Array("bad".utf8))
+    #expect(client.read(exactly: 10) == Array("no answer ".utf8))
+    client.endWriting()
+    #expect(client.readToEnd() == [])
+    client.close()
+    let counters = lab.stop()
+    server.stop()
+    #expect(seen.all == Array("finegood".utf8))
+    #expect(counters.streamCuts == 1)
+    #expect(counters.finished == 1)
+    #expect(recorder.events.contains(.streamCut(reason: "test")))
+  }
 }

@@ -31,6 +31,8 @@ final class HTTP2Leg {
   var lacksPreface = false
   /// The header block under way.
   var block: HTTP2Block?
+  /// Blocks that are whole, in order, until a cutter has taken them; only where one is.
+  var finishedBlocks: [HTTP2Block] = []
   var resets = HTTP2Rate()
   var controls = HTTP2Rate()
 
@@ -230,7 +232,10 @@ extension HTTP2Parser {
       return
     }
     let within = phase == .data ? min(Int(count), leg.left - leg.padding) : 0
-    if within > 0 { dataStream(leg.frame, direction, time)?.takeGap(UInt64(within), direction) }
+    if within > 0, let stream = dataStream(leg.frame, direction, time) {
+      let gap = StreamChunk(bytes: RawSpan(), direction: direction, offset: 0, gapBefore: UInt64(within), time: time)
+      if !takeWebSocket(gap, stream) { stream.takeGap(UInt64(within), direction) }
+    }
     leg.left -= Int(count)
     if phase == .data {
       if leg.left <= leg.padding { endData(leg, time) }
@@ -258,6 +263,8 @@ extension HTTP2Parser {
   private func takeData(_ bytes: RawSpan, _ leg: HTTP2Leg, _ time: Timestamp) {
     guard bytes.byteCount > 0 else { return }
     let direction = leg.direction
-    dataStream(leg.frame, direction, time)?.takeBody(bytes, direction)
+    guard let stream = dataStream(leg.frame, direction, time) else { return }
+    if takeWebSocket(StreamChunk(bytes: bytes, direction: direction, offset: 0, time: time), stream) { return }
+    stream.takeBody(bytes, direction)
   }
 }

@@ -284,6 +284,7 @@ extension HTTP2Parser {
   private func finishBlock(_ leg: HTTP2Leg, _ time: Timestamp) {
     guard let block = leg.block else { return }
     leg.block = nil
+    if settings.keepsBlocks { leg.finishedBlocks.append(block) }
     let direction = leg.direction
     guard block.stream != 0 else {
       raise(.invalidFrameHeader, direction, time)
@@ -355,6 +356,31 @@ extension HTTP2Parser {
     // Nothing else will come of it.
     if isReset || isReuse { stream.end(direction.opposite, isCut: true) }
     return stream
+  }
+
+  // MARK: WebSocket in a stream
+
+  /// What DATA carries once a stream is a WebSocket: its frames, which are transactions of their own.
+  ///
+  /// - Source: RFC 8441. What the client sends is one from its request on, whatever the server will answer; what the
+  ///   server sends where it agrees by 2xx.
+  /// - Returns: whether the stream is one.
+  func takeWebSocket(_ chunk: borrowing StreamChunk, _ stream: HTTP2Transaction) -> Bool {
+    guard stream.asksForWebSocket else { return false }
+    if chunk.direction == .toClient, !(200...299).contains(stream.statusLine.number ?? 0) { return false }
+    let parser = stream.webSocket ?? makeWebSocket(stream)
+    stream.webSocket = parser
+    parser.consume(chunk)
+    keep(parser.takeTransactions())
+    return true
+  }
+
+  private func makeWebSocket(_ stream: HTTP2Transaction) -> WebSocketParser {
+    let field = stream.header("sec-websocket-extensions", .toClient)
+    let isDeflated = field.map { HTTPText.containsIgnoringNUL($0.storage, $0.range, "permessage-deflate") }
+    return WebSocketParser(isDeflated: isDeflated ?? false, streamID: stream.streamID) { [weak self] in
+      self?.makeID() ?? 0
+    }
   }
 
   /// The payload of a DATA frame has been taken up.

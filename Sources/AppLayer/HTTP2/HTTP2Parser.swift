@@ -53,6 +53,7 @@ public final class HTTP2Parser: AppLayerParser {
       guard let stream = transaction as? HTTP2Transaction else { continue }
       stream.end(.toServer, isCut: true)
       stream.end(.toClient, isCut: true)
+      stream.webSocket?.finish(at: time)
     }
     streams = [:]
     openOrder = []
@@ -74,13 +75,19 @@ public final class HTTP2Parser: AppLayerParser {
   private func add(
     streamID: UInt32, connectionSide: Direction?, _ time: Timestamp
   ) -> HTTP2Transaction {
-    nextID &+= 1
     let transaction = HTTP2Transaction(
-      id: nextID, streamID: streamID, connectionSide: connectionSide,
+      id: makeID(), streamID: streamID, connectionSide: connectionSide,
       appProtocol: isDNS ? .doh2 : .http2, settings: http, files: files, start: time)
     transactions.append(transaction)
     return transaction
   }
+
+  func makeID() -> UInt64 {
+    nextID &+= 1
+    return nextID
+  }
+
+  func keep(_ more: [Transaction]) { transactions += more }
 
   func openStream(_ id: UInt32, _ time: Timestamp) -> HTTP2Transaction {
     if streams.count >= max(1, settings.streamCountMax) { giveUpOldest() }
@@ -107,6 +114,7 @@ public final class HTTP2Parser: AppLayerParser {
   func close(_ stream: HTTP2Transaction, isCut: Bool) {
     stream.end(.toServer, isCut: isCut)
     stream.end(.toClient, isCut: isCut)
+    stream.webSocket?.finish(at: stream.start)
     if streams[stream.streamID] === stream { streams[stream.streamID] = nil }
     if stream.responseDecoder.isBomb { bombCount += 1 }
     if openOrder.count > 64, streams.count * 4 < openOrder.count - openOrderStart {

@@ -26,5 +26,8 @@ public struct HTTP2Settings: Sendable, Equatable {
   /// Every peer accepts frames of that length (RFC 9113 section 4.2).
   public static let frameBytesLeast = 16_384
 
+  /// Header blocks are kept for a ``HTTP2Cutter``, which has to take each away.
+  public var keepsBlocks = false
+
   public init() {}
 }

@@ -38,6 +38,9 @@ extension HTTP2Transaction {
       self.target = HTTPTarget(line, target, isAuthority: false, settings: settings)
     }
     readHost(fields)
+    if method == Array("CONNECT".utf8), let wanted = fields.first(":protocol") {
+      asksForWebSocket = HTTPText.equals(fields.bytes, wanted, "websocket")
+    }
     readDNSRequest(fields, path)
     advance(.toServer, to: HTTPProgress.body)
     beginRequestBody()

@@ -19,6 +19,11 @@ public final class HTTP2Transaction: HTTPTransaction {
   /// Something of that direction has changed since it was last inspected.
   var hasNews: (toServer: Bool, toClient: Bool) = (true, true)
 
+  /// The request asks for a WebSocket in this stream (RFC 8441 section 5).
+  var asksForWebSocket = false
+  /// Reads its frames, once there are any.
+  var webSocket: WebSocketParser?
+
   /// Octets that a DNS message may have.
   static let dnsBytesMax = 65_535
   private static let protocolText = Array("HTTP/2".utf8)

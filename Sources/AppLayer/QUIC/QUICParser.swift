@@ -11,6 +11,10 @@ public final class QUICParser: AppLayerParser {
   private var toClient = Side()
   private var nextID: UInt64 = 0
   private var hasRetried = false
+  /// The client's hello as a handshake message, until `forgetHello`.
+  public private(set) var clientHello: [UInt8]?
+  /// A packet of the client's had to hold (a piece of) the hello and cannot be read: another version, other keys.
+  public private(set) var isUnreadable = false
 
   /// Octets of the handshake message that are put together, whatever order they come in.
   static let cryptoBytesMax = 65_536
@@ -26,6 +30,8 @@ public final class QUICParser: AppLayerParser {
   }
 
   public init() { super.init(appProtocol: .quic) }
+
+  public func forgetHello() { clientHello = nil }
 
   override public func consume(_ chunk: borrowing StreamChunk) {
     var bytes = chunk.bytes
@@ -53,15 +59,18 @@ public final class QUICParser: AppLayerParser {
     }
     guard packet.kind == .initial else { return true }
     if QUICVersion.isGoogle(packet.version) {
+      isUnreadable = isUnreadable || direction == .toServer
       takeGoogle(packet, bytes, transaction, direction)
       return true
     }
     guard let frames = open(packet, bytes, direction) else {
       transaction.raise("failed_decrypt")
+      isUnreadable = isUnreadable || direction == .toServer
       return false
     }
     guard takeFrames(frames.rawSpan, direction, transaction) else {
       transaction.raise("error_on_data")
+      isUnreadable = isUnreadable || direction == .toServer
       return false
     }
     finishHello(direction, transaction)
@@ -154,11 +163,13 @@ public final class QUICParser: AppLayerParser {
     let body = message.rawSpan.extracting(4..<4 + length)
     if direction == .toServer, message[0] == 1 {
       transaction.clientHello = ClientHello(parsing: body)
+      clientHello = Array(message.prefix(4 + length))
     } else if direction == .toClient, message[0] == 2 {
       transaction.serverHello = ServerHello(parsing: body)
     }
     if transaction.clientHello == nil, transaction.serverHello == nil { transaction.raise("error_on_data") }
     if direction == .toServer {
+      if transaction.clientHello == nil { isUnreadable = true }
       toServer = Side(isDone: true)
     } else {
       toClient = Side(isDone: true)

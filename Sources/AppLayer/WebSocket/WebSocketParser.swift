@@ -10,6 +10,10 @@ public final class WebSocketParser: AppLayerParser {
   private let toServer: Side
   private let toClient: Side
   private var nextID: UInt64 = 0
+  /// The stream of HTTP/2 that carries the frames; 0 for a connection of their own.
+  let streamID: UInt32
+  /// Numbers transactions, where others of the same flow are numbered beside them.
+  private let number: (() -> UInt64)?
 
   static let messageBytesMax: UInt64 = 64 << 20
   private static let controlOpcodeMin: UInt8 = 8
@@ -35,7 +39,11 @@ public final class WebSocketParser: AppLayerParser {
   }
 
   /// - Parameter isDeflated: permessage-deflate was agreed on.
-  public init(isDeflated: Bool) {
+  public convenience init(isDeflated: Bool) { self.init(isDeflated: isDeflated, streamID: 0, number: nil) }
+
+  init(isDeflated: Bool, streamID: UInt32, number: (() -> UInt64)?) {
+    self.streamID = streamID
+    self.number = number
     toServer = Side(.toServer, isDeflated)
     toClient = Side(.toClient, isDeflated)
     super.init(appProtocol: .websocket)
@@ -81,6 +89,12 @@ public final class WebSocketParser: AppLayerParser {
     side.frame = nil
   }
 
+  /// The transactions since the last call, for whoever keeps them instead.
+  func takeTransactions() -> [Transaction] {
+    defer { transactions = [] }
+    return transactions
+  }
+
   // MARK: Frames
 
   private func readHeader(_ reader: inout ByteReader, _ side: Side, _ time: Timestamp) {
@@ -104,7 +118,9 @@ public final class WebSocketParser: AppLayerParser {
 
   private func begin(_ head: UInt8, _ side: Side, _ time: Timestamp) {
     let mask = side.maskBytes.isEmpty ? nil : side.maskBytes.reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
-    let frame = WebSocketTransaction(id: nextID, direction: side.direction, head: head, mask: mask, start: time)
+    let id = number?() ?? nextID
+    let frame = WebSocketTransaction(id: id, direction: side.direction, head: head, mask: mask, start: time)
+    frame.streamID = streamID
     nextID &+= 1
     transactions.append(frame)
     side.frame = frame

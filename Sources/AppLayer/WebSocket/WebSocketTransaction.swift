@@ -16,6 +16,8 @@ public final class WebSocketTransaction: Transaction {
   /// The first octet: FIN, three reserved bits, opcode.
   public let head: UInt8
   public let mask: UInt32?
+  /// The stream of HTTP/2 that carries it (RFC 8441); 0 for a connection of its own.
+  public internal(set) var streamID: UInt32 = 0
   var payload = HTTPBody()
 
   static let windowBytes = 65_536

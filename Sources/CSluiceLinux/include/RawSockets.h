@@ -14,5 +14,7 @@ ssize_t sluice_notify_socket(const char *path, const void *bytes, size_t count);
 int sluice_unix_listen(const char *path);
 /// Connects to a unix stream socket. A descriptor, or -1 with errno.
 int sluice_unix_connect(const char *path);
+/// The same without waiting: the call is over when it returns. A non-blocking descriptor, or -1 with errno.
+int sluice_unix_dial(const char *path);
 /// A packet socket that only sends, out of the interface of this name. A descriptor, or -1 with errno.
 int sluice_packet_sender(const char *interface);

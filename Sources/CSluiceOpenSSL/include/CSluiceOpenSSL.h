@@ -49,6 +49,22 @@ static inline uint64_t sluice_option_no_ticket(void) { return SSL_OP_NO_TICKET; 
 static inline long sluice_cache_off(void) { return SSL_SESS_CACHE_OFF; }
 static inline long sluice_cache_client_external(void) { return SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL; }
 
+/// Sessions of clients without tickets, at most `count`.
+static inline long sluice_cache_server(SSL_CTX *c, long count) {
+  SSL_CTX_sess_set_cache_size(c, count);
+  return SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_SERVER);
+}
+static inline int sluice_ctx_add_chain(SSL_CTX *c, X509 *x) { return (int)SSL_CTX_add1_chain_cert(c, x); }
+/// Asks clients for a certificate of the authorities in `path`. 1 when done.
+static inline int sluice_ctx_ask_client_certificate(SSL_CTX *c, const char *path, int is_required) {
+  STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(path);
+  if (!names) return 0;
+  SSL_CTX_set_client_CA_list(c, names);
+  SSL_CTX_set_verify(c, SSL_VERIFY_PEER | (is_required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), NULL);
+  return SSL_CTX_load_verify_file(c, path);
+}
+static inline void sluice_ctx_verify_peer(SSL_CTX *c, int on) { SSL_CTX_set_verify(c, on ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL); }
+
 // Connections
 
 static inline void sluice_ctx_set_max_cert_list(SSL_CTX *c, long octets) { SSL_CTX_set_max_cert_list(c, octets); }

@@ -32,6 +32,10 @@ public struct DetectionDecision: Sendable {
   public var rejectAction: RuleAction?
   /// The rule that decided on drop or reject.
   public var decidingRule: RuleIndex?
+  /// The transactions in which rules asked for drop or reject.
+  public var stoppedTransactions: [UInt64] = []
+  /// Rules asked for it that matched elsewhere, or in no transaction alone.
+  public var stopsMore = false
   /// `rate_filter` made the deciding rule's action what it is.
   public var isRateFiltered = false
   /// A matching rule asks that the rest of the flow goes by unseen (`bypass`).

@@ -79,6 +79,7 @@ extension Detector {
     } else if action.stops {
       if decision.decidingRule == nil { decision.isRateFiltered = filtered != nil }
       stop(match.rule, action, reachesFlow: reachesFlow, &decision)
+      if let id = match.transactionID { decision.stoppedTransactions.append(id) } else { decision.stopsMore = true }
     } else if !match.replacements.isEmpty {
       decision.replacements += match.replacements
     }

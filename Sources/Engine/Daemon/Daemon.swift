@@ -79,7 +79,12 @@ public final class Daemon: Sendable {
         throw .input("capture.mode explicit needs interception.enabled and interception.explicit.listen")
       }
     case .terminate:
-      throw .input("capture.mode terminate is not available yet; there are router, bridge, host, tap and explicit")
+      guard !settings.interception.terminate.listeners.isEmpty else {
+        throw .input("capture.mode terminate needs interception.terminate: where to listen, certificates, backends")
+      }
+    }
+    if settings.capture.mode == .tap, !settings.interception.terminate.listeners.isEmpty {
+      throw .input("interception.terminate stops attacks, capture.mode tap cannot: run them apart")
     }
     // With fail-open the queues are bound before rules are compiled: nothing waits for them.
     let shared = shared
@@ -100,7 +105,7 @@ public final class Daemon: Sendable {
     }
     let (publication, records) = (publication, records)
     let stage: TLSStage?
-    if settings.interception.isEnabled, settings.capture.mode != .host, settings.capture.mode != .tap {
+    if settings.wantsStage {
       let (settings, policy) = (settings, policy)
       stage = try Self.environment { () throws(SettingsError) in
         try TLSStage(settings, policy: policy, publication: publication, shared: shared, records: records)
@@ -109,10 +114,12 @@ public final class Daemon: Sendable {
       stage = nil
     }
     self.stage = stage
-    let takesOver = settings.interception.takeOver != .ports
+    let takesOver = settings.interceptsOthers && settings.interception.takeOver != .ports
     let target = takesOver ? stage?.target : nil
+    let quic = settings.interceptsOthers ? stage?.quicRefusal(settings.interception) : nil
     let workers = plans.map {
-      QueueWorker(plan: $0, publication: publication, shared: shared, records: records, takeoverTarget: target)
+      QueueWorker(
+        plan: $0, publication: publication, shared: shared, records: records, takeoverTarget: target, quic: quic)
     }
     self.workers = workers
     taps = Self.taps(settings, publication, shared, records)
@@ -434,7 +441,10 @@ public final class Daemon: Sendable {
     var options = NFQueueOptions()
     options.failsOpen = settings.capture.failsOpen
     options.packetCountMax = settings.capture.queueLength
-    guard settings.capture.mode != .tap, settings.capture.mode != .explicit else { return [] }
+    switch settings.capture.mode {
+    case .router, .bridge, .host: break
+    case .tap, .explicit, .terminate: return []
+    }
     return (0..<settings.capture.queueCount).map { index in
       var inspection = settings.inspection
       // Workers give identifiers of their own.
@@ -525,7 +535,9 @@ public final class Daemon: Sendable {
   private var summaryLine: String {
     let rules = reloading.withLock { "\($0.loaded) of \($0.total) rules" }
     let queues = workers.map { String($0.plan.queue) }.joined(separator: ", ")
-    let tls = stage == nil ? "no TLS stage" : "TLS stage on port \(settings.interception.listenPort)"
+    let places = settings.interception.terminate.listeners.flatMap(\.places).map { "\($0.address) port \($0.port)" }
+    if settings.capture.mode == .terminate { return "terminate on \(places.joined(separator: ", ")), \(rules)" }
+    let tls = !settings.interceptsOthers ? "no TLS stage" : "TLS stage on port \(settings.interception.listenPort)"
     if !taps.isEmpty { return "listening to \(settings.capture.interfaces.joined(separator: ", ")), \(rules)" }
     return "\(settings.capture.mode.rawValue), queue \(queues), \(rules), \(tls)"
   }

@@ -11,6 +11,7 @@ extension InterceptionRecord {
       facts.append(("decision", String(describing: decision.action)))
       facts.append(("decision_reason", decision.reason))
     }
+    if let backend = connection.backend { facts.append(("backend", backend)) }
     self.init(step: step, reason: reason, facts: facts + Self.facts(event, connection))
   }
 
@@ -55,6 +56,12 @@ extension InterceptionRecord {
       ("handshake_timed_out", direction == .toServer ? "the client's leg" : "the server's leg")
     case .renegotiationRefused(let direction):
       ("renegotiation_refused", direction == .toServer ? "the client asked for it" : "the server asked for it")
+    case .streamCut(let reason): ("stream_cut", reason)
+    case .layerLimit: ("layer_limit", "TLS inside as many layers of TLS as are opened")
+    case .proxyHeaderMalformed(let text): ("proxy_header_malformed", text)
+    case .unknownName: ("unknown_name", "no site has the name")
+    case .withoutBackend: ("without_backend", "no backend of the site can be reached")
+    case .backendUnwell(let name): ("backend_unwell", name)
     case .ended(let end): words(end)
     case .bypassLearned(let entry): ("bypass_learned", "\(entry.key.server): \(entry.reason)")
     }

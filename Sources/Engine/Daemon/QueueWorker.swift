@@ -2,7 +2,9 @@ import Capture
 import Detection
 import Diversion
 import EventOutput
+import FlowTracking
 import Inspection
+import Interception
 import PacketDecoding
 import Synchronization
 import Traffic
@@ -29,6 +31,8 @@ final class QueueWorker: Sendable {
   let records: RecordQueue
   /// nil where there is no TLS stage, or nothing is taken over for it.
   let takeoverTarget: TakeoverTarget?
+  /// nil where QUIC is let alone.
+  let quic: QUICRefusal?
   let mailbox = WorkerMailbox()
   private let isStopping = Atomic(false)
   private let isDraining = Atomic(false)
@@ -37,8 +41,9 @@ final class QueueWorker: Sendable {
 
   init(
     plan: QueueWorkerPlan, publication: RulePublication, shared: SharedDetectionState,
-    records: RecordQueue, takeoverTarget: TakeoverTarget?
+    records: RecordQueue, takeoverTarget: TakeoverTarget?, quic: QUICRefusal? = nil
   ) {
+    self.quic = quic
     self.plan = plan
     self.publication = publication
     self.shared = shared
@@ -214,7 +219,13 @@ final class QueueWorker: Sendable {
       packet.bytes, link: .raw, time: packet.time, length: packet.originalLength,
       isChecksumPartial: packet.checksumNotReady)
     switch result.verdict {
-    case .accept, .divert: accept(packet, result, &work, &verdicts)
+    case .accept, .divert:
+      if let quic, result.direction == .toServer, packet.bytes.isUDP, let flow = result.flow,
+        refuses(packet, result, flow, quic, &work, &verdicts)
+      {
+        return
+      }
+      accept(packet, result, &work, &verdicts)
     case .release:
       work.counts.released &+= 1
       verdicts.add(packet.id, .repeat, mark: packet.mark & ~plan.marks.mask | plan.marks.release)
@@ -290,6 +301,38 @@ final class QueueWorker: Sendable {
     }
   }
 
+  /// - Returns: whether the packet's verdict is given.
+  private func refuses(
+    _ packet: borrowing QueuedPacket, _ result: Inspection.PacketVerdict, _ index: FlowIndex, _ quic: QUICRefusal,
+    _ work: inout Work, _ verdicts: inout VerdictBatch
+  ) -> Bool {
+    guard case .hello(let hello) = work.path.quicOpening(index), let flow = work.path.flow(index),
+      let (decision, sni) = quic.decide(hello, flow.tuple, at: packet.time)
+    else { return false }
+    var record = decision.record(sni: sni)
+    record.step = "quic"
+    let isStopped = decision.action != .tunnel
+    if decision.action == .inspect { record.reason = "refused, for TCP to be inspected: \(decision.reason)" }
+    work.path.decideQUIC(index, record, isStopped: isStopped, isReleased: !isStopped, at: packet.time)
+    switch decision.action {
+    case .inspect: work.counts.quicRefused &+= 1
+    case .block: work.counts.quicBlocked &+= 1
+    case .tunnel:
+      work.counts.quicTunnelled &+= 1
+      return false
+    }
+    var stopped = result
+    stopped.verdict = .drop
+    stopped.reason = .interceptionPolicy
+    work.counts.traffic.note(stopped)
+    if quic.handling == .refuse {
+      if packet.physicalInputInterface != 0 { work.noteSender(packet) }
+      work.rejecter.reject(packet.bytes, action: nil, asClosedPort: true)
+    }
+    verdicts.add(packet.id, .drop)
+    return true
+  }
+
   private func replaced(_ bytes: RawSpan, _ result: Inspection.PacketVerdict) -> [UInt8]? {
     guard !result.replacements.isEmpty else { return nil }
     return PacketRewrite.apply(result.replacements, to: bytes)
@@ -324,6 +367,10 @@ struct QueueWorkerStatistics: Sendable {
   /// Packets stopped because their connection could not be taken over.
   var refusedTakeovers: UInt64 = 0
   var takeover = Takeover.Counters()
+  /// QUIC connections refused so that they come by TCP, blocked, and left alone.
+  var quicRefused: UInt64 = 0
+  var quicBlocked: UInt64 = 0
+  var quicTunnelled: UInt64 = 0
   /// Resets and ICMP errors that could not be sent.
   var refusalFailures: UInt64 = 0
 
@@ -344,6 +391,9 @@ struct QueueWorkerStatistics: Sendable {
     left.held &+= right.held
     left.refusedTakeovers &+= right.refusedTakeovers
     left.takeover += right.takeover
+    left.quicRefused &+= right.quicRefused
+    left.quicBlocked &+= right.quicBlocked
+    left.quicTunnelled &+= right.quicTunnelled
     left.refusalFailures &+= right.refusalFailures
   }
 
@@ -361,6 +411,8 @@ struct QueueWorkerStatistics: Sendable {
       ("sluice.takeover.taken", takeover.taken), ("sluice.takeover.failures", takeover.failures),
       ("sluice.takeover.tunnelled", takeover.tunnelled), ("sluice.takeover.retries", takeover.retries),
       ("sluice.takeover.followers", takeover.followers), ("sluice.takeover.over_limit", takeover.overLimit),
+      ("sluice.quic.refused", quicRefused), ("sluice.quic.blocked", quicBlocked),
+      ("sluice.quic.tunnelled", quicTunnelled),
       ("sluice.takeover.refused", refusedTakeovers), ("sluice.capture.refusal_failures", refusalFailures),
     ]
   }

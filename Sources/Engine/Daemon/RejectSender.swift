@@ -35,7 +35,8 @@ final class RejectSender {
   /// - Parameters:
   ///   - bytes: the refused packet from its IP header on.
   ///   - action: whom to tell; nil tells the sender.
-  func reject(_ bytes: RawSpan, action: RuleAction?) {
+  ///   - asClosedPort: what is no TCP is told that nobody is there, which ends it for programs at once.
+  func reject(_ bytes: RawSpan, action: RuleAction?, asClosedPort: Bool = false) {
     let packet = decoder.decode(bytes, link: .raw, time: Timestamp(nanoseconds: 0))
     guard packet.ipVersion != 0 else { return }
     if packet.isTCP {
@@ -45,7 +46,7 @@ final class RejectSender {
         send(RejectPacket.reset(toReceiverOf: packet), to: packet.destination)
       }
     } else if packet.ipProtocol != IPProtocol.icmp, packet.ipProtocol != IPProtocol.icmpv6 {
-      send(RejectPacket.prohibited(packet, quoting: bytes), to: packet.source)
+      send(RejectPacket.unreachable(packet, quoting: bytes, isPort: asClosedPort), to: packet.source)
     }
   }
 
@@ -88,12 +89,12 @@ enum RejectPacket {
       flags: TCPFields.rst | (packet.tcp.flags & TCPFields.ack))
   }
 
-  /// ICMP "communication administratively prohibited" about `packet`.
-  static func prohibited(_ packet: DecodedPacket, quoting bytes: RawSpan) -> [UInt8] {
+  /// ICMP "communication administratively prohibited" about `packet`, or "port unreachable".
+  static func unreachable(_ packet: DecodedPacket, quoting bytes: RawSpan, isPort: Bool = false) -> [UInt8] {
     let isIPv4 = packet.ipVersion == 4
     // RFC 1812 section 4.3.2.3: as much as fits 576 octets; RFC 4443: the least MTU.
     let quoted = bytes.extracting(0..<min(bytes.byteCount, isIPv4 ? 548 : 1232)).copied()
-    var message: [UInt8] = [isIPv4 ? 3 : 1, isIPv4 ? 13 : 1, 0, 0, 0, 0, 0, 0] + quoted
+    var message: [UInt8] = [isIPv4 ? 3 : 1, isPort ? (isIPv4 ? 3 : 4) : (isIPv4 ? 13 : 1), 0, 0, 0, 0, 0, 0] + quoted
     let ipProtocol = isIPv4 ? IPProtocol.icmp : IPProtocol.icmpv6
     let pseudo =
       isIPv4

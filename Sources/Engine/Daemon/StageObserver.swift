@@ -36,8 +36,10 @@ final class StageObserver: InterceptionObserver {
     self.publication = publication
     writer = EVEWriter(
       settings: settings.outputs.eve, output: QueuedLineOutput(records), files: records.fileOutput)
+    var inspection = settings.inspection
+    inspection.appLayer.http2.keepsBlocks = settings.interception.http2Drop == .stream
     path = RelayPath(
-      settings: settings.inspection, ruleSet: publication.ruleSet, shared: shared, sink: writer)
+      settings: inspection, ruleSet: publication.ruleSet, shared: shared, sink: writer)
   }
 
   func makeInspector() -> any RelayInspector { RelayAdapter(self) }
@@ -111,6 +113,8 @@ final class RelayAdapter: RelayInspector {
     guard let flow else { return .forward }
     switch flow.inspect(chunk) {
     case .forward: return .forward
+    case .rewrite(let forward, let back, let rule):
+      return .rewrite(forward: forward, back: back, reason: rule.map { "sid \($0.sid): \($0.message)" })
     case .cut(let rule, let reason):
       let text = rule.map { "sid \($0.sid): \($0.message)" } ?? reason.rawValue
       if observer.showsBlockPage, chunk.direction == .toServer, let page = BlockPage.response(rule, flow) {
@@ -119,6 +123,8 @@ final class RelayAdapter: RelayInspector {
       return .cut(reason: text)
     }
   }
+
+  var mayTurnToTLS: Bool { flow?.mayTurnToTLS ?? true }
 
   func closed(_ summary: RelaySummary) {
     let reason =

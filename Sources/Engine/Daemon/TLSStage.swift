@@ -15,6 +15,11 @@ final class TLSStage: Sendable {
   private let proxy: ProxyListener?
   let policy: LearnedBypass
   private let verifier: UpstreamVerifier
+  private let termination: TerminationPublication?
+  private let monitor: HealthMonitor?
+  private let tickets: TicketKeys
+  private let keyLog: KeyLog?
+  private let places: [[InterceptionSettings.Destination]]
   let journal: StageJournal
 
   /// Binds the listeners and starts the workers.
@@ -25,7 +30,7 @@ final class TLSStage: Sendable {
   ) throws(SettingsError) {
     let stage = settings.interception
     let learned = LearnedBypass(base: policy, settings: stage.learning)
-    let services = try Self.services(stage, learned)
+    var services = try Self.services(settings, learned)
     for warning in services.verifier.warnings { DaemonLog.write("warning: \(warning)") }
     let decrypted = try DecryptedOutput(stage.decrypted)
     self.decrypted = decrypted
@@ -43,22 +48,32 @@ final class TLSStage: Sendable {
         DaemonLog.write("warning: the secrets of TLS connections are written to \(file)")
       }
       let relaySettings = workerSettings
+      if !stage.terminate.listeners.isEmpty {
+        services.termination = TerminationPublication(
+          try Self.plan(stage.terminate, services.tickets, workerSettings.keyLog, previous: nil))
+      }
+      let ready = services
+      var fronts: [[TerminationSocket]] = []
       for _ in 0..<stage.workerCount {
-        listeners.append([
-          try ListenerSocket(.anyIPv4(port: stage.listenPort)),
-          try ListenerSocket(.anyIPv6(port: stage.listenPort)),
-        ])
+        listeners.append(
+          settings.interceptsOthers
+            ? [
+              try ListenerSocket(.anyIPv4(port: stage.listenPort)),
+              try ListenerSocket(.anyIPv6(port: stage.listenPort)),
+            ] : [])
+        fronts.append(try Self.fronts(stage.terminate))
       }
       for index in 0..<stage.workerCount {
         let mailbox = try InterceptionMailbox()
         let own = listeners[index]
+        let ownFronts = fronts[index]
         let processor = settings.capture.pinsWorkers ? Int32(index % Processors.count) : nil
         threads.append(
           try WorkerThread.start(processor: processor) {
             let observer = StageObserver(settings, publication, shared, records, alerts[index], decrypted, journal)
             do throws(InterceptionError) {
               let worker = try InterceptionWorker(
-                index: index, settings: relaySettings, services: services, listeners: own,
+                index: index, settings: relaySettings, services: ready, listeners: own, fronts: ownFronts,
                 observer: observer, mailbox: mailbox)
               worker.run()
             } catch {
@@ -70,11 +85,19 @@ final class TLSStage: Sendable {
       }
       proxy = stage.explicit.listen.isEmpty
         ? nil : try ProxyListener(stage.proxySettings, workers: mailboxes)
+      monitor = try services.termination.map { (publication) throws(InterceptionError) in
+        try HealthMonitor(publication) { DaemonLog.write($0) }
+      }
+      termination = services.termination
+      tickets = services.tickets
+      keyLog = workerSettings.keyLog
+      places = TerminationPlan.places(stage.terminate)
     } catch {
       for mailbox in mailboxes { mailbox.stop() }
       for thread in threads { thread.join() }
       decrypted?.stop()
-      throw SettingsError("the TLS stage cannot start on port \(stage.listenPort): \(error.description)")
+      let place = settings.interceptsOthers ? " on port \(stage.listenPort)" : ""
+      throw SettingsError("the TLS stage cannot start\(place): \(error.description)")
     }
     self.mailboxes = mailboxes
     self.threads = threads
@@ -86,13 +109,55 @@ final class TLSStage: Sendable {
   /// For workers that find TLS in connections of packets.
   var target: TakeoverTarget { TakeoverTarget(policy: policy, mailboxes: mailboxes) }
 
+  /// For workers that find QUIC; nil where that is left alone.
+  func quicRefusal(_ settings: TLSStageSettings) -> QUICRefusal? {
+    guard settings.quic != .pass else { return nil }
+    return QUICRefusal(
+      policy: policy, handling: settings.quic, ports: settings.takeOver == .ports ? Set(settings.ports) : nil)
+  }
+
+  // MARK: Sites of our own
+
+  private static func plan(
+    _ settings: TerminationSettings, _ tickets: TicketKeys, _ keyLog: KeyLog?, previous: TerminationPlan?
+  ) throws(InterceptionError) -> TerminationPlan {
+    do throws(TerminationError) {
+      return try TerminationPlan(settings, tickets: tickets, keyLog: keyLog, previous: previous)
+    } catch {
+      throw .settings(error.description)
+    }
+  }
+
+  private static func fronts(_ settings: TerminationSettings) throws(InterceptionError) -> [TerminationSocket] {
+    var fronts: [TerminationSocket] = []
+    for (index, listener) in settings.listeners.enumerated() {
+      for place in listener.places {
+        var wanted = ListenerSettings(address: place.address, port: place.port)
+        wanted.isTransparent = false
+        wanted.mark = 0
+        wanted.backlog = listener.backlog
+        do throws(InterceptionError) {
+          fronts.append(TerminationSocket(try ListenerSocket(wanted), listener: index))
+        } catch {
+          throw .settings("interception.terminate: \(place.address) port \(place.port): \(error.description)")
+        }
+      }
+    }
+    return fronts
+  }
+
   private static func services(
-    _ stage: TLSStageSettings, _ policy: LearnedBypass
+    _ settings: Settings, _ policy: LearnedBypass
   ) throws(SettingsError) -> InterceptionServices {
+    let stage = settings.interception
     let now = Timestamp(seconds: Int64(time(nil)))
     let authority: CertificateAuthority
     do throws(AuthorityError) {
-      authority = try CertificateAuthority.load(keyPath: stage.caKey, certificatePath: stage.caCertificate)
+      // Where no server of others is stood for, no certificate is minted, and none has to be there.
+      authority =
+        settings.interceptsOthers
+        ? try CertificateAuthority.load(keyPath: stage.caKey, certificatePath: stage.caCertificate)
+        : try CertificateAuthority.generate(commonName: "Sluice (unused)", now: now)
     } catch {
       throw SettingsError("the certificate authority cannot be used: \(error.description)")
     }
@@ -114,15 +179,28 @@ final class TLSStage: Sendable {
     }
   }
 
-  /// Takes roots and revocation lists of new settings.
-  /// - Throws: where a file can't be used; what is in force stays.
+  /// Takes roots, revocation lists, and the certificates, sites and backends of our own anew; connections there are keep
+  /// theirs.
+  /// - Throws: what can't be used; all stays as it was then.
   func reload(_ stage: TLSStageSettings) throws(SettingsError) {
+    guard TerminationPlan.places(stage.terminate) == places else {
+      throw SettingsError("interception.terminate listens elsewhere, which needs a restart")
+    }
+    var plan: TerminationPlan?
+    if let termination {
+      do throws(InterceptionError) {
+        plan = try Self.plan(stage.terminate, tickets, keyLog, previous: termination.current)
+      } catch {
+        throw SettingsError(error.description)
+      }
+    }
     do throws(TrustError) {
       try verifier.replace(stage.trust)
       for warning in verifier.warnings { DaemonLog.write("warning: \(warning)") }
     } catch {
       throw SettingsError(error.description)
     }
+    if let plan { termination?.publish(plan) }
   }
 
   var counters: [InterceptionCounters] { mailboxes.map(\.counters) }
@@ -132,6 +210,7 @@ final class TLSStage: Sendable {
   /// Lets connections drain, then ends the workers.
   func stop() {
     proxy?.stop()
+    monitor?.stop()
     for mailbox in mailboxes { mailbox.stop() }
     for thread in threads { thread.join() }
     decrypted?.stop()
@@ -149,6 +228,8 @@ extension TLSStageSettings {
     settings.namesBytesMax = namesBytesMax
     settings.handshakeTimeoutMilliseconds = Int64(handshakeTimeoutSeconds) * 1000
     settings.offersHTTP2 = offersHTTP2
+    settings.layerCountMax = layerCountMax
+    settings.layerLimit = layerLimit
     settings.serverFirstWaitMilliseconds = Int64(serverFirstMilliseconds)
     settings.helloTimeoutMilliseconds = Int64(helloTimeoutSeconds) * 1000
     settings.dialTimeoutMilliseconds = Int64(connectTimeoutSeconds) * 1000
@@ -177,6 +258,20 @@ extension TLSStageSettings {
     if let clients = explicit.clients { settings.isClientAllowed = { clients.contains(high: $0.high, low: $0.low) } }
     return settings
   }
+}
+
+extension Settings {
+  /// Connections that are meant for others are taken and opened.
+  var interceptsOthers: Bool {
+    guard interception.isEnabled else { return false }
+    switch capture.mode {
+    case .router, .bridge, .explicit: return true
+    case .host, .tap, .terminate: return false
+    }
+  }
+
+  /// There is work for the TLS stage.
+  var wantsStage: Bool { interceptsOthers || !interception.terminate.listeners.isEmpty }
 }
 
 enum Processors {
@@ -216,6 +311,11 @@ extension TLSStage {
       ("relay_failures", \.relayFailures), ("finished", \.finished), ("stopped", \.stoppedConnections),
       ("policy_blocked", \.policyBlocked), ("accept_pauses", \.acceptPauses),
       ("accept_failures", \.acceptFailures), ("backpressure", \.backpressure),
+      ("streams_cut", \.streamCuts), ("layers", \.layers), ("layer_limit", \.layerLimits),
+      ("terminated", \.terminated), ("listener_full", \.terminationLimits),
+      ("listener_refused", \.terminationRefused), ("proxy_headers_malformed", \.proxyHeadersMalformed),
+      ("unknown_names", \.unknownNames), ("backend_failures", \.backendFailures),
+      ("without_backend", \.withoutBackend), ("requests_refused", \.requestsRefused),
     ]
     let defects = UpstreamDefect.Kind.allCases.map { kind in
       ("sluice.interception.defects." + kind.rawValue.map { $0 == "-" ? "_" : String($0) }.joined(),

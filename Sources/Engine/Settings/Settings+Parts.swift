@@ -221,10 +221,30 @@ extension Settings {
       interception.drainTimeoutSeconds = seconds
     }
     if let offers = try reader.flag(path + "http2") { interception.offersHTTP2 = offers }
+    if let name = try reader.text(path + "http2-drop") {
+      guard let reach = TLSStageSettings.HTTP2Drop(rawValue: name) else {
+        throw SettingsError("\(reader.file): interception.http2-drop must be stream or connection, not \(name)")
+      }
+      interception.http2Drop = reach
+    }
+    if let name = try reader.text(path + "quic") {
+      guard let handling = QUICHandling(rawValue: name) else {
+        throw SettingsError("\(reader.file): interception.quic must be refuse, drop or pass, not \(name)")
+      }
+      interception.quic = handling
+    }
+    if let count = try reader.number(path + "layers", in: 1...16) { interception.layerCountMax = count }
+    if let name = try reader.text(path + "layer-limit") {
+      guard let limit = InterceptionSettings.LayerLimit(rawValue: name) else {
+        throw SettingsError("\(reader.file): interception.layer-limit must be block or pass, not \(name)")
+      }
+      interception.layerLimit = limit
+    }
     if let shows = try reader.flag(path + "block-page") { interception.showsBlockPage = shows }
     if let file = try reader.text(path + "key-log-file") { interception.keyLogFile = file }
     try readDecrypted(&reader, path + "decrypted.")
     try readExplicit(&reader, path + "explicit.")
+    try readTerminate(&reader)
     try readLearning(&reader, path + "learning.")
   }
 

@@ -140,8 +140,18 @@ public struct TLSStageSettings: Sendable {
   public var showsBlockPage = false
   /// HTTP/2 where client and server both speak it; off, both are held to HTTP/1.1.
   public var offersHTTP2 = true
+  /// How far a drop within HTTP/2 reaches (`interception.http2-drop`).
+  public enum HTTP2Drop: String, Sendable, CaseIterable { case stream, connection }
+  public var http2Drop = HTTP2Drop.connection
+  /// Layers of TLS that are opened, and what becomes of further ones.
+  public var layerCountMax = 3
+  public var layerLimit = InterceptionSettings.LayerLimit.block
+  /// What is done about QUIC that policy wants to be inspected.
+  public var quic = QUICHandling.refuse
   public var decrypted = DecryptedSettings()
   public var explicit = ExplicitSettings()
+  /// Sites of our own (`terminate`).
+  public var terminate = TerminationSettings()
   public var learning = LearnedBypassSettings()
   /// A file that the secrets of TLS connections are appended to.
   public var keyLogFile: String?

@@ -54,8 +54,27 @@ public struct InterceptionCounters: Sendable, Equatable {
   public var mintingFailures: UInt64 = 0
   public var verificationCacheHits: UInt64 = 0
   public var sessionEvictions: UInt64 = 0
+  /// Hellos inside a connection that were opened, and those beyond the limit.
+  public var layers: UInt64 = 0
+  public var layerLimits: UInt64 = 0
+  /// Connections to sites of our own.
+  public var terminated: UInt64 = 0
+  /// Times that one of their listeners was full, and clients that were reset therefore.
+  public var terminationLimits: UInt64 = 0
+  public var terminationRefused: UInt64 = 0
+  public var proxyHeadersMalformed: UInt64 = 0
+  /// No site has the name.
+  public var unknownNames: UInt64 = 0
+  /// Calls to backends that came to nothing; the next backend is tried.
+  public var backendFailures: UInt64 = 0
+  /// No backend was left to try.
+  public var withoutBackend: UInt64 = 0
+  /// Requests that cannot be passed on because two readers could take them for two different things.
+  public var requestsRefused: UInt64 = 0
   public var cuts: UInt64 = 0
   public var blocks: UInt64 = 0
+  /// Streams taken out of connections that went on.
+  public var streamCuts: UInt64 = 0
   public var resets: UInt64 = 0
   public var relayFailures: UInt64 = 0
   public var idleTimeouts: UInt64 = 0

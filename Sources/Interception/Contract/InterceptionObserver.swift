@@ -42,6 +42,17 @@ public enum InterceptionEvent: Sendable, Equatable {
   case handshakeTimedOut(Direction)
   /// The side that sends in this direction asked for a renegotiation and was told that there is none.
   case renegotiationRefused(Direction)
+  /// A ClientHello inside as many layers of TLS as are opened.
+  case layerLimit
+  /// A stream of the connection is cut; the others go on.
+  case streamCut(reason: String)
+  /// A sender whose connections begin with a PROXY header sent something else.
+  case proxyHeaderMalformed(String)
+  /// No site of ours has the name that the client asked for.
+  case unknownName
+  /// No backend of the site could be reached.
+  case withoutBackend
+  case backendUnwell(String)
   case ended(RelayEnd)
   /// A policy that learns has made a bypass, or has a candidate for one.
   case bypassLearned(BypassEntry)

@@ -83,6 +83,20 @@ public struct InterceptionSettings: Sendable {
   /// How long connections may go on after the worker was told to stop.
   public var drainTimeoutMilliseconds: Int64 = 10_000
 
+  public enum LayerLimit: String, Sendable, Hashable, CaseIterable {
+    /// The connection is cut.
+    case block
+    /// What is inside stays encrypted.
+    case pass
+  }
+
+  /// Layers of TLS of one connection that are opened, and what becomes of further ones.
+  public var layerCountMax = 3
+  public var layerLimit = LayerLimit.block
+  /// Octets of client and server within which a hello may come inside a connection; as on the wire.
+  public var layerClientBytesMax = 32_768
+  public var layerServerBytesMax = 262_144
+
   /// Octets up to the end of the ClientHello; beyond it the client is reset.
   public var helloBytesMax = 65_536
   /// Connections at a time in one worker; at the limit no more are accepted until one ends.

@@ -41,6 +41,8 @@ public struct RelayConnectionFacts: Sendable {
   /// SHA-256 of the leaf that the client was shown; empty where none was minted.
   public var mintedFingerprint: [UInt8] = []
   public var decision: PolicyDecision?
+  /// The server behind a site of our own; nil elsewhere.
+  public var backend: String?
 
   public init(number: UInt64, worker: Int, flow: FlowTuple, openedAt: Timestamp) {
     self.number = number

@@ -14,8 +14,16 @@ public protocol RelayInspector: AnyObject {
   /// chunk follows.
   func inspect(_ chunk: borrowing StreamChunk) -> RelayVerdict
 
+  /// By what was inspected so far, what the client sends next may be TLS of its own: after CONNECT or STARTTLS,
+  /// and in protocols that nobody knows. Asked behind the chunk that would be its beginning.
+  var mayTurnToTLS: Bool { get }
+
   /// Called once after `opened`, when the relay is over.
   func closed(_ summary: RelaySummary)
+}
+
+extension RelayInspector {
+  public var mayTurnToTLS: Bool { true }
 }
 
 /// What is to happen with the chunk that was just inspected.
@@ -27,6 +35,11 @@ public enum RelayVerdict: Sendable, Equatable {
   /// As `cut`, but the client first gets `response` (a block page, in the clear or through TLS as
   /// the connection is); the server is reset.
   case block(response: [UInt8], reason: String)
+  /// These octets pass in the chunk's place, and `back` goes to its sender, behind what is on its way there: parts of
+  /// the connection are taken out of it.
+  ///
+  /// - Parameter reason: where that begins with this chunk.
+  case rewrite(forward: [UInt8], back: [UInt8], reason: String?)
 }
 
 /// How a connection ended and what passed.

@@ -4,11 +4,14 @@ public enum InterceptionError: Error, Sendable, Equatable, CustomStringConvertib
   case library(String)
   /// A system call failed while the stage was set up.
   case system(call: String, reason: String)
+  /// What was set cannot be used; says where and why.
+  case settings(String)
 
   public var description: String {
     switch self {
     case .library(let text): "OpenSSL: \(text)"
     case .system(let call, let reason): "\(call): \(reason)"
+    case .settings(let text): text
     }
   }
 }
@@ -26,10 +29,10 @@ public struct TicketKeys: Sendable {
 
 /// The settings all connections of one leg share.
 ///
-/// SAFETY: owned, never nil; used on one worker's thread. The BIO method outlives every BIO,
-/// since each endpoint holds its context.
+/// SAFETY: owned, never nil, and not changed once connections are made with it; OpenSSL lets threads
+/// share it then. The BIO method outlives every BIO, since each endpoint holds its context.
 @safe
-final class TLSContext {
+final class TLSContext: @unchecked Sendable {
   let pointer: OpaquePointer
   let method: SocketBIOMethod
   let role: TLSRole
@@ -104,7 +107,7 @@ final class TLSContext {
     }
   }
 
-  private static func make(
+  static func make(
     _ role: TLSRole, _ kind: OpaquePointer?, _ limits: LegLimits, _ keyLog: KeyLog?
   ) throws(InterceptionError) -> TLSContext {
     guard let method = SocketBIOMethod(), let pointer = unsafe SSL_CTX_new(kind) else {
@@ -153,9 +156,9 @@ enum TLSRole {
 
 /// A session of a server, for resumption.
 ///
-/// SAFETY: owned, never nil, immutable once kept.
+/// SAFETY: owned, never nil, immutable once kept; OpenSSL counts references atomically.
 @safe
-final class TLSSession {
+final class TLSSession: @unchecked Sendable {
   let pointer: OpaquePointer
   init(adopting pointer: OpaquePointer) { unsafe self.pointer = pointer }
   deinit { unsafe SSL_SESSION_free(pointer) }

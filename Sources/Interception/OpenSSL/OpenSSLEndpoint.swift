@@ -9,7 +9,7 @@ enum HandshakeOutcome: Equatable {
   case failed(TLSFailure)
 }
 
-/// One TLS connection over one socket.
+/// One TLS connection over one socket, or over another one.
 ///
 /// SAFETY: `pointer` is owned, never nil. It holds unretained references to this object (owner
 /// slot) and to the stream (BIO); both outlive it, because it is freed in `deinit`. Buffers are
@@ -18,7 +18,7 @@ enum HandshakeOutcome: Equatable {
 final class TLSEndpoint {
   private let pointer: OpaquePointer
   private let context: TLSContext
-  private let stream: SocketStream
+  let stream: ByteStream
   /// Server role: the protocol to answer ALPN with, where the client offers it.
   var protocolToSelect: [UInt8]?
   /// Client role: what the server's new sessions are given to.
@@ -32,7 +32,7 @@ final class TLSEndpoint {
   private var sentCloseNotify = false
   private var isEstablished = false
 
-  init?(_ context: TLSContext, _ stream: SocketStream) {
+  init?(_ context: TLSContext, _ stream: ByteStream) {
     guard let made = unsafe SSL_new(context.pointer) else { return nil }
     guard let bio = unsafe context.method.bio(over: stream) else {
       unsafe SSL_free(made)
@@ -96,6 +96,15 @@ final class TLSEndpoint {
   }
 
   func resume(_ session: TLSSession) { unsafe SSL_set_session(pointer, session.pointer) }
+
+  /// Client role: the name or address that the certificate must bear.
+  func expect(name: String) -> Bool {
+    if IPAddress(name) != nil {
+      return unsafe X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(pointer), name) == 1
+    }
+    unsafe SSL_set_hostflags(pointer, UInt32(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS))
+    return unsafe SSL_set1_host(pointer, name) == 1
+  }
 
   /// Server role. - Parameter identity: 32 octets; only sessions of the same identity are resumed.
   func present(_ leaf: MintedLeaf, _ key: PrivateKey, identity: [UInt8]) -> Bool {

@@ -1,6 +1,6 @@
 import CSluiceOpenSSL
 
-/// The I/O method by which OpenSSL reads and writes a ``SocketStream``: no SIGPIPE, bytes read
+/// The I/O method by which OpenSSL reads and writes a ``ByteStream``: no SIGPIPE, bytes read
 /// ahead come first, no system call where the socket is known to be empty.
 ///
 /// SAFETY: owned, never nil. A BIO made by it holds an unretained reference to its stream, which
@@ -42,14 +42,14 @@ final class SocketBIOMethod {
   }
   deinit { unsafe BIO_meth_free(pointer) }
 
-  func bio(over stream: SocketStream) -> OpaquePointer? {
+  func bio(over stream: ByteStream) -> OpaquePointer? {
     guard let bio = unsafe BIO_new(pointer) else { return nil }
     unsafe BIO_set_data(bio, Unmanaged.passUnretained(stream).toOpaque())
     return unsafe bio
   }
 
-  private static func stream(_ bio: OpaquePointer) -> SocketStream? {
+  private static func stream(_ bio: OpaquePointer) -> ByteStream? {
     guard let data = unsafe BIO_get_data(bio) else { return nil }
-    return unsafe Unmanaged<SocketStream>.fromOpaque(data).takeUnretainedValue()
+    return unsafe Unmanaged<ByteStream>.fromOpaque(data).takeUnretainedValue()
   }
 }

@@ -6,10 +6,14 @@ extension InterceptionWorker {
   /// Accepts a bounded number, so that a flood of SYNs does not starve the connections there are.
   func acceptAll(_ place: Int) {
     guard place < listeners.count, stopDeadline == nil else { return }
+    let front = terminated(at: place)
+    if place >= interceptingCount, front == nil { return }
     for _ in 0..<64 {
       if counters.active >= UInt64(settings.connectionCountMax) { return pauseAccepting(milliseconds: 50) }
+      if let front, !admit(front, place) { return }
       let descriptor = sluice_accept(listeners[place].descriptor)
       if descriptor < 0 {
+        front?.load.leave()
         switch errno {
         case EAGAIN: return
         case EMFILE, ENFILE, ENOBUFS, ENOMEM: return pauseAccepting(milliseconds: 100)
@@ -23,10 +27,35 @@ extension InterceptionWorker {
       let stream = SocketStream(descriptor: descriptor)
       guard let client = peerName(descriptor), let asked = localName(descriptor) else {
         counters.acceptFailures &+= 1
+        front?.load.leave()
         continue
       }
-      open(stream, client: client, destination: settings.fixedDestination ?? asked)
+      if let front {
+        openTerminated(stream, front, client: client, asked: asked)
+      } else {
+        open(stream, client: client, destination: settings.fixedDestination ?? asked)
+      }
     }
+  }
+
+  /// Whether a site's listener may have one more connection; what becomes of clients otherwise is set.
+  private func admit(_ front: TerminatedListener, _ place: Int) -> Bool {
+    if front.load.enter(max: front.settings.connectionCountMax) { return true }
+    counters.terminationLimits &+= 1
+    switch front.settings.atLimit {
+    case .wait:
+      pausedFronts.insert(place)
+      frontPauseEnd = now + 20_000_000
+      queue.remove(listeners[place].descriptor)
+    case .refuse:
+      // One at a time, so that others have their turn: the queue is reported again.
+      let descriptor = sluice_accept(listeners[place].descriptor)
+      if descriptor >= 0 {
+        counters.terminationRefused &+= 1
+        SocketStream(descriptor: descriptor).close(reset: true)
+      }
+    }
+    return false
   }
 
   func adopt(_ adopted: AdoptedConnection) {
@@ -46,7 +75,7 @@ extension InterceptionWorker {
 
   /// Takes a connection into the slab; nil where epoll refuses it.
   @discardableResult
-  private func open(_ stream: SocketStream, client: SocketName, destination: SocketName) -> RelayConnection? {
+  func open(_ stream: SocketStream, client: SocketName, destination: SocketName) -> RelayConnection? {
     sluice_set_no_delay(stream.descriptor)
     let slot = freeSlots.popLast() ?? connections.count
     if slot == connections.count { connections.append(nil) }
@@ -87,16 +116,21 @@ extension InterceptionWorker {
     acceptsPaused = true
     acceptPauseEnd = now + milliseconds * 1_000_000
     counters.acceptPauses &+= 1
-    for listener in listeners { queue.remove(listener.descriptor) }
+    for place in listeners.indices where !pausedFronts.contains(place) { queue.remove(listeners[place].descriptor) }
   }
 
   func resumeAccepting() {
+    if !pausedFronts.isEmpty, now >= frontPauseEnd, stopDeadline == nil, !acceptsPaused {
+      for place in pausedFronts { _ = queue.addLevel(listeners[place].descriptor, token: UInt64(place)) }
+      pausedFronts = []
+    }
     guard acceptsPaused, now >= acceptPauseEnd, stopDeadline == nil else { return }
     if counters.active >= UInt64(settings.connectionCountMax) {
       acceptPauseEnd = now + 50_000_000
       return
     }
     acceptsPaused = false
+    pausedFronts = []
     for place in listeners.indices { _ = queue.addLevel(listeners[place].descriptor, token: UInt64(place)) }
   }
 
@@ -127,16 +161,22 @@ extension InterceptionWorker {
 
   private func timedOut(_ connection: RelayConnection) {
     switch connection.stage {
+    case .hello where connection.termination != nil:
+      counters.helloTimeouts &+= 1
+      tell(.helloTimedOut, connection)
+      refuse(connection)
     case .hello: helloWaitOver(connection)
-    case .dialing:
+    case .upstreamHandshake where connection.awaitsAcceptance: accepted(connection)
+    case .dialing, .upstreamHandshake:
+      if let front = connection.termination {
+        counters.dialTimeouts &+= 1
+        return backendFailed(connection, front, "timed out")
+      }
+      if connection.stage == .upstreamHandshake { return handshakeTimedOut(connection) }
       counters.dialTimeouts &+= 1
       tell(.upstreamUnreachable("timed out"), connection)
       refuse(connection)
-    case .upstreamHandshake where connection.awaitsAcceptance: accepted(connection)
-    case .upstreamHandshake, .clientHandshake:
-      counters.handshakeTimeouts &+= 1
-      tell(.handshakeTimedOut(connection.stage == .clientHandshake ? .toServer : .toClient), connection)
-      refuse(connection)
+    case .clientHandshake: handshakeTimedOut(connection)
     case .relaying:
       counters.idleTimeouts &+= 1
       end(connection, .idleTimeout)
@@ -145,8 +185,16 @@ extension InterceptionWorker {
     }
   }
 
+  private func handshakeTimedOut(_ connection: RelayConnection) {
+    counters.handshakeTimeouts &+= 1
+    tell(.handshakeTimedOut(connection.stage == .clientHandshake ? .toServer : .toClient), connection)
+    refuse(connection)
+  }
+
   func tell(_ event: InterceptionEvent, _ connection: RelayConnection) {
     observer.occurred(event, on: connection.facts, at: time)
+    // A site's own clients teach nothing about the servers of others.
+    guard connection.termination == nil else { return }
     if let more = services.policy.noticed(event, on: connection.facts, at: time) {
       observer.occurred(more, on: connection.facts, at: time)
     }

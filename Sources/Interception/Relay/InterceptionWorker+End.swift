@@ -55,6 +55,9 @@ extension InterceptionWorker {
     closeGently(connection, record)
   }
 
+  /// Ends a connection that got no server; the client is told by `response`, through TLS where that is spoken.
+  func turnAway(_ connection: RelayConnection, _ response: [UInt8]) { closeGently(connection, response) }
+
   /// Resets the server; the client gets what waits for it and `last`, then the end.
   func closeGently(_ connection: RelayConnection, _ last: [UInt8]) {
     connection.upstream?.close(reset: true)
@@ -82,7 +85,7 @@ extension InterceptionWorker {
     }
     if !connection.lanes[lane].isFinished {
       if let tls = connection.client.tls, !tls.closeNotify() { return }
-      connection.client.stream.shutDown()
+      connection.client.shutDown()
       connection.lanes[lane].isFinished = true
     }
     readAway(connection)
@@ -108,10 +111,11 @@ extension InterceptionWorker {
   private func close(_ connection: RelayConnection, resetClient: Bool, resetUpstream: Bool) {
     guard connection.stage != .closed else { return }
     connection.stage = .closed
+    connection.termination?.release()
     connection.client.close(reset: resetClient)
     connection.upstream?.close(reset: resetUpstream)
-    connection.client.tls = nil
-    connection.upstream?.tls = nil
+    connection.client.dropTLS()
+    connection.upstream?.dropTLS()
     connections[connection.slot] = nil
     freeSlots.append(connection.slot)
     counters.active &-= 1

@@ -7,7 +7,7 @@ extension InterceptionWorker {
 
   func startUpstreamHandshake(_ connection: RelayConnection) {
     guard let upstream = connection.upstream, let sketch = connection.sketch,
-      let endpoint = TLSEndpoint(serverLeg, upstream.stream)
+      let endpoint = TLSEndpoint(serverLeg, upstream.inside())
     else {
       tell(.mintingFailed(OpenSSLErrors.drain().text), connection)
       return refuse(connection, alert: 80)
@@ -28,7 +28,7 @@ extension InterceptionWorker {
       // A full handshake showed the certificate anew.
       sessions.keep($0, since: endpoint.wasResumed ? since : connectedAt, for: key)
     }
-    upstream.tls = endpoint
+    upstream.push(endpoint)
     connection.stage = .upstreamHandshake
     connection.stepStart = sluice_clock_monotonic()
     setDeadline(connection, settings.handshakeTimeoutMilliseconds)
@@ -43,6 +43,7 @@ extension InterceptionWorker {
   }
 
   func continueUpstreamHandshake(_ connection: RelayConnection) {
+    if let front = connection.termination { return continueBackendHandshake(connection, front) }
     guard let endpoint = connection.upstream?.tls else { return }
     if connection.awaitsAcceptance { return continueAcceptance(connection, endpoint) }
     switch endpoint.handshake() {
@@ -121,7 +122,7 @@ extension InterceptionWorker {
     guard
       let leaf = minter.leaf(
         for: upstream, fingerprint: fingerprint, isTrusted: isTrusted, kind: kind, name: connection.sketch?.sni),
-      let endpoint = TLSEndpoint(isTrusted ? clientLeg : defectLeg, connection.client.stream),
+      let endpoint = TLSEndpoint(isTrusted ? clientLeg : defectLeg, connection.client.inside()),
       endpoint.present(leaf, services.issuers.key(kind), identity: identity(fingerprint, connection))
     else { return mintingFailed(connection) }
     if minter.mintedCount != mintedBefore { tell(.minted(fingerprint: leaf.fingerprint, trusted: isTrusted), connection) }
@@ -138,8 +139,8 @@ extension InterceptionWorker {
   }
 
   func beginClientHandshake(_ connection: RelayConnection, _ endpoint: TLSEndpoint) {
-    connection.client.stream.readAhead(connection.peek.takeBytes())
-    connection.client.tls = endpoint
+    endpoint.stream.readAhead(connection.peek.takeBytes())
+    connection.client.push(endpoint)
     connection.stage = .clientHandshake
     connection.stepStart = sluice_clock_monotonic()
     setDeadline(connection, settings.handshakeTimeoutMilliseconds)
@@ -169,6 +170,7 @@ extension InterceptionWorker {
       connection.facts.cipherSuite = endpoint.cipherSuite
       connection.facts.clientResumed = endpoint.wasResumed
       connection.facts.alpn = endpoint.selectedProtocol.map { String(decoding: $0, as: UTF8.self) }
+      if let front = connection.termination { return clientReady(connection, front, endpoint) }
       services.policy.accepted(connection.facts)
       startRelay(connection)
     }

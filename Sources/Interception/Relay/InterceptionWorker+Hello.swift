@@ -79,11 +79,7 @@ extension InterceptionWorker {
 
   private func decide(_ connection: RelayConnection, _ sketch: ClientHelloSketch) {
     endPlainPart(connection)
-    connection.sketch = sketch
-    connection.facts.sni = sketch.sni
-    connection.facts.alpnOffered = sketch.alpn
-    connection.facts.clientShape = sketch.shape
-    connection.facts.clientHello = Array(connection.peek.bytes.prefix(sketch.recordBytes))
+    note(sketch, connection)
     let decision = decisionNow(connection)
     connection.facts.decision = decision
     tell(.decided(decision), connection)
@@ -97,12 +93,13 @@ extension InterceptionWorker {
     case .inspect:
       guard canBeOpened(connection, sketch) else { return }
       connection.facts.form = .decrypted
+      connection.layerCount = 1
       needServer(connection)
     }
   }
 
   /// A client that speaks no version allowed is told so before its server is called.
-  private func canBeOpened(_ connection: RelayConnection, _ sketch: ClientHelloSketch) -> Bool {
+  func canBeOpened(_ connection: RelayConnection, _ sketch: ClientHelloSketch) -> Bool {
     if sketch.highestVersion >= settings.versionMin { return true }
     counters.clientVersionTooLow &+= 1
     let highest = TLSVersionText.name(sketch.highestVersion)
@@ -137,14 +134,25 @@ extension InterceptionWorker {
 
   /// What the policy says now.
   func decisionNow(_ connection: RelayConnection) -> PolicyDecision {
-    services.policy.decide(
-      PolicyFacts(
-        flow: connection.facts.flow, sni: connection.facts.sni, alpn: connection.facts.alpnOffered,
-        clientHello: connection.facts.clientHello, clientShape: connection.facts.clientShape, time: time))
+    services.policy.decide(policyFacts(connection))
+  }
+
+  func note(_ sketch: ClientHelloSketch, _ connection: RelayConnection) {
+    connection.sketch = sketch
+    connection.facts.sni = sketch.sni
+    connection.facts.alpnOffered = sketch.alpn
+    connection.facts.clientShape = sketch.shape
+    connection.facts.clientHello = Array(connection.peek.bytes.prefix(sketch.recordBytes))
+  }
+
+  private func policyFacts(_ connection: RelayConnection) -> PolicyFacts {
+    PolicyFacts(
+      flow: connection.facts.flow, sni: connection.facts.sni, alpn: connection.facts.alpnOffered,
+      clientHello: connection.facts.clientHello, clientShape: connection.facts.clientShape, time: time)
   }
 
   /// What the server said before the hello was a connection of its own for the inspector.
-  private func endPlainPart(_ connection: RelayConnection) {
+  func endPlainPart(_ connection: RelayConnection) {
     guard let inspector = connection.inspector else { return }
     connection.canBeCalledAnew = false
     inspector.closed(RelaySummary(end: .finished, bytesForwarded: connection.bytesForwarded, time: time))
@@ -198,12 +206,14 @@ extension InterceptionWorker {
 
   /// The client sees what it would have seen: a refusal.
   private func unreachable(_ connection: RelayConnection, _ code: Int32) {
+    if let front = connection.termination { return backendFailed(connection, front, errorText(code)) }
     counters.dialFailures &+= 1
     tell(.upstreamUnreachable(errorText(code)), connection)
     refuse(connection)
   }
 
   private func serverReached(_ connection: RelayConnection) {
+    if let front = connection.termination { return backendReached(connection, front) }
     if connection.wantsDecryption {
       startUpstreamHandshake(connection)
     } else {
@@ -214,6 +224,8 @@ extension InterceptionWorker {
 
   /// - Returns: whether the client's leaving ended the connection.
   func clientLeft(_ connection: RelayConnection, _ event: ReadyEvent) -> Bool {
+    // A client of a site may have ended its direction behind its request.
+    if connection.termination != nil, !event.isError { return false }
     switch connection.stage {
     case .dialing where event.isError || (event.isHangUp && connection.wantsDecryption),
       .upstreamHandshake where event.isHangUp:

@@ -6,8 +6,10 @@ extension InterceptionWorker {
     switch connection.facts.form {
     case .plain: counters.relayedPlain &+= 1
     case .tunnelled: counters.relayedTunnelled &+= 1
-    case .decrypted: counters.relayedDecrypted &+= 1
+    // Further layers are counted by themselves.
+    case .decrypted: if connection.layerCount <= 1 { counters.relayedDecrypted &+= 1 }
     }
+    connection.watchesForHello = connection.termination == nil
     setDeadline(connection, settings.idleTimeoutMilliseconds)
     openInspector(connection)
     pump(connection)
@@ -15,6 +17,7 @@ extension InterceptionWorker {
 
   func pump(_ connection: RelayConnection) {
     if pump(connection, .toServer) { _ = pump(connection, .toClient) }
+    if connection.heldHello != nil { continueHeldHello(connection) }
   }
 
   /// Moves what can be moved in one direction: inspect first, then write.
@@ -30,6 +33,16 @@ extension InterceptionWorker {
       if connection.lanes[direction.index].endedWithCloseNotify != nil {
         return passEnd(connection, direction, source, sink)
       }
+      if direction == .toServer, let front = connection.termination, let exchange = front.exchange {
+        // Until the server has said whether it speaks another protocol, what follows can't be read.
+        if exchange.isAwaitingSwitch { return true }
+        if exchange.hasHeld {
+          guard let outcome = front.exchange?.takeHeld(), self.exchange(connection, front, outcome, sink) else { return false }
+          continue
+        }
+      }
+      // A hello waits for what the server said before it; the client waits with it.
+      if direction == .toServer, connection.heldHello != nil { return true }
       let (count, stop) = source.fill(scratch)
       if let tls = source.tls, tls.refusedRenegotiation { renegotiationRefused(connection, direction, tls) }
       if count > 0, !forward(connection, direction, count, sink) { return false }
@@ -37,6 +50,8 @@ extension InterceptionWorker {
       case nil, .moved: continue
       case .wouldBlock: return true
       case .ended(let closeNotify):
+        // What began as a hello was none.
+        if direction == .toServer, !letHelloPass(connection, sink) { return false }
         connection.lanes[direction.index].endedWithCloseNotify = closeNotify
         guard inspectEnd(connection, direction) else { return false }
       case .reset:
@@ -67,16 +82,58 @@ extension InterceptionWorker {
     let lane = direction.index
     let chunk = StreamChunk(
       bytes: bytes, direction: direction, offset: connection.lanes[lane].inspected, time: time)
-    guard obey(connection, inspect(connection, chunk)) else { return false }
+    let verdict = inspect(connection, chunk)
+    guard obey(connection, verdict) else { return false }
     connection.lanes[lane].inspected &+= UInt64(count)
     setDeadline(connection, settings.idleTimeoutMilliseconds)
+    if case .rewrite(let forward, let back, let reason) = verdict {
+      return rewrite(connection, direction, forward, back, reason, sink)
+    }
+    if direction == .toServer, holdsHello(connection, bytes) { return feedHello(connection, bytes, sink) }
+    if let front = connection.termination, front.exchange != nil {
+      if direction == .toServer {
+        guard let outcome = front.exchange?.request(bytes) else { return true }
+        return exchange(connection, front, outcome, sink)
+      }
+      let isAwaiting = front.exchange?.isAwaitingSwitch == true
+      front.exchange?.response(bytes)
+      if isAwaiting, front.exchange?.isAwaitingSwitch == false { markReady(connection) }
+    }
+    return deliver(connection, direction, bytes, sink)
+  }
+
+  /// Passes other octets on than came, and tells the sender something.
+  private func rewrite(
+    _ connection: RelayConnection, _ direction: Direction, _ forward: [UInt8], _ back: [UInt8], _ reason: String?,
+    _ sink: RelayLeg
+  ) -> Bool {
+    if let reason {
+      counters.streamCuts &+= 1
+      tell(.streamCut(reason: reason), connection)
+    }
+    if !back.isEmpty, let sender = connection.sender(direction) {
+      let lane = direction.opposite.index
+      if connection.lanes[lane].hasPending {
+        connection.lanes[lane].pending += back
+      } else if !deliver(connection, direction.opposite, back.rawSpan, sender) {
+        return false
+      }
+    }
+    return forward.isEmpty || deliver(connection, direction, forward.rawSpan, sink)
+  }
+
+  /// Writes what has been inspected; what the receiver does not take waits.
+  ///
+  /// - Returns: whether the connection lives on.
+  func deliver(_ connection: RelayConnection, _ direction: Direction, _ bytes: RawSpan, _ sink: RelayLeg) -> Bool {
+    let lane = direction.index
     let (written, stop) = sink.write(bytes)
     noteForwarded(connection, direction, written)
     switch stop {
     case nil: return true
     case .wouldBlock:
       counters.backpressure &+= 1
-      connection.lanes[lane].pending = bytes.extracting(written..<count).copied()
+      connection.lanes[lane].pending = bytes.extracting(written..<bytes.byteCount).copied()
       connection.lanes[lane].pendingOffset = 0
       return true
     case .moved, .ended, .reset:
@@ -119,7 +176,7 @@ extension InterceptionWorker {
       connection.lanes[lane].isFinished = true
     }
     // FIN follows close_notify when the sender's did.
-    if source.stream.sawHangUp { sink.stream.shutDown() }
+    if source.stream.sawHangUp { sink.shutDown() }
     guard connection.lanes[direction.opposite.index].isFinished else { return true }
     end(connection, .finished)
     return false
@@ -150,13 +207,16 @@ extension InterceptionWorker {
     let nothing = scratch.bytes(0)
     let chunk = StreamChunk(
       bytes: nothing, direction: direction, offset: connection.lanes[direction.index].inspected, isEnd: true, time: time)
-    return obey(connection, inspect(connection, chunk))
+    let verdict = inspect(connection, chunk)
+    guard obey(connection, verdict) else { return false }
+    guard case .rewrite(let forward, let back, let reason) = verdict, let sink = connection.receiver(direction) else { return true }
+    return rewrite(connection, direction, forward, back, reason, sink)
   }
 
-  /// - Returns: whether the chunk may pass.
+  /// - Returns: whether the chunk may pass, or what stands for it.
   private func obey(_ connection: RelayConnection, _ verdict: RelayVerdict) -> Bool {
     switch verdict {
-    case .forward: return true
+    case .forward, .rewrite: return true
     case .cut(let reason):
       counters.cuts &+= 1
       end(connection, .cut(reason: reason))

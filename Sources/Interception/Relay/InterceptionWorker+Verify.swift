@@ -85,7 +85,7 @@ extension InterceptionWorker {
     else { return nil }
     let kind: LeafKeyKind = sketch.acceptsECDSA ? .ec : .rsa
     guard let leaf = minter.refusalLeaf(name: name, kind: kind, now: time),
-      let endpoint = TLSEndpoint(defectLeg, connection.client.stream),
+      let endpoint = TLSEndpoint(defectLeg, connection.client.inside()),
       endpoint.present(leaf, services.issuers.key(kind), identity: sha256(leaf.fingerprint))
     else {
       OpenSSLErrors.clear()

@@ -8,6 +8,8 @@ public struct InterceptionServices: Sendable {
   public var verifier: UpstreamVerifier
   public var policy: any InterceptionPolicy
   public var tickets: TicketKeys
+  /// Sites of our own; nil without any.
+  public var termination: TerminationPublication?
 
   public init(issuers: LeafIssuers, verifier: UpstreamVerifier, policy: any InterceptionPolicy) throws(InterceptionError) {
     self.issuers = issuers
@@ -39,7 +41,13 @@ public final class InterceptionWorker {
   let sessions: SessionCache
   var verifications: LRUTable<VerificationKey, KnownUpstream>
 
+  /// Those for connections that are meant for others, then those of `fronts`.
   var listeners: [ListenerSocket]
+  let interceptingCount: Int
+  let fronts: [TerminationSocket]
+  /// Places of listeners that are full.
+  var pausedFronts: Set<Int> = []
+  var frontPauseEnd: Int64 = 0
   var acceptsPaused = false
   var acceptPauseEnd: Int64 = 0
   var connections: [RelayConnection?] = []
@@ -57,14 +65,16 @@ public final class InterceptionWorker {
 
   public init(
     index: Int, settings: InterceptionSettings, services: InterceptionServices, listeners: [ListenerSocket],
-    observer: any InterceptionObserver, mailbox: InterceptionMailbox
+    fronts: [TerminationSocket] = [], observer: any InterceptionObserver, mailbox: InterceptionMailbox
   ) throws(InterceptionError) {
     self.index = index
     self.settings = settings
     self.services = services
     self.observer = observer
     self.mailbox = mailbox
-    self.listeners = listeners
+    self.listeners = listeners + fronts.map(\.socket)
+    interceptingCount = listeners.count
+    self.fronts = fronts
     dialer = Dialer(source: settings.sourceAddress, mark: settings.serverMark)
     queue = try EventQueue(batchCount: 256)
     let limits = LegLimits(
@@ -87,7 +97,7 @@ public final class InterceptionWorker {
     guard queue.addLevel(mailbox.descriptor, token: Self.mailboxToken) else {
       throw .system(call: "epoll_ctl", reason: errorText(errno))
     }
-    for place in listeners.indices where !queue.addLevel(listeners[place].descriptor, token: UInt64(place)) {
+    for place in self.listeners.indices where !queue.addLevel(self.listeners[place].descriptor, token: UInt64(place)) {
       throw .system(call: "epoll_ctl", reason: errorText(errno))
     }
   }
@@ -113,7 +123,7 @@ public final class InterceptionWorker {
   private func waitMilliseconds() -> Int32 {
     if !ready.isEmpty { return 0 }
     var wait = wheel.wait(now: now)
-    for end in [acceptsPaused ? acceptPauseEnd : nil, stopDeadline].compactMap({ $0 }) {
+    for end in [acceptsPaused ? acceptPauseEnd : nil, pausedFronts.isEmpty ? nil : frontPauseEnd, stopDeadline].compactMap({ $0 }) {
       let left = Int32(clamping: max(0, (end - now) / 1_000_000 + 1))
       wait = wait < 0 ? left : min(wait, left)
     }
@@ -155,7 +165,7 @@ public final class InterceptionWorker {
   /// Goes on from wherever the connection stands.
   func advance(_ connection: RelayConnection) {
     switch connection.stage {
-    case .hello: readHello(connection)
+    case .hello: if let front = connection.termination { readFront(connection, front) } else { readHello(connection) }
     case .dialing, .closed: break
     case .upstreamHandshake: continueUpstreamHandshake(connection)
     case .clientHandshake: continueClientHandshake(connection)
@@ -196,7 +206,10 @@ public final class InterceptionWorker {
     guard mail.isStopping else { return false }
     if stopDeadline == nil {
       stopDeadline = now + settings.drainTimeoutMilliseconds * 1_000_000
-      for listener in listeners where !acceptsPaused { queue.remove(listener.descriptor) }
+      for place in listeners.indices where !acceptsPaused && !pausedFronts.contains(place) {
+        queue.remove(listeners[place].descriptor)
+      }
+      pausedFronts = []
       listeners = []
     }
     if let stopDeadline, now >= stopDeadline {

@@ -3,7 +3,8 @@ import Traffic
 /// Where a connection stands. Legal ways:
 /// hello → dialing → relaying (plain, tunnelled), or
 /// hello → dialing → upstreamHandshake → clientHandshake → relaying (decrypted) or refusing, or from
-/// upstreamHandshake back to dialing (tunnelled after all);
+/// upstreamHandshake back to dialing (tunnelled after all), or for a site of our own
+/// hello → clientHandshake → dialing → upstreamHandshake → relaying, the handshakes where TLS is spoken;
 /// from anywhere to closing (the client still gets something to read) or closed.
 enum RelayStage {
   /// Waits for the client's first bytes. The server may already be called, or even be speaking.
@@ -56,12 +57,18 @@ final class RelayConnection {
   let destination: SocketName
   let clientName: SocketName
 
+  /// Of connections to sites of our own; nil for those that are meant for others.
+  var termination: Termination?
   var peek: ClientHelloPeek
   var sketch: ClientHelloSketch?
-  /// A hello that waits until what the server said before has reached the client.
+  /// A hello that waits until what the server said before has reached the client; at the start and amid the relay.
   var heldHello: ClientHelloSketch?
   /// Under which sessions of the server are kept.
   var sessionKey: SessionCache.Key?
+  /// Layers of TLS that are open.
+  var layerCount = 0
+  /// A hello may still come inside.
+  var watchesForHello = true
   var inspector: (any RelayInspector)?
   /// The handshake is done, and the server may yet refuse a client without a certificate.
   var awaitsAcceptance = false

@@ -1,14 +1,38 @@
 import Traffic
 
-/// One side of a relay: a socket, and TLS over it once that is spoken.
+/// One side of a relay: a socket, and TLS over it once that is spoken, maybe in layers.
 ///
 /// SAFETY: pointers into the scratch buffer or a borrowed span are used within the call only.
 @safe
 final class RelayLeg {
   let stream: SocketStream
+  /// The innermost layer.
   var tls: TLSEndpoint?
+  /// Those around it, outermost first.
+  private var outer: [TLSEndpoint] = []
 
   init(_ stream: SocketStream) { self.stream = stream }
+
+  /// What the next layer of TLS reads and writes.
+  func inside() -> ByteStream {
+    if let tls { LayerStream(tls) } else { stream }
+  }
+
+  func push(_ endpoint: TLSEndpoint) {
+    if let tls { outer.append(tls) }
+    tls = endpoint
+  }
+
+  func dropTLS() {
+    tls = nil
+    outer = []
+  }
+
+  /// FIN, behind the ends of all layers around the innermost.
+  func shutDown() {
+    for endpoint in outer.reversed() { _ = endpoint.closeNotify() }
+    stream.shutDown()
+  }
 
   /// Reads until the scratch buffer is full or nothing more comes.
   ///
