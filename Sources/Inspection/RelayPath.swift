@@ -70,6 +70,8 @@ public final class RelayFlow {
   private var isCut = false
   /// Where streams of HTTP/2 can be taken out.
   private var cutter: HTTP2Cutter?
+  /// Those that the last decision asks to be stopped; nil where it is more than streams.
+  private var stoppedStreams: Set<UInt32>?
   /// What was passed on before the protocol was known; nil once it is, or nobody wants it.
   private var early: (toServer: [UInt8], toClient: [UInt8])?
   private var seenDirections: (toServer: Bool, toClient: Bool) = (false, false)
@@ -131,7 +133,7 @@ public final class RelayFlow {
     let decision = decide(chunk.direction, context)
     guard stops(decision) else { return rewritten(chunk) }
     let rule = decision.decidingRule.flatMap { path.stream.detector.ruleSet.info($0) }
-    if let streams = streams(decision), let cutter {
+    if let streams = stoppedStreams, let cutter {
       let isNew = streams.contains { !cutter.isCut($0) }
       if case .rewritten(let forward, let back) = cutter.process(chunk, cutting: streams) {
         if isNew { note(rule, context) }
@@ -222,6 +224,8 @@ public final class RelayFlow {
     path.stream.inspect(
       inspection, direction: direction, packet: context.packet, bytes: RawSpan(), facts: facts)
     let decision = path.stream.decide(inspection, facts: facts, context: context, bytes: RawSpan())
+    // Before those that are done with are let go of.
+    stoppedStreams = cutter == nil ? nil : streams(decision)
     if path.stream.hasRecords(inspection, isEnd: false) {
       path.stream.logTransactions(inspection, isEnd: false, context: context, bytes: RawSpan())
     }

@@ -10,6 +10,7 @@ import ssl
 import struct
 import sys
 import threading
+import time
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST, SETTINGS, PING, GOAWAY, WINDOW = 0, 1, 3, 4, 6, 7, 8
@@ -267,6 +268,7 @@ def ask(name, port, authority, scenario, *words):
         client.request(1, "/upload", "POST", ends=False)
         client.request(3, "/other", "POST", ends=False)
         for word in words:
+            time.sleep(0.2)
             client.data(1, word.encode())
             client.data(3, b"x")
         try:

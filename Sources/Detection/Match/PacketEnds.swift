@@ -62,7 +62,11 @@ extension Detector {
     guard head.ipVersion == 0 || head.ipVersion == ends.ipVersion else { return false }
     if !head.flow.isEmpty, !Self.flowHolds(head.flow, ends, flow) { return false }
     if !head.appProtocols.isAny {
-      guard let flow, head.appProtocols.contains(flow.appProtocol) else { return false }
+      // A WebSocket in a stream of HTTP/2 is one, whatever the flow around it is called.
+      guard let flow,
+        head.appProtocols.contains(flow.appProtocol)
+          || flow.appProtocol == .http2 && head.appProtocols.contains(.websocket)
+      else { return false }
     }
     if sidesHold(
       head, ends.source, ends.sourcePort, ends.destination, ends.destinationPort)
