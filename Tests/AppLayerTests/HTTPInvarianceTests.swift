@@ -28,6 +28,18 @@ struct HTTPInvarianceTests {
     }
   }
 
+  /// The colon tells that the indented line is a field of its own, so that the one before it is over.
+  @Test func aHeadThatAGapTearsHasTheSameFieldsHoweverItWasCut() {
+    let conversation: [Sent] = [
+      .client("GET / HTTP/1.1\nHost: a\n\n"), .server(crlf("HTTP/1.1 200 OK\nX: 1\n") + Array(" Y: z".utf8)),
+      .server(Array("rest".utf8)).after(gap: 2),
+    ]
+    let whole = snapshots(conversation)
+    #expect(snapshots(conversation) { $0.map { [$0] } } == whole)
+    let head = http(conversation).first?.responseHead
+    #expect(head?.fields.count == 1)
+  }
+
   /// Damaged traffic read in two ways must still be read alike, and must never stop the program.
   @Test func noDamageStopsTheParser() {
     var mutator = Mutator(seed: 2026)

@@ -70,6 +70,22 @@ struct WebSocketParserTests {
     }
   }
 
+  @Test func whatStaysOfALongMessageDoesNotDependOnCuts() {
+    let text = (0..<200_000).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 4) }
+    // Binary, to be continued, with a length of eight octets; then the last octet of the message.
+    let server = [0x02, 127, 0, 0, 0, 0, 0, 3, 0x0d, 0x40] + text + [0x80, 1, 33]
+    func last(_ count: Int) -> [UInt8]? {
+      let found = frames([.server(server)], cut: { bytes in
+        stride(from: 0, to: bytes.count, by: count).map { Array(bytes[$0..<min($0 + count, bytes.count)]) }
+      })
+      return found.last?.buffer(.webSocketPayload, .toClient, index: 0).map { Array($0.storage[$0.range]) }
+    }
+    let whole = last(server.count)
+    #expect(whole?.suffix(65_537) == text[134_464...] + [33])
+    #expect(last(1000) == whole)
+    #expect(last(7777) == whole)
+  }
+
   @Test func anUpgradedConnectionIsReadAsFrames() throws {
     let flow = AppLayerFlow(
       settings: AppLayerSettings(), transport: .tcp, serverPort: 80, clientPort: 50_000, isMidstream: false)

@@ -125,6 +125,7 @@ private func query(_ bench: Bench, _ name: String) -> [UInt32] {
       ("dataset:isset,a,type string,load /nonexistent/a", "cannot be read"),
       ("dataset:isset,a,type md5,load \(file)", "line 1"), ("datarep:a,!,1,type string", "operator"),
       ("datarep:a,>,65536,type string", "65535"), ("dataset:isset,a,type string,colour red", "colour"),
+      ("dataset:isset,a,type string,memcap 1025gb", "no size"), ("dataset:isset,a,type string,memcap 9x", "no size"),
     ] {
       let bench = Bench("alert dns any any -> any any (dns.query; \(option); sid:1;)")
       #expect(bench.refusals.first?.contains(word) == true, "\(option): \(bench.refusals)")

@@ -55,6 +55,12 @@ import Traffic
     #expect(decide(policy, sni: sni).action == (fits ? .tunnel : .inspect))
   }
 
+  @Test func `a list of names reads the same with either end of line`() throws {
+    let list = try NameList.parse("# mail\r\na.example\r\n\r\nb.example # x\r\n").get()
+    #expect(list == NameList(["a.example", "b.example"]))
+    #expect(NameList.parse("a.example\r\nb c\r\n") == .failure(NameList.LineError(line: 2, text: "b c")))
+  }
+
   @Test func `a connection without a name fits no entry that asks for one`() throws {
     let policy = try policy("  - {action: block, sni: [a.example]}\n  - {action: tunnel}\n")
     #expect(decide(policy, sni: nil).action == .tunnel)
