@@ -10,12 +10,10 @@ public enum AppProtocol: UInt8, Sendable, Hashable, CaseIterable {
   case doh2
 
   /// The name in rules and in EVE's `app_proto`.
-  public var name: String {
-    switch self {
-    case .ftpData: "ftp-data"
-    default: String(describing: self)
-    }
-  }
+  public var name: String { Self.names[Int(rawValue)] }
+
+  /// By raw value; words are looked up in the program's metadata once, not for each record.
+  private static let names = allCases.map { $0 == .ftpData ? "ftp-data" : String(describing: $0) }
 
   public init?(name: String) {
     guard let found = Self.allCases.first(where: { $0.name == name }) else { return nil }

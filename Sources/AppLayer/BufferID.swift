@@ -1,3 +1,5 @@
+import Traffic
+
 /// An inspection buffer that rules name by a sticky keyword.
 public enum BufferID: UInt8, Sendable, Hashable, CaseIterable {
   // HTTP
@@ -33,6 +35,17 @@ public enum BufferID: UInt8, Sendable, Hashable, CaseIterable {
   case ntpReferenceID, tftpFile, tftpMode
   // mDNS
   case mdnsQueriesName, mdnsAnswerName, mdnsAuthorityName, mdnsAdditionalName, mdnsResponseName
+}
+
+extension BufferID {
+  /// The buffer that holds the very same octets at the same time, where two names stand for one thing: it
+  /// need be scanned but once.
+  public func original(_ appProtocol: AppProtocol, _ direction: Direction) -> BufferID {
+    switch (self, appProtocol, direction) {
+    case (.httpResponseBody, .http, .toClient), (.httpResponseBody, .http2, .toClient): .fileData
+    default: self
+    }
+  }
 }
 
 /// A number of a transaction that a keyword compares.

@@ -258,10 +258,16 @@ struct StreamPath: ~Copyable {
   func hasRecords(_ flow: FlowInspection, isEnd: Bool) -> Bool {
     guard let appLayer = flow.appLayer else { return false }
     if appLayer.events.count > flow.reportedEventCount { return true }
-    return appLayer.transactions.contains {
-      isEnd || isReady($0) || $0.events.count > Int($0.loggedBits >> Self.eventCountShift)
-        || $0.hasFiles && hasFileNews($0, flow)
+    // A loop: a closure over this structure would be allocated for each packet.
+    for transaction in appLayer.transactions {
+      if isEnd || isReady(transaction)
+        || transaction.events.count > Int(transaction.loggedBits >> Self.eventCountShift)
+        || transaction.hasFiles && hasFileNews(transaction, flow)
+      {
+        return true
+      }
     }
+    return false
   }
 
   /// Writes the transactions that are complete as far as their records go, and lets go of those done with.

@@ -56,7 +56,7 @@ import Traffic
     plan.add(pattern("ab"), rule: 0)
     plan.add(pattern("head", near), rule: 1)
     for index in 2..<20 { plan.add(pattern("literal \(index)."), rule: RuleIndex(index)) }
-    plan.divide()
+    plan.divide(for: .streams)
     #expect(plan.parts.count == 3)
     let table = PatternTable(
       databases: try plan.parts.map { try PatternDatabase.compile(Array(plan.patterns[$0])) }, plan: plan)
@@ -77,5 +77,67 @@ import Traffic
     #expect(rules("a head", offset: 4) == [])
     #expect(rules("a head", offset: 2) == [1])
     #expect(rules("abhead", offset: 1 << 40) == [0])
+  }
+
+  @Test func buffersThatShareATableFindTheirOwnLiteralsAlone() throws {
+    var own = PatternTablePlan()
+    own.add(pattern("shared"), rule: 1)
+    own.add(pattern("mine"), rule: 2)
+    var other = PatternTablePlan()
+    other.add(pattern("shared"), rule: 3)
+    var plan = PatternTablePlan()
+    plan.add(own, as: 0)
+    plan.add(other, as: 1)
+    plan.divide(for: .wholes)
+    #expect(plan.parts.count == 1)
+    let table = PatternTable(databases: [try PatternDatabase.compile(plan.patterns)], plan: plan)
+    var scanner = PatternScanner()
+    scanner.prepare([table])
+    let bytes = Array("mine is shared".utf8)
+    var found: [[RuleIndex]] = []
+    for member in [0, 1] as [UInt8] {
+      let isDone = scanner.scan(table, bytes.rawSpan, member: member)
+      #expect(isDone)
+      found.append((0..<scanner.hitCount).map { table.rules[Int(table.starts[scanner.hit($0)])] }.sorted())
+    }
+    #expect(found == [[1, 2], [3]])
+  }
+
+  /// Vectorscan 5.4.9 overlooks some of these with AVX-512 when it is given no more than the buffer.
+  @Test(arguments: [2, 3, 40, 200]) func literalsAreFoundUpToTheLastOctetWhereverTheBufferLies(count: Int) throws {
+    var state: UInt64 = 7
+    func next(_ bound: Int) -> Int {
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      return Int(state >> 33) % bound
+    }
+    for length in [150, 5000] {
+      var plan = PatternTablePlan()
+      let literals = (0..<count).map { _ in (0..<4 + next(20)).map { _ in UInt8(next(256)) } }
+      for (rule, literal) in literals.enumerated() {
+        plan.add(FastPattern(bytes: literal, isCaseInsensitive: false), rule: RuleIndex(rule))
+      }
+      let table = PatternTable(databases: [try PatternDatabase.compile(plan.patterns)], plan: plan)
+      var scanner = PatternScanner()
+      scanner.prepare([table])
+      var missed: [Int] = []
+      for round in 0..<1500 {
+        let start = next(64)
+        var bytes = (0..<start + length).map { _ in UInt8(next(256)) }
+        let chosen = next(count)
+        let end = bytes.count - next(40)
+        bytes.replaceSubrange(end - literals[chosen].count..<end, with: literals[chosen])
+        let isDone = scanner.scan(table, bytes.rawSpan.extracting(start...))
+        #expect(isDone)
+        if !(0..<scanner.hitCount).contains(where: { scanner.hit($0) == chosen }) { missed.append(round) }
+      }
+      #expect(missed.isEmpty)
+    }
+  }
+
+  @Test func nothingBehindTheBufferIsFound() throws {
+    // The second literal would lie partly in what is put behind.
+    let patterns = [pattern("ab"), FastPattern(bytes: [0x63, 0, 0], isCaseInsensitive: false)]
+    #expect(try hits(patterns, in: "ab..c") == [0])
+    #expect(try hits(patterns, in: "..c", isComplete: false).isEmpty)
   }
 }

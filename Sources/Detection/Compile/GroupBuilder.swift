@@ -23,7 +23,7 @@ struct GroupBuilder {
 
   private struct ScanPlan {
     var key: ScanKey
-    var progress: [Int]
+    var progress: Set<Int>
     var isMultiple: Bool
     var isStreaming: Bool
     var table = PatternTablePlan()
@@ -135,12 +135,16 @@ struct GroupBuilder {
       plan.unconditional.append(rule)
       return
     }
-    if let ports {
+    if let ports, !isForAllPorts(choice) {
       plan.narrow[ports, default: []].append((choice.pattern, rule))
     } else {
       plan.any.add(choice.pattern, rule: rule)
     }
   }
+
+  /// A literal that says as much as five letters is looked for on all ports, whatever its rule's: it is
+  /// rare enough elsewhere, and one scan of more literals costs less than two of fewer.
+  static func isForAllPorts(_ choice: FastPatternChoice.Choice) -> Bool { choice.score >= 15 }
 
   /// Ports in a set above which its rules are found without regard to the port.
   private static let narrowPortsMax = 64
@@ -179,19 +183,18 @@ struct GroupBuilder {
     let step = draft.buffers[index]
     // A rule over both directions is found in the one that has the literal's buffer.
     guard step.progress(place.appProtocol, place.direction) != nil else { return }
-    let key = ScanKey(buffer: buffer, transforms: step.program.transforms)
+    let scanned = buffer.original(place.appProtocol, place.direction)
+    let key = ScanKey(buffer: scanned, transforms: step.program.transforms)
     let number = plan.numbers[key] ?? plan.scans.count
     if number == plan.scans.count {
       plan.numbers[key] = number
-      let progress = Set(
-        step.sources.filter {
-          $0.appProtocol == place.appProtocol && $0.direction == place.direction
-        }.map(\.progress))
-      plan.scans.append(
-        ScanPlan(
-          key: key, progress: progress.sorted(), isMultiple: step.isMultiple,
-          isStreaming: step.isStreaming))
+      plan.scans.append(ScanPlan(key: key, progress: [], isMultiple: false, isStreaming: step.isStreaming))
     }
+    for source in step.sources
+    where source.appProtocol == place.appProtocol && source.direction == place.direction {
+      plan.scans[number].progress.insert(source.progress)
+    }
+    if step.isMultiple { plan.scans[number].isMultiple = true }
     plan.scans[number].table.add(choice.pattern, rule: rule)
   }
 
@@ -199,49 +202,101 @@ struct GroupBuilder {
 
   consuming func finish(threadCount: Int, cache: PatternCache?) -> Built {
     var jobs = PatternJobs()
-    for index in packetPayload.indices { groups.packetPayload[index] = payloadGroup(packetPayload[index], &jobs) }
-    for index in stream.indices { groups.stream[index] = payloadGroup(stream[index], &jobs) }
-    for (slot, plan) in streamByProtocol.sorted(by: { $0.key < $1.key }) {
-      groups.streamByProtocol[slot] = payloadGroup(plan, &jobs)
+    let packetPayload = self.packetPayload.map { payloadTables($0, .packets, &jobs) }
+    let stream = self.stream.map { payloadTables($0, .streams, &jobs) }
+    let streamByProtocol = self.streamByProtocol.sorted { $0.key < $1.key }.map {
+      (slot: $0.key, tables: payloadTables($0.value, .streams, &jobs))
     }
-    for (slot, plan) in transactions.sorted(by: { $0.key < $1.key }) {
-      groups.transactions[slot] = TransactionGroup(
-        scans: plan.scans.compactMap { scan in
-          guard let buffer = scan.key.buffer else { return nil }
-          return BufferScan(
-            buffer: buffer, transforms: scan.key.transforms, table: jobs.add(scan.table),
-            progress: scan.progress, isMultiple: scan.isMultiple, isStreaming: scan.isStreaming)
-        },
-        unconditional: plan.unconditional, events: plan.events)
+    let transactions = self.transactions.sorted { $0.key < $1.key }.map {
+      (slot: $0.key, plan: $0.value, places: tablePlaces($0.value, &jobs))
     }
     groups.addresses = AddressIndexBuilder.build(addresses, addressSets)
     let outcome = jobs.run(threadCount: threadCount, cache: cache)
     groups.tables = outcome.tables
+    groups.packetPayload = packetPayload.map { $0.group(outcome.tables) }
+    groups.stream = stream.map { $0.group(outcome.tables) }
+    for entry in streamByProtocol { groups.streamByProtocol[entry.slot] = entry.tables.group(outcome.tables) }
+    for entry in transactions {
+      groups.transactions[entry.slot] = TransactionGroup(
+        scans: zip(entry.plan.scans, entry.places).compactMap { scan, place in
+          guard let buffer = scan.key.buffer else { return nil }
+          return BufferScan(
+            buffer: buffer, transforms: scan.key.transforms, table: outcome.tables[place.table],
+            member: place.member, progress: scan.progress.sorted(), isMultiple: scan.isMultiple,
+            isStreaming: scan.isStreaming)
+        },
+        unconditional: entry.plan.unconditional, events: entry.plan.events)
+    }
     return Built(groups: groups, failures: outcome.failures)
   }
 
+  /// Literals of a buffer that is there at once, up to which it shares a table with others: a table that
+  /// is looked at for each of many short buffers is in the processor's cache, one of many tables is not.
+  private static let sharedTableMax = 512
+
+  /// The number of its table, and its own number within that, for each scan of the plan.
+  private func tablePlaces(
+    _ plan: TransactionPlan, _ jobs: inout PatternJobs
+  ) -> [(table: Int, member: UInt8)] {
+    var shared = PatternTablePlan()
+    var sharerCount = 0
+    var places: [(table: Int?, member: UInt8)] = []
+    for scan in plan.scans {
+      if scan.isStreaming {
+        places.append((jobs.add(scan.table, for: .streams), 0))
+      } else if scan.table.patterns.count > Self.sharedTableMax || sharerCount >= Int(UInt8.max) {
+        places.append((jobs.add(scan.table, for: .wholes), 0))
+      } else {
+        let member = UInt8(truncatingIfNeeded: sharerCount)
+        sharerCount += 1
+        shared.add(scan.table, as: member)
+        places.append((nil, member))
+      }
+    }
+    guard sharerCount > 0 else { return places.map { ($0.table ?? 0, $0.member) } }
+    let table = jobs.add(shared, for: .wholes)
+    return places.map { ($0.table ?? table, $0.member) }
+  }
+
+  /// What is to become a ``PayloadGroup`` when its tables, named by their numbers, are compiled.
+  private struct PayloadTables {
+    var table: Int?
+    var portTables: [(port: UInt16, table: Int)] = []
+    var unconditional: [RuleIndex]
+
+    func group(_ tables: [PatternTable]) -> PayloadGroup {
+      PayloadGroup(
+        table: table.map { tables[$0] }, portTables: portTables.map { ($0.port, tables[$0.table]) },
+        unconditional: unconditional)
+    }
+  }
+
   /// One table for rules on any port, and one for each class of ports with the same narrow sets.
-  private func payloadGroup(_ plan: PayloadPlan, _ jobs: inout PatternJobs) -> PayloadGroup {
-    var group = PayloadGroup()
-    group.unconditional = plan.unconditional
-    if !plan.any.isEmpty { group.table = jobs.add(plan.any) }
+  private func payloadTables(
+    _ plan: PayloadPlan, _ use: PatternTableUse, _ jobs: inout PatternJobs
+  ) -> PayloadTables {
+    var result = PayloadTables(unconditional: plan.unconditional)
+    if !plan.any.isEmpty { result.table = jobs.add(plan.any, for: use) }
     var setsByPort: [UInt16: [UInt32]] = [:]
     for number in plan.narrow.keys.sorted() {
       for range in portSets[Int(number)].ranges {
         for port in range.low...range.high { setsByPort[port, default: []].append(number) }
       }
     }
-    var tables: [[UInt32]: Int32] = [:]
+    var tables: [[UInt32]: Int] = [:]
     for (port, sets) in setsByPort.sorted(by: { $0.key < $1.key }) {
-      if tables[sets] == nil {
-        var table = PatternTablePlan()
-        let entries = sets.flatMap { plan.narrow[$0] ?? [] }.sorted { $0.rule < $1.rule }
-        for entry in entries { table.add(entry.pattern, rule: entry.rule) }
-        tables[sets] = jobs.add(table)
-      }
-      group.ports.append(port)
-      group.portTables.append(tables[sets] ?? -1)
+      let known = tables[sets]
+      let table = known ?? jobs.add(portPlan(plan, sets), for: use)
+      if known == nil { tables[sets] = table }
+      result.portTables.append((port, table))
     }
-    return group
+    return result
+  }
+
+  private func portPlan(_ plan: PayloadPlan, _ sets: [UInt32]) -> PatternTablePlan {
+    var table = PatternTablePlan()
+    let entries = sets.flatMap { plan.narrow[$0] ?? [] }.sorted { $0.rule < $1.rule }
+    for entry in entries { table.add(entry.pattern, rule: entry.rule) }
+    return table
   }
 }

@@ -6,9 +6,9 @@ import Traffic
 final class RuleBody: Sendable {
   let conditions: [RuleCondition]
   /// Steps over the packet's payload or the stream; nil when the rule has none.
-  let payload: PayloadProgram?
+  let payload: SharedProgram?
   let payloadScope: PayloadScope
-  let buffers: [BufferStep]
+  let buffers: [SharedStep]
   let transactionConditions: [TransactionCondition]
   let actions: [StateAction]
   let tags: [TagAction]
@@ -34,9 +34,9 @@ final class RuleBody: Sendable {
 
   init(draft: RuleDraft) {
     conditions = draft.conditions
-    payload = draft.payload
+    payload = draft.payload.map(SharedProgram.init)
     payloadScope = draft.payloadScope
-    buffers = draft.buffers
+    buffers = draft.buffers.map(SharedStep.init)
     transactionConditions = draft.transactionConditions
     actions = draft.actions
     tags = draft.tags
@@ -110,6 +110,55 @@ enum PacketHeader: UInt8, Sendable, Hashable {
   case ipv4, ipv6, tcp, udp, icmpv4, icmpv6
   /// Four octets or sixteen.
   case sourceAddress, destinationAddress
+}
+
+/// The steps over a payload as matching has them: looked at in place, where a structure would be copied
+/// with each of its arrays.
+final class SharedProgram: Sendable {
+  let program: PayloadProgram
+
+  init(_ program: PayloadProgram) { self.program = program }
+}
+
+/// A ``BufferStep`` as matching has it, for the same reason.
+final class SharedStep: Sendable {
+  let subject: BufferStep.Subject
+  let program: PayloadProgram
+  let isMultiple: Bool
+  let isStreaming: Bool
+  let dependsOnEnd: Bool
+  private let reaches: [Reach]
+
+  /// The first and the last progress at which the buffer may hold something new.
+  struct Reach: Sendable {
+    var appProtocol: AppProtocol
+    var direction: Direction
+    var first: Int
+    var last: Int
+  }
+
+  init(_ step: BufferStep) {
+    subject = step.subject
+    program = step.program
+    isMultiple = step.isMultiple
+    isStreaming = step.isStreaming
+    dependsOnEnd = step.dependsOnEnd
+    var reaches: [Reach] = []
+    for source in step.sources {
+      guard let reach = step.progress(source.appProtocol, source.direction),
+        !reaches.contains(where: { $0.appProtocol == source.appProtocol && $0.direction == source.direction })
+      else { continue }
+      reaches.append(
+        Reach(appProtocol: source.appProtocol, direction: source.direction, first: reach.first, last: reach.last))
+    }
+    self.reaches = reaches
+  }
+
+  /// nil where there is no such buffer.
+  func reach(_ appProtocol: AppProtocol, _ direction: Direction) -> Reach? {
+    for reach in reaches where reach.appProtocol == appProtocol && reach.direction == direction { return reach }
+    return nil
+  }
 }
 
 /// A condition on a transaction that is no buffer.

@@ -58,51 +58,83 @@ enum PacketClass: Int {
 }
 
 /// Rules on raw bytes: those for any port, and those for some.
-struct PayloadGroup: Sendable {
-  /// Number of the table for rules with no or many ports; -1 for none.
-  var table: Int32 = -1
+final class PayloadGroup: Sendable {
+  /// The table for rules that are looked for on all ports; nil for none.
+  let table: PatternTable?
   /// Tables for narrow port sets by server port, sorted.
-  var ports: [UInt16] = []
-  var portTables: [Int32] = []
+  private let ports: [UInt16]
+  private let portTables: [PatternTable]
   /// Rules without a literal to look for: always candidates.
-  var unconditional: [RuleIndex] = []
+  let unconditional: [RuleIndex]
 
-  var isEmpty: Bool { table < 0 && ports.isEmpty && unconditional.isEmpty }
+  init(
+    table: PatternTable? = nil, portTables: [(port: UInt16, table: PatternTable)] = [],
+    unconditional: [RuleIndex] = []
+  ) {
+    self.table = table
+    ports = portTables.map(\.port)
+    self.portTables = portTables.map(\.table)
+    self.unconditional = unconditional
+  }
 
-  /// The table of the rules for one server port, -1 for none.
-  func table(forPort port: UInt16) -> Int32 {
+  var isEmpty: Bool { table == nil && ports.isEmpty && unconditional.isEmpty }
+
+  /// The table of the rules for one server port.
+  func table(forPort port: UInt16) -> PatternTable? {
     var first = 0
     var end = ports.count
     while first < end {
       let middle = first &+ (end &- first) / 2
       if ports[middle] < port { first = middle &+ 1 } else { end = middle }
     }
-    return first < ports.count && ports[first] == port ? portTables[first] : -1
+    return first < ports.count && ports[first] == port ? portTables[first] : nil
   }
 }
 
 /// Rules on the transactions of one protocol in one direction.
-struct TransactionGroup: Sendable {
-  var scans: [BufferScan] = []
+final class TransactionGroup: Sendable {
+  let scans: [BufferScan]
+  /// Numbers of those scans whose buffers may hold something new while the progress stays.
+  let growing: [Int]
   /// Rules without a literal to look for: always candidates.
-  var unconditional: [RuleIndex] = []
+  let unconditional: [RuleIndex]
   /// Rules on events of the parser: candidates once there is an event.
-  var events: [RuleIndex] = []
+  let events: [RuleIndex]
+
+  init(scans: [BufferScan] = [], unconditional: [RuleIndex] = [], events: [RuleIndex] = []) {
+    self.scans = scans
+    growing = scans.indices.filter { scans[$0].isStreaming }
+    self.unconditional = unconditional
+    self.events = events
+  }
 
   var isEmpty: Bool { scans.isEmpty && unconditional.isEmpty && events.isEmpty }
 }
 
 /// One buffer that is run through one table.
-struct BufferScan: Sendable {
-  var buffer: BufferID
-  var transforms: [BufferTransform]
-  var table: Int32
+final class BufferScan: Sendable {
+  let buffer: BufferID
+  let transforms: [BufferTransform]
+  let table: PatternTable
+  /// Which of the buffers that share the table this is.
+  let member: UInt8
   /// The progress values at which it is scanned, ascending.
-  var progress: [Int]
-  var isMultiple: Bool
-  var isStreaming: Bool
-  /// Not a buffer but the raw stream or datagram.
-  var isPayload = false
+  let progress: [Int]
+  let isMultiple: Bool
+  let isStreaming: Bool
+
+  init(
+    buffer: BufferID, transforms: [BufferTransform], table: PatternTable, member: UInt8, progress: [Int],
+    isMultiple: Bool, isStreaming: Bool
+  ) {
+    self.buffer = buffer
+    self.transforms = transforms
+    self.table = table
+    self.member = member
+    self.progress = progress
+    self.isMultiple = isMultiple
+    self.isStreaming = isStreaming
+  }
 }
 
 /// Rules on addresses, found by where the more selective side of them lies.

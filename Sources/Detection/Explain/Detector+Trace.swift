@@ -119,7 +119,7 @@ extension Detector {
     var scratch = PayloadScratch()
     scratch.beginRule()
     var texts = tracer.explanation.buffers[...]
-    if let program = body.payload {
+    if let program = body.payload?.program {
       trace(program, texts.popFirst(), payload, facts, &scratch, &result)
     }
     for step in body.buffers where result.failure == nil {
@@ -214,7 +214,7 @@ extension Detector {
   }
 
   private func trace(
-    _ step: BufferStep, _ buffer: RuleExplanation.Buffer?, _ transaction: Transaction, _ direction: Direction,
+    _ step: SharedStep, _ buffer: RuleExplanation.Buffer?, _ transaction: Transaction, _ direction: Direction,
     isTransactional: Bool, _ payload: RawSpan, _ context: borrowing TrialContext,
     _ scratch: inout PayloadScratch, _ result: inout RuleTracer.Result
   ) {
@@ -250,7 +250,7 @@ extension Detector {
   }
 
   private func absenceFailure(
-    _ step: BufferStep, _ buffer: RuleExplanation.Buffer?, isThere: Bool, _ result: inout RuleTracer.Result
+    _ step: SharedStep, _ buffer: RuleExplanation.Buffer?, isThere: Bool, _ result: inout RuleTracer.Result
   ) {
     let name = buffer?.name ?? "buffer"
     switch (step.program.absence, isThere) {
@@ -304,10 +304,9 @@ extension RuleBody {
   /// The transaction's protocol has the rule's buffers in that direction.
   fileprivate func isLookedFor(in transaction: Transaction, _ direction: Direction) -> Bool {
     buffers.allSatisfy { step in
-      guard step.isBuffer else { return true }
-      return step.sources.contains {
-        $0.appProtocol == transaction.appProtocol && (isTransactional || $0.direction == direction)
-      }
+      guard case .buffer = step.subject else { return true }
+      return step.reach(transaction.appProtocol, direction) != nil
+        || isTransactional && step.reach(transaction.appProtocol, direction.opposite) != nil
     }
   }
 }

@@ -85,7 +85,8 @@ extension RuleCompiler {
         traffic: result.kind.rawValue + " of " + draft.packetTraffic,
         lookup: chosen == nil
           ? "tried whenever there are new octets: it has no content to look for"
-          : "table of literals for \(ports)",
+          : choice.map(GroupBuilder.isForAllPorts) == true
+            ? "table of literals for any port" : "table of literals for \(ports)",
         fastPattern: chosen, reason: chosen.map { reason($0, literals) })
     ]
     result.otherLiterals = literals.filter { $0.text != chosen?.text || $0.buffer != chosen?.buffer }

@@ -66,11 +66,8 @@ extension Detector {
   ) {
     guard !group.isEmpty else { return }
     candidates += group.unconditional
-    if group.table >= 0 {
-      collectCandidates(ruleSet.groups.tables[Int(group.table)], payload)
-    }
-    let portTable = group.table(forPort: context.ends.serverPort)
-    if portTable >= 0 { collectCandidates(ruleSet.groups.tables[Int(portTable)], payload) }
+    if let table = group.table { collectCandidates(table, payload) }
+    if let table = group.table(forPort: context.ends.serverPort) { collectCandidates(table, payload) }
   }
 
   /// Rules on addresses alone are tried once for each direction of a flow.

@@ -33,7 +33,7 @@ extension Detector {
   /// Runs a table over a payload and adds the rules of the literals seen to the candidates.
   mutating func collectCandidates(
     _ table: PatternTable, _ bytes: RawSpan, newFrom: Int = 0, offset: UInt64 = 0,
-    isComplete: Bool = true
+    isComplete: Bool = true, member: UInt8 = 0
   ) {
     guard !isPrefilterOff else {
       candidates += table.allRules
@@ -42,7 +42,7 @@ extension Detector {
     for part in table.parts.indices {
       guard
         scanner.scan(
-          table, part: part, bytes, newFrom: newFrom, offset: offset, isComplete: isComplete)
+          table, part: part, bytes, newFrom: newFrom, offset: offset, isComplete: isComplete, member: member)
       else {
         candidates += table.allRules
         return
@@ -92,9 +92,9 @@ extension Detector {
     // not hold yet may still.
     guard areConditionsMet || source == .stream else { return .ruledOut }
     scratch.beginRule()
-    if let program = body.payload {
+    if let shared = body.payload {
       guard let payload, body.payloadScope.contains(source == .stream ? .stream : .packet)
-        || (source == .packet && !context.isInStream), runs(program, on: payload, facts)
+        || (source == .packet && !context.isInStream), runs(shared.program, on: payload, facts)
       else { return .undecided }
     }
     guard areConditionsMet else { return .ruledOut }

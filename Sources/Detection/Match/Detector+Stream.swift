@@ -44,9 +44,9 @@ extension Detector {
     _ pending: inout [FlowDetection.PendingRule], into matches: inout MatchList
   ) -> Trial {
     let place = pending.firstIndex { $0.rule == rule }
-    if let place, !isPrefilterOff, let program = ruleSet.bodies[Int(rule)].payload {
+    if let place, !isPrefilterOff, let shared = ruleSet.bodies[Int(rule)].payload {
       let prospect = pending[place].growing.prospect(
-        program, step: 0, instance: 0, piece.window, offset: piece.offset, isEnd: piece.isEnd,
+        shared.program, step: 0, instance: 0, piece.window, offset: piece.offset, isEnd: piece.isEnd,
         retriesAtOnce: true, searched: &scratch.searchedBytes)
       switch prospect {
       case .worthTrying: break
@@ -92,12 +92,9 @@ extension Detector {
   ) {
     guard !group.isEmpty else { return }
     candidates += group.unconditional
-    if group.table >= 0 {
-      scan(ruleSet.groups.tables[Int(group.table)], window, newFrom, offset, context, &pending)
-    }
-    let portTable = group.table(forPort: context.ends.serverPort)
-    if portTable >= 0 {
-      scan(ruleSet.groups.tables[Int(portTable)], window, newFrom, offset, context, &pending)
+    if let table = group.table { scan(table, window, newFrom, offset, context, &pending) }
+    if let table = group.table(forPort: context.ends.serverPort) {
+      scan(table, window, newFrom, offset, context, &pending)
     }
   }
 

@@ -56,7 +56,7 @@ extension Detector {
     let group = ruleSet.groups.transactions[RuleGroups.slot(transaction.appProtocol, direction)]
     if !group.isEmpty {
       counters.transactionsInspected &+= 1
-      findCandidates(transaction, direction, group, payload, &state, inspection)
+      findCandidates(transaction, direction, group, &state, inspection)
       tryCandidates(transaction, direction, payload, context, &state, inspection, into: &matches)
     } else if !state.candidates.isEmpty {
       tryCandidates(transaction, direction, payload, context, &state, inspection, into: &matches)
@@ -87,7 +87,7 @@ extension Detector {
 
   private mutating func findCandidates(
     _ transaction: Transaction, _ direction: Direction, _ group: TransactionGroup,
-    _ payload: RawSpan, _ state: inout TransactionInspection.DirectionState,
+    _ state: inout TransactionInspection.DirectionState,
     _ inspection: TransactionInspection
   ) {
     candidates.removeAll(keepingCapacity: true)
@@ -103,8 +103,16 @@ extension Detector {
       candidates += group.events
     }
     let progress = transaction.progress(direction)
-    for index in group.scans.indices {
-      scan(group.scans[index], transaction, direction, progress, payload, &state.scans[index])
+    if progress > state.progress {
+      for index in group.scans.indices {
+        scan(group.scans[index], transaction, direction, progress, &state.scans[index])
+      }
+      state.progress = progress
+    } else {
+      // Only what grows can hold something new.
+      for index in group.growing {
+        scan(group.scans[index], transaction, direction, progress, &state.scans[index])
+      }
     }
     sortCandidates()
     guard !candidates.isEmpty else { return }
@@ -116,30 +124,27 @@ extension Detector {
 
   private mutating func scan(
     _ scan: BufferScan, _ transaction: Transaction, _ direction: Direction, _ progress: Int,
-    _ payload: RawSpan, _ state: inout TransactionInspection.ScanState
+    _ state: inout TransactionInspection.ScanState
   ) {
     var reached = 0
     for value in scan.progress where value <= progress { reached &+= 1 }
     guard reached > 0 else { return }
-    let table = ruleSet.groups.tables[Int(scan.table)]
-    if scan.isPayload {
-      collectCandidates(table, payload)
-      return
-    }
+    let table = scan.table
     guard scan.isStreaming || reached > state.progressCount else { return }
     state.progressCount = reached
     guard scan.isStreaming else {
       var index = 0
       while let view = transaction.buffer(scan.buffer, direction, index: index) {
-        collect(table, view, scan.transforms)
+        collect(table, view, scan)
         index &+= 1
         if !scan.isMultiple { break }
       }
       return
     }
     // Each instance is scanned from where the last call left off.
+    if state.isClosed, !scan.isMultiple { return }
     while let view = transaction.buffer(scan.buffer, direction, index: state.instance) {
-      collectNew(table, view, scan.transforms, &state)
+      collectNew(table, view, scan, &state)
       guard scan.isMultiple, view.isComplete,
         transaction.buffer(scan.buffer, direction, index: state.instance &+ 1) != nil
       else { return }
@@ -150,19 +155,20 @@ extension Detector {
   }
 
   private mutating func collect(
-    _ table: PatternTable, _ view: BufferView, _ transforms: [BufferTransform]
+    _ table: PatternTable, _ view: BufferView, _ scan: BufferScan
   ) {
     let bytes = view.storage.rawSpan.extracting(view.range)
-    guard !transforms.isEmpty else {
-      collectCandidates(table, bytes, offset: view.offset, isComplete: view.isComplete)
+    guard !scan.transforms.isEmpty else {
+      collectCandidates(
+        table, bytes, offset: view.offset, isComplete: view.isComplete, member: scan.member)
       return
     }
-    let result = transform(bytes, transforms)
-    collectCandidates(table, result.rawSpan)
+    let result = transform(bytes, scan.transforms)
+    collectCandidates(table, result.rawSpan, member: scan.member)
   }
 
   private mutating func collectNew(
-    _ table: PatternTable, _ view: BufferView, _ transforms: [BufferTransform],
+    _ table: PatternTable, _ view: BufferView, _ scan: BufferScan,
     _ state: inout TransactionInspection.ScanState
   ) {
     guard !state.isClosed else { return }
@@ -170,9 +176,9 @@ extension Detector {
     let end = view.offset &+ UInt64(view.count)
     let scannedTo = state.scannedTo
     state.scannedTo = end
-    guard transforms.isEmpty else {
+    guard scan.transforms.isEmpty else {
       // What a transform makes of the whole cannot be had from its parts.
-      if end > scannedTo || view.isComplete { collect(table, view, transforms) }
+      if end > scannedTo || view.isComplete { collect(table, view, scan) }
       return
     }
     let new = scannedTo > view.offset ? Int(min(scannedTo &- view.offset, UInt64(view.count))) : 0
@@ -304,26 +310,26 @@ extension Detector {
     _ body: RuleBody, _ index: Int, _ transaction: Transaction, _ direction: Direction,
     _ payload: RawSpan, _ context: borrowing TrialContext, _ growing: inout GrowingBuffer
   ) -> Trial {
-    // `body` keeps the step alive; the subject alone is copied.
-    switch body.buffers[index].subject {
+    let step = body.buffers[index]
+    switch step.subject {
     case .frame: return .ruledOut
     case .packetHeader(let header):
       guard let bytes = Self.header(header, of: context.packet, in: context.packetBytes) else {
         return .undecided
       }
-      return runs(body.buffers[index].program, on: bytes, BufferFacts()) ? .matched : .undecided
+      return runs(step.program, on: bytes, BufferFacts()) ? .matched : .undecided
     case .payload:
-      if payload.byteCount > 0, runs(body.buffers[index].program, on: payload, BufferFacts()) {
+      if payload.byteCount > 0, runs(step.program, on: payload, BufferFacts()) {
         return .matched
       }
       return transaction.isComplete(direction) ? .ruledOut : .undecided
     case .buffer(let id):
       guard body.isTransactional else {
-        return tryBuffer(body, index, id, transaction, direction, &growing)
+        return tryBuffer(step, index, body, id, transaction, direction, &growing)
       }
-      let here = tryBuffer(body, index, id, transaction, direction, &growing)
+      let here = tryBuffer(step, index, body, id, transaction, direction, &growing)
       if here == .matched { return .matched }
-      let there = tryBuffer(body, index, id, transaction, direction.opposite, &growing)
+      let there = tryBuffer(step, index, body, id, transaction, direction.opposite, &growing)
       if there == .matched { return .matched }
       return here == .ruledOut && there == .ruledOut ? .ruledOut : .undecided
     }
@@ -334,10 +340,10 @@ extension Detector {
   private static var undecidedBytesMax: UInt64 { 32_768 }
 
   private mutating func tryBuffer(
-    _ body: RuleBody, _ index: Int, _ id: BufferID, _ transaction: Transaction,
+    _ step: SharedStep, _ index: Int, _ body: RuleBody, _ id: BufferID, _ transaction: Transaction,
     _ direction: Direction, _ growing: inout GrowingBuffer
   ) -> Trial {
-    guard let reach = body.buffers[index].progress(transaction.appProtocol, direction) else {
+    guard let reach = step.reach(transaction.appProtocol, direction) else {
       return .ruledOut
     }
     let progress = transaction.progress(direction)
@@ -345,8 +351,8 @@ extension Detector {
     // From here on the buffer does not change any more, unless it streams.
     let isFinal =
       transaction.isComplete(direction)
-      || (!body.buffers[index].isStreaming && progress >= reach.last)
-    let absence = body.buffers[index].program.absence
+      || (!step.isStreaming && progress >= reach.last)
+    let absence = step.program.absence
     var instance = 0
     var areAllComplete = true
     while let view = transaction.buffer(id, direction, index: instance) {
@@ -354,28 +360,28 @@ extension Detector {
       let bytes = view.storage.rawSpan.extracting(view.range)
       let facts = BufferFacts(offset: view.offset, isComplete: view.isComplete)
       var canTell =
-        !body.buffers[index].dependsOnEnd || view.isComplete
+        !step.dependsOnEnd || view.isComplete
         || view.offset &+ UInt64(view.count) >= Self.undecidedBytesMax
       // Steps that share numbers with another buffer's must run each time.
-      if canTell, body.buffers[index].isStreaming, !body.sharesVariables, !isPrefilterOff {
+      if canTell, step.isStreaming, !body.sharesVariables, !isPrefilterOff {
         switch growing.prospect(
-          body.buffers[index].program, step: index, instance: instance, bytes, offset: view.offset,
+          step.program, step: index, instance: instance, bytes, offset: view.offset,
           isEnd: view.isComplete || isFinal, retriesAtOnce: isInline, searched: &scratch.searchedBytes)
         {
         case .worthTrying: break
         case .notYet: canTell = false
         case .never:
-          guard body.buffers[index].isMultiple || body.isTransactional else { return .ruledOut }
+          guard step.isMultiple || body.isTransactional else { return .ruledOut }
           canTell = false
         }
       }
-      if canTell, runs(body.buffers[index].program, on: bytes, facts) { return .matched }
+      if canTell, runs(step.program, on: bytes, facts) { return .matched }
       areAllComplete = areAllComplete && view.isComplete
       instance &+= 1
-      if !body.buffers[index].isMultiple { break }
+      if !step.isMultiple { break }
     }
     guard isFinal else {
-      let canGrow = body.buffers[index].isMultiple || reach.last > progress
+      let canGrow = step.isMultiple || reach.last > progress
       return instance > 0 && areAllComplete && !canGrow ? .ruledOut : .undecided
     }
     return instance == 0 && absence != .mustExist ? .matched : .ruledOut

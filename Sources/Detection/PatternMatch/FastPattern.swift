@@ -12,4 +12,6 @@ struct HitConstraint: Hashable, Sendable, BitwiseCopyable {
   var endMax: UInt32 = .max
   /// The hit must end where the buffer does.
   var isAtEnd = false
+  /// Which of the buffers that share a table the literal belongs to.
+  var member: UInt8 = 0
 }

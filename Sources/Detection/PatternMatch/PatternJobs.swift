@@ -11,10 +11,10 @@ struct PatternJobs {
   }
 
   /// - Returns: the number that the table will have.
-  mutating func add(_ plan: PatternTablePlan) -> Int32 {
+  mutating func add(_ plan: PatternTablePlan, for use: PatternTableUse) -> Int {
     plans.append(plan)
-    plans[plans.count - 1].divide()
-    return Int32(truncatingIfNeeded: plans.count - 1)
+    plans[plans.count - 1].divide(for: use)
+    return plans.count - 1
   }
 
   /// Compiles all tables; a table that fails is left empty and told of.

@@ -5,9 +5,14 @@ import Traffic
 ///
 /// Duplicates are dropped in the callback by a stamp for each literal, so a scan costs nothing to
 /// clear and never allocates.
+///
+/// Vectorscan 5.4.9 overlooks literals that end in the last octets of what it is given when there are few of
+/// them and AVX-512 is used, depending on the address (measured: 1.9 % of those in the last 32 octets
+/// with two literals, none with six; docs/decisions/pattern-library.md). So small databases are given more
+/// octets than are to be scanned, and hits beyond those are left out.
 @safe
 struct PatternScanner: ~Copyable {
-  // SAFETY: the three tables hold `capacity` elements each, and no database scanned has more
+  // SAFETY: `padded` holds `paddedCapacity` octets; the three tables hold `capacity` elements each, and no database scanned has more
   // literals than that (`prepare` grows them first, and `scan` refuses larger ones); they are freed
   // once, in deinit.
   private var scratch: OpaquePointer?
@@ -15,6 +20,9 @@ struct PatternScanner: ~Copyable {
   private var ends: UnsafeMutablePointer<UInt32>
   private var hits: UnsafeMutablePointer<UInt32>
   private var capacity: Int
+  /// Where what ends too soon is copied to, with octets behind it.
+  private var padded: UnsafeMutableRawPointer
+  private var paddedCapacity: Int
   private var generation: UInt32 = 0
   /// Literals seen by the last scan.
   private(set) var hitCount = 0
@@ -26,12 +34,15 @@ struct PatternScanner: ~Copyable {
     unsafe ends = .allocate(capacity: 1)
     unsafe hits = .allocate(capacity: 1)
     capacity = 0
+    paddedCapacity = Self.copiedMax + Self.paddingCount
+    unsafe padded = .allocate(byteCount: paddedCapacity, alignment: 64)
   }
 
   deinit {
     unsafe stamps.deallocate()
     unsafe ends.deallocate()
     unsafe hits.deallocate()
+    unsafe padded.deallocate()
     if let scratch = unsafe scratch { unsafe hs_free_scratch(scratch) }
   }
 
@@ -40,6 +51,7 @@ struct PatternScanner: ~Copyable {
     var needed = capacity
     for table in tables {
       needed = max(needed, table.constraints.count)
+      growPadded(Self.tailCount(table.longest) + Self.paddingCount)
       for part in table.parts {
         if let database = part.database { unsafe hs_alloc_scratch(database.pointer, &scratch) }
       }
@@ -64,10 +76,11 @@ struct PatternScanner: ~Copyable {
   ///   - newFrom: hits that end at or before it are left out.
   ///   - offset: where the first octet of `bytes` lies in the whole buffer.
   ///   - isComplete: the buffer ends here, so a literal that must stand at its end may count.
+  ///   - member: which of the buffers that share the table this is.
   /// - Returns: false when the scan could not be done and every literal must be taken as seen.
   mutating func scan(
     _ table: PatternTable, part number: Int = 0, _ bytes: RawSpan, newFrom: Int = 0, offset: UInt64 = 0,
-    isComplete: Bool = true
+    isComplete: Bool = true, member: UInt8 = 0
   ) -> Bool {
     hitCount = 0
     let part = table.parts[number]
@@ -81,20 +94,15 @@ struct PatternScanner: ~Copyable {
     guard start < end, newFrom < end else { return true }
     guard let database = part.database, table.constraints.count <= capacity, let scratch = unsafe scratch else { return false }
     advanceGeneration()
-    let length = end &- start
-    // SAFETY: the context and the pointers in it outlive the scan, which ends before this returns.
+    // SAFETY: the context and the pointers in it outlive the scans, which end before this returns.
     let outcome: (status: Int32, count: Int) = unsafe table.constraints.withUnsafeBufferPointer { constraints in
       guard let rawConstraints = constraints.baseAddress else { return (HS_SUCCESS, 0) }
       var context = unsafe ScanContext(
         stamps: stamps, ends: ends, hits: hits, constraints: rawConstraints, first: UInt32(part.first),
-        hitCount: 0,
-        generation: generation, base: offset &+ UInt64(start), bufferBase: offset,
-        newFrom: UInt64(max(0, newFrom &- start)), length: UInt64(length), isComplete: isComplete)
-      let status = unsafe bytes.extracting(start..<end).withUnsafeBytes { raw in
-        unsafe hs_scan(
-          database.pointer, raw.baseAddress?.assumingMemoryBound(to: CChar.self),
-          UInt32(truncatingIfNeeded: min(length, Int(UInt32.max))), 0, scratch, noteHit, &context)
-      }
+        hitCount: 0, generation: generation, base: offset &+ UInt64(start), shift: 0,
+        newFrom: UInt64(max(0, newFrom &- start)), length: UInt64(end &- start), isComplete: isComplete,
+        member: member)
+      let status = unsafe run(database, part, bytes, start..<end, scratch, &context)
       return unsafe (status, context.hitCount)
     }
     hitCount = outcome.count
@@ -103,6 +111,73 @@ struct PatternScanner: ~Copyable {
       return false
     }
     return true
+  }
+
+  /// Databases of more literals do not overlook any; of one there is another matcher.
+  private static let paddedCountMax = 128
+  /// Octets behind the end: one vector of AVX-512.
+  private static let paddingCount = 64
+  /// So much is copied as a whole; of more, the end alone is looked at twice.
+  private static let copiedMax = 4096
+
+  /// Octets at the end in which every literal lies whole that may have been overlooked.
+  private static func tailCount(_ longest: Int) -> Int { max(1, longest) + paddingCount }
+
+  private mutating func growPadded(_ needed: Int) {
+    guard needed > paddedCapacity else { return }
+    unsafe padded.deallocate()
+    paddedCapacity = needed
+    unsafe padded = .allocate(byteCount: needed, alignment: 64)
+  }
+
+  private func run(
+    _ database: PatternDatabase, _ part: PatternPart, _ bytes: RawSpan, _ range: Range<Int>,
+    _ scratch: OpaquePointer, _ context: inout ScanContext
+  ) -> Int32 {
+    guard part.count > 1, part.count <= Self.paddedCountMax else {
+      return unsafe Self.scan(database, bytes.extracting(range), scratch, &context)
+    }
+    // What follows in the buffer will do.
+    if bytes.byteCount - range.upperBound >= Self.paddingCount {
+      let longer = bytes.extracting(range.lowerBound..<range.upperBound &+ Self.paddingCount)
+      return unsafe Self.scan(database, longer, scratch, &context)
+    }
+    guard range.count > Self.copiedMax else {
+      return unsafe scanCopy(database, bytes.extracting(range), scratch, &context)
+    }
+    let status = unsafe Self.scan(database, bytes.extracting(range), scratch, &context)
+    guard status == HS_SUCCESS else { return status }
+    let tail = min(range.count, Self.tailCount(part.longest))
+    unsafe context.shift = UInt64(range.count &- tail)
+    return unsafe scanCopy(
+      database, bytes.extracting(range.upperBound &- tail..<range.upperBound), scratch, &context)
+  }
+
+  /// - Precondition: `bytes` with the padding fit `padded`, or they are scanned where they are.
+  private func scanCopy(
+    _ database: PatternDatabase, _ bytes: RawSpan, _ scratch: OpaquePointer, _ context: inout ScanContext
+  ) -> Int32 {
+    let count = bytes.byteCount
+    guard count &+ Self.paddingCount <= paddedCapacity else {
+      return unsafe Self.scan(database, bytes, scratch, &context)
+    }
+    // SAFETY: the guard has seen that both fit.
+    unsafe bytes.withUnsafeBytes { raw in
+      if let base = raw.baseAddress { unsafe padded.copyMemory(from: base, byteCount: count) }
+    }
+    unsafe padded.advanced(by: count).initializeMemory(as: UInt8.self, repeating: 0, count: Self.paddingCount)
+    let copy = unsafe UnsafeRawBufferPointer(start: padded, count: count &+ Self.paddingCount)
+    return unsafe Self.scan(database, copy.bytes, scratch, &context)
+  }
+
+  private static func scan(
+    _ database: PatternDatabase, _ bytes: RawSpan, _ scratch: OpaquePointer, _ context: inout ScanContext
+  ) -> Int32 {
+    unsafe bytes.withUnsafeBytes { raw in
+      unsafe hs_scan(
+        database.pointer, raw.baseAddress?.assumingMemoryBound(to: CChar.self),
+        UInt32(truncatingIfNeeded: min(raw.count, Int(UInt32.max))), 0, scratch, noteHit, &context)
+    }
   }
 
   /// The number of a literal seen, 0 <= index < hitCount.
@@ -136,10 +211,12 @@ private struct ScanContext {
   var hitCount: Int
   var generation: UInt32
   var base: UInt64
-  var bufferBase: UInt64
+  /// Where what is scanned begins in what is asked for.
+  var shift: UInt64
   var newFrom: UInt64
   var length: UInt64
   var isComplete: Bool
+  var member: UInt8
 }
 
 /// Vectorscan's callback: id, start (unknown), end, flags, context.
@@ -151,8 +228,10 @@ private let noteHit:
     guard let context = unsafe raw?.assumingMemoryBound(to: ScanContext.self) else { return 0 }
     let id = unsafe id &+ context.pointee.first
     let pattern = Int(id)
-    guard unsafe to > context.pointee.newFrom else { return 0 }
+    let to = unsafe to &+ context.pointee.shift
+    guard unsafe to > context.pointee.newFrom, unsafe to <= context.pointee.length else { return 0 }
     let constraint = unsafe context.pointee.constraints[pattern]
+    guard unsafe constraint.member == context.pointee.member else { return 0 }
     let end = unsafe context.pointee.base &+ to
     guard end >= UInt64(constraint.endMin), constraint.endMax == .max || end <= UInt64(constraint.endMax) else {
       return 0

@@ -36,6 +36,15 @@ final class PatternTable: Sendable {
   }
 }
 
+/// What a table is scanned over.
+enum PatternTableUse: Hashable, Sendable {
+  case packets
+  /// Streams and bodies, piece by piece.
+  case streams
+  /// Buffers that are there at once and are mostly short.
+  case wholes
+}
+
 /// Literals of a table that are looked for together.
 struct PatternPart: Sendable {
   /// nil when it could not be compiled: then every rule of the part is a candidate.
@@ -70,18 +79,39 @@ struct PatternTablePlan {
     parts = [0..<patterns.count]
   }
 
-  /// Literals that count within so many octets from the start of their buffer alone are looked for there
-  /// alone.
+  /// Takes the literals of another buffer in, told apart by its number.
+  mutating func add(_ other: PatternTablePlan, as member: UInt8) {
+    for (pattern, rules) in zip(other.patterns, other.rules) {
+      var pattern = pattern
+      pattern.constraint.member = member
+      for rule in rules { add(pattern, rule: rule) }
+    }
+  }
+
+  /// Literals that count within so many octets from the start of a stream alone are looked for there alone.
   static let headReach: UInt32 = 1024
+  /// The same for packets, each of which has a start: a scan of this is cheap beside that of the rest.
+  static let packetHeadReach: UInt32 = 128
   /// Shorter literals make Vectorscan look at every octet, where it could take steps of several.
   static let longMin = 4
   /// Fewer literals than this are not worth a scan of their own.
   static let partMin = 8
+  /// So many literals make a table large: each short one among them is seen all the time.
+  static let largeMin = 1000
 
   /// Puts literals together that are looked for in one way.
-  mutating func divide() {
+  ///
+  /// What is short as a whole is scanned in one go: there a scan costs more than the octets it looks at.
+  mutating func divide(for use: PatternTableUse) {
+    let headReach: UInt32 =
+      switch use {
+      case .packets: Self.packetHeadReach
+      case .streams: Self.headReach
+      case .wholes: 0
+      }
+    if use == .wholes, patterns.count < Self.largeMin { return }
     func part(_ pattern: FastPattern) -> Int {
-      if pattern.constraint.endMax <= Self.headReach, !pattern.constraint.isAtEnd { return 0 }
+      if pattern.constraint.endMax <= headReach, !pattern.constraint.isAtEnd { return 0 }
       return pattern.bytes.count < Self.longMin ? 1 : 2
     }
     var groups: [[Int]] = [[], [], []]

@@ -33,6 +33,8 @@ final class TransactionInspection {
 
   struct DirectionState {
     var hasStarted = false
+    /// The progress that the scans have seen.
+    var progress = -1
     var eventCount = 0
     var isDone = false
     var scans: [ScanState] = []
@@ -41,6 +43,7 @@ final class TransactionInspection {
 
     mutating func reset() {
       hasStarted = false
+      progress = -1
       eventCount = 0
       isDone = false
       scans.removeAll(keepingCapacity: true)
