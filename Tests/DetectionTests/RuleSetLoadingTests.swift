@@ -59,12 +59,8 @@ import Testing
     print("LOAD packet \(groups.packet.map(\.count))")
     print("LOAD payload unconditional \((groups.packetPayload + groups.stream).map(\.unconditional.count))")
     for (slot, group) in groups.transactions.enumerated() where !group.isEmpty {
-      print("LOAD slot \(slot) unconditional \(group.unconditional.count) scans \(group.scans.map { "\($0.buffer)\($0.transforms.isEmpty ? "" : "*"):\(groups.tables[Int($0.table)].constraints.count)" })")
-    }
-    for (index, group) in (groups.packetPayload + groups.stream).enumerated() where !group.isEmpty {
-      let any = group.table < 0 ? 0 : groups.tables[Int(group.table)].constraints.count
-      let byPort = group.portTables.reduce(into: 0) { $0 += groups.tables[Int($1)].constraints.count }
-      print("LOAD group \(index) any \(any) ports \(group.ports.count) patterns \(byPort)")
+      let scans = group.scans.map { "\($0.buffer)\($0.transforms.isEmpty ? "" : "*"):\($0.table.constraints.count)" }
+      print("LOAD slot \(slot) unconditional \(group.unconditional.count) scans \(scans)")
     }
     #expect(result.ruleSet.ruleCount > 0)
   }
