@@ -19,6 +19,9 @@ open class Transaction {
   public var inspectionState: AnyObject?
   /// Opaque: what has been written of it (a bit for each record).
   public var loggedBits: UInt32 = 0
+  /// It was closed with the flow before anything came back: what is left of it was never on the way to the
+  /// client.
+  public internal(set) final var isUnanswered = false
   /// When its first byte was seen.
   public let start: Timestamp
   /// Files that it carries (``files(_:)``).

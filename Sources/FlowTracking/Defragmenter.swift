@@ -30,6 +30,8 @@ public struct DefragmenterCounters: Sendable, Hashable {
   public var rejected: UInt64 = 0
   /// Datagrams given up for `datagramCountMax` or `memcapBytes`.
   public var evicted: UInt64 = 0
+  /// Fragments refused because `memcapBytes` leave no room for them.
+  public var memcapHits: UInt64 = 0
   public var heldBytes: UInt64 = 0
 
   public init() {}
@@ -44,6 +46,8 @@ public struct DefragmentResult: Sendable {
     case reassembled
     /// The fragment is of no use; `events` say why.
     case rejected
+    /// There is no memory for it, though all other datagrams were given up.
+    case noRoom
   }
 
   public var outcome: Outcome
@@ -102,7 +106,11 @@ public struct Defragmenter: ~Copyable {
       result.events.insert(isIPv6 ? .ipv6FragmentTooLarge : .ipv4FragmentTooLarge)
       return result
     }
-    let place = tracker(for: key(packet), policy, packet.time, room: part.data.count)
+    guard let place = tracker(for: key(packet), policy, packet.time, room: part.data.count) else {
+      counters.memcapHits &+= 1
+      result.outcome = .noRoom
+      return result
+    }
     guard trackers[place].fragmentCount < settings.fragmentsPerDatagramMax,
       trackers[place].byteCount &+ part.data.count <= settings.datagramBytesMax
     else { return ignore(&result, isIPv6) }
@@ -167,12 +175,9 @@ public struct Defragmenter: ~Copyable {
 extension Defragmenter {
   private mutating func tracker(
     for key: FragmentKey, _ policy: FragmentPolicy, _ time: Timestamp, room: Int
-  ) -> Int {
-    if let place = places[key] {
-      makeRoom(room, sparing: place)
-      return place
-    }
-    makeRoom(room, sparing: -1)
+  ) -> Int? {
+    if let place = places[key] { return makeRoom(room, sparing: place) ? place : nil }
+    guard makeRoom(room, sparing: -1) else { return nil }
     while places.count >= max(1, settings.datagramCountMax) { evictOldest() }
     let place: Int
     if let reused = free.popLast() {
@@ -190,8 +195,10 @@ extension Defragmenter {
     return place
   }
 
-  private mutating func makeRoom(_ count: Int, sparing place: Int) {
+  /// - Returns: whether so many octets fit, now that older datagrams were given up for them.
+  private mutating func makeRoom(_ count: Int, sparing place: Int) -> Bool {
     while heldBytes &+ count > settings.memcapBytes, oldest >= 0, oldest != place { evictOldest() }
+    return heldBytes &+ count <= settings.memcapBytes
   }
 
   private mutating func evictOldest() {

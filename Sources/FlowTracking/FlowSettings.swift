@@ -33,6 +33,9 @@ public struct FlowTableSettings: Sendable {
   /// Flows held at once by this worker; at the limit `track` answers `.full` and the caller
   /// prunes or applies its policy (`flow.memcap`).
   public var flowCountMax: Int = 262_144
+  /// TCP sessions held at once by this worker; one more is not followed, and the caller applies its policy
+  /// (`stream.memcap`).
+  public var sessionCountMax = Int.max
   public var usesVLAN = true
   /// Packets inside a tunnel are other flows than like packets outside of it
   /// (`decoder.recursion-level.use-for-tracking`).
@@ -68,6 +71,8 @@ public struct FlowTableCounters: Sendable, Hashable {
   /// A SYN began a new session on the addresses and ports of a closed one.
   public var tcpReused: UInt64 = 0
   public var tcpSessions: UInt64 = 0
+  /// Packets that would have begun a session beyond `sessionCountMax`.
+  public var sessionMemcapHits: UInt64 = 0
   public var tcpMidstreamPickups: UInt64 = 0
   public var tcpNoSession: UInt64 = 0
   public var tcpInvalidChecksum: UInt64 = 0

@@ -20,6 +20,11 @@ public struct FlowTable: ~Copyable {
   private let hash: FlowHash
   private var slots: [UInt64]
   private var liveCount = 0
+  /// Flows with a TCP session.
+  private var sessionCount = 0
+
+  /// Octets that a session takes, for `stream.memcap`: its own state and that of both streams.
+  public static let sessionBytes = MemoryLayout<TCPSession>.stride &+ 256
 
   public init(settings: FlowTableSettings) {
     self.settings = settings
@@ -112,6 +117,7 @@ public struct FlowTable: ~Copyable {
     guard isLive(index), flows[index.index].state == .bypassed else { return }
     var session = TCPSession()
     session.mayBePickedUp = true
+    if sessions[index.index].state != .none { sessionCount &-= 1 }
     sessions[index.index] = session
     flows[index.index].disposition = .inspect
     setState(index, .established)
@@ -145,6 +151,7 @@ public struct FlowTable: ~Copyable {
   public mutating func remove(_ index: FlowIndex, reason: FlowEndReason) -> Flow? {
     guard isLive(index) else { return nil }
     let flow = flows[index.index]
+    if sessions[index.index].state != .none { sessionCount &-= 1 }
     removeFromIndex(flow.tuple, index)
     wheel.unlink(index, &links)
     links[index.index].isLive = false
@@ -179,7 +186,7 @@ extension FlowTable {
     var lookup = FlowLookup(outcome, index, direction)
     count(packet, on: index, direction, packetLength, time)
     if packet.isTCP {
-      lookup.tcp = sessions[index.index].track(packet, direction, time, settings.tcp)
+      lookup.tcp = trackSession(index, direction, packet, time)
       noteTCP(index, lookup.tcp, packet.tcp.flags, direction)
     } else {
       noteICMP(index, packet, direction)
@@ -189,6 +196,28 @@ extension FlowTable {
       }
     }
     return lookup
+  }
+
+  private mutating func trackSession(
+    _ index: FlowIndex, _ direction: Direction, _ packet: borrowing DecodedPacket, _ time: Timestamp
+  ) -> TCPTrackResult {
+    guard sessions[index.index].state == .none else {
+      let result = sessions[index.index].track(packet, direction, time, settings.tcp)
+      if sessions[index.index].state == .none { sessionCount &-= 1 }
+      return result
+    }
+    let before = sessions[index.index]
+    let result = sessions[index.index].track(packet, direction, time, settings.tcp)
+    guard sessions[index.index].state != .none else { return result }
+    guard sessionCount < settings.sessionCountMax else {
+      sessions[index.index] = before
+      counters.sessionMemcapHits &+= 1
+      var refused = TCPTrackResult()
+      refused.flags = .noRoom
+      return refused
+    }
+    sessionCount &+= 1
+    return result
   }
 
   private mutating func count(

@@ -74,8 +74,9 @@ extension TCPSession {
     server = segment.direction == .toServer ? peer : own
     isMidstream = true
     isConfirmed = true
-    // Not known whether the other side will be seen; with async-oneside do not wait for it.
-    isOneSided = settings.asyncOneside && !settings.midstream
+    // Not known whether the other side will be seen; with async-oneside do not wait for it until it is.
+    isOneSided = settings.asyncOneside
+    if isOneSided, settings.midstream { onlySideSeen = segment.direction }
     state = .established
     result.flags.formUnion([.accepted, .sessionStarted, .midstreamPickup, .handshakeCompleted])
   }

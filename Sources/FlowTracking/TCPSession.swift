@@ -64,6 +64,9 @@ public struct TCPSession: Sendable, BitwiseCopyable {
   public internal(set) var isMidstream = false
   /// Only one side is seen.
   public internal(set) var isOneSided = false
+  /// Of a session picked up in its middle: the side that packets came from so far, as long as the other has
+  /// sent none.
+  var onlySideSeen: Direction?
   /// The SYN carried the fast open option and data (RFC 7413).
   public internal(set) var isFastOpen = false
   /// Both ends sent a SYN before a SYN/ACK (simultaneous open, or the split handshake).
@@ -101,6 +104,10 @@ public struct TCPSession: Sendable, BitwiseCopyable {
       result.events.insert(.packetBrokenAck)
     }
     if segment.has(TCPFields.fin), segment.has(TCPFields.syn) { result.events.insert(.finSyn) }
+    if let side = onlySideSeen, side != segment.direction {
+      onlySideSeen = nil
+      isOneSided = false
+    }
     switch state {
     case .none: trackFirst(segment, settings, &result)
     case .synSent: trackSynSent(segment, settings, &result)

@@ -29,6 +29,8 @@ public struct TCPTrackResult: Sendable, BitwiseCopyable {
     public static let invalid = Flags(rawValue: 1 << 11)
     /// Only one side of the connection is seen; deliver without waiting for acknowledgements.
     public static let oneSided = Flags(rawValue: 1 << 12)
+    /// It would begin a session, but there is no memory for one.
+    public static let noRoom = Flags(rawValue: 1 << 13)
   }
 
   public var flags = Flags()

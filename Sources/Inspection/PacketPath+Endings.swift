@@ -137,6 +137,12 @@ extension PacketPath {
 
   /// Flows made since the start.
   public var flowCount: UInt64 { flows.counters.flowsCreated }
+  /// Times that a memory limit was hit.
+  public var memcapHits: MemcapHits {
+    MemcapHits(
+      flows: flows.counters.memcapHits, fragments: defragmenter.counters.memcapHits,
+      sessions: flows.counters.sessionMemcapHits, segments: reassembler.counters.memcapHits)
+  }
   /// Alerts told of since the start.
   public var alertCount: UInt64 { stream.counters.alerts }
   public var flowCounters: FlowTableCounters { flows.counters }

@@ -105,7 +105,13 @@ extension PacketPath {
     }
     guard stream.hasMatches else { return }
     let context = context(packet, length: work.length, lookup, flow)
+    let showsWaiting = settings.logs.payload && packet.isTCP
+    if showsWaiting {
+      flow[lookup.direction].waiting = reassembler.waiting(
+        flow: lookup.index.rawValue, direction: lookup.direction)
+    }
     let decision = stream.decide(flow, facts: facts, context: context, bytes: bytes)
+    if showsWaiting { flow[lookup.direction].waiting = [] }
     apply(decision, lookup.index, packet, &verdict)
   }
 

@@ -41,6 +41,7 @@ extension PacketPath {
     counters.note(reason)
     guard policy.isBlocking, settings.isInline, !verdict.isStopped else { return }
     verdict.verdict = policy == .reject ? .reject : .drop
+    if policy == .reject { verdict.rejectAction = .reject }
     verdict.reason = reason
   }
 
@@ -50,6 +51,10 @@ extension PacketPath {
     _ verdict: inout PacketVerdict
   ) {
     let tcp = work.lookup.tcp
+    if tcp.flags.contains(.noRoom) {
+      applyFlowPolicy(
+        settings.exceptionPolicies.streamMemcap, "stream_memcap", .streamMemcap, flow, &work, &verdict)
+    }
     // A reset without a session ends nothing and begins nothing, and a packet that says nothing neither.
     let flags = packet.tcp.flags
     let says = flags & (TCPFields.ack | TCPFields.fin) != 0 && flags & TCPFields.rst == 0
@@ -151,4 +156,29 @@ public struct PacketPathCounters: Sendable {
   public private(set) var faults: [DropReason: UInt64] = [:]
 
   mutating func note(_ reason: DropReason) { faults[reason, default: 0] &+= 1 }
+}
+
+/// Times that there was no memory, by what it was needed for (`flow.memcap`, `defrag.memcap`,
+/// `stream.memcap`, `stream.reassembly.memcap`).
+public struct MemcapHits: Sendable, Hashable {
+  public var flows: UInt64 = 0
+  public var fragments: UInt64 = 0
+  public var sessions: UInt64 = 0
+  public var segments: UInt64 = 0
+
+  public init() {}
+
+  init(flows: UInt64, fragments: UInt64, sessions: UInt64, segments: UInt64) {
+    self.flows = flows
+    self.fragments = fragments
+    self.sessions = sessions
+    self.segments = segments
+  }
+
+  public static func += (left: inout Self, right: Self) {
+    left.flows &+= right.flows
+    left.fragments &+= right.fragments
+    left.sessions &+= right.sessions
+    left.segments &+= right.segments
+  }
 }

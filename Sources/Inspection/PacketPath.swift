@@ -92,6 +92,7 @@ public struct PacketPath: ~Copyable {
     var whole: PacketVerdict?
     switch result.outcome {
     case .held, .rejected: break
+    case .noRoom: return trackUnheld(packet, bytes, length: length)
     case .reassembled:
       counters.reassembledDatagrams &+= 1
       let (decoded, datagram) = reassembled(from: packet, bytes)
@@ -102,6 +103,21 @@ public struct PacketPath: ~Copyable {
     }
     // Rules on IP see the fragment itself, those on what it carries the whole datagram.
     return track(packet, bytes, length: length, inner: whole)
+  }
+
+  /// A fragment that there is no memory for.
+  private mutating func trackUnheld(
+    _ packet: DecodedPacket, _ bytes: RawSpan, length: Int
+  ) -> PacketVerdict {
+    var unheld = PacketVerdict()
+    applyPacketPolicy(settings.exceptionPolicies.defragMemcap, .defragMemcap, &unheld)
+    switch settings.exceptionPolicies.defragMemcap {
+    case .passPacket, .passFlow: return unheld
+    case .ignore, .bypass, .dropPacket, .dropFlow, .reject: break
+    }
+    guard unheld.isStopped else { return track(packet, bytes, length: length) }
+    logDrop(unheld, nil, context(packet, length: bytes.byteCount), bytes)
+    return unheld
   }
 
   /// The datagram behind the link header of its last fragment, as it would have come in one packet.
@@ -147,14 +163,27 @@ public struct PacketPath: ~Copyable {
     }
     if lookup.outcome == .full {
       if makeRoom() > 0 { lookup = flows.track(packet, packetLength: length, time: packet.time) }
-      if lookup.outcome == .full {
-        var verdict = inspectAlone(packet, bytes, inner)
-        applyPacketPolicy(settings.exceptionPolicies.flowMemcap, .flowMemcap, &verdict)
-        return verdict
-      }
+      if lookup.outcome == .full { return inspectWithoutFlow(packet, bytes, inner) }
     }
     guard lookup.hasFlow else { return inspectAlone(packet, bytes, inner) }
     return inspect(packet, bytes, lookup, length: length, inner: inner)
+  }
+
+  /// A packet that there is no room for a flow for.
+  private mutating func inspectWithoutFlow(
+    _ packet: DecodedPacket, _ bytes: RawSpan, _ inner: PacketVerdict?
+  ) -> PacketVerdict {
+    let policy = settings.exceptionPolicies.flowMemcap
+    var verdict = PacketVerdict()
+    adopt(inner, &verdict)
+    applyPacketPolicy(policy, .flowMemcap, &verdict)
+    switch policy {
+    case .passPacket, .passFlow: return verdict
+    case .ignore, .bypass, .dropPacket, .dropFlow, .reject: break
+    }
+    guard verdict.reason == .flowMemcap else { return inspectAlone(packet, bytes, inner) }
+    logDrop(verdict, nil, context(packet, length: bytes.byteCount), bytes)
+    return verdict
   }
 
   /// A packet without a flow meets the rules on packets only.

@@ -81,7 +81,8 @@ struct StreamPath: ~Copyable {
   ) {
     let piece = StreamPiece(
       window: window.bytes.rawSpan, newFrom: isDue ? window.newFrom : window.bytes.count,
-      offset: window.offset, isEnd: isDue && window.isEnd)
+      offset: window.offset, isEnd: isDue && window.isEnd,
+      recordStarts: isDue ? window.recordStarts : [])
     noteGuess(flow)
     detector.inspect(
       packet, bytes: bytes, stream: piece, flow: facts, state: flow.detection,

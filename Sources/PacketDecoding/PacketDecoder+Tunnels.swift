@@ -123,12 +123,12 @@ extension PacketDecoder {
   /// VXLAN, Geneve and Teredo by port.
   func decodeUDPTunnel(_ bytes: RawSpan, _ packet: inout DecodedPacket) {
     let offset = Int(packet.payloadOffset)
-    if settings.teredoPorts.contains(packet.sourcePort, packet.destinationPort) {
-      decodeTeredo(packet.payload(of: bytes), offset, &packet)
-    } else if settings.genevePorts.contains(packet.sourcePort, packet.destinationPort) {
+    if settings.genevePorts.contains(packet.sourcePort, packet.destinationPort) {
       decodeGeneve(packet.payload(of: bytes), offset, &packet)
     } else if settings.vxlanPorts.contains(packet.sourcePort, packet.destinationPort) {
       decodeVXLAN(packet.payload(of: bytes), offset, &packet)
+    } else if settings.teredoPorts?.contains(packet.sourcePort, packet.destinationPort) ?? true {
+      decodeTeredo(packet.payload(of: bytes), offset, &packet)
     }
   }
 

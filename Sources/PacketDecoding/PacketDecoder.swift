@@ -7,7 +7,8 @@ public struct DecoderSettings: Sendable {
   /// UDP ports whose payload is decoded as VXLAN (RFC 7348), Geneve (RFC 8926), Teredo (RFC 4380).
   public var vxlanPorts: [UInt16] = [4789]
   public var genevePorts: [UInt16] = [6081]
-  public var teredoPorts: [UInt16] = [3544]
+  /// nil is any port: what Teredo carries shows by itself.
+  public var teredoPorts: [UInt16]? = [3544]
 
   public init() {}
 }

@@ -46,7 +46,8 @@ public struct StreamReassembler: ~Copyable {
     counters.segments &+= 1
     begin(own, other, segment)
     if segment.deliversNow { streams[own].isOneSided = true }
-    if segment.hasAcknowledgement {
+    // Data of a SYN that a SYN/ACK acknowledges waits for what comes next, as in Suricata.
+    if segment.hasAcknowledgement, !segment.isSyn || settings.delivery == .inline {
       acknowledge(other, segment.acknowledgement, segment, &result, body)
     }
     if payload.byteCount > 0 || segment.isFin { take(own, segment, payload, &result, body) }
@@ -137,6 +138,22 @@ public struct StreamReassembler: ~Copyable {
     has(flow) ? UInt64(max(0, streams[Self.stream(flow, direction)].position)) : 0
   }
 
+  /// A copy of what is held and would come next: contiguous, but not yet acknowledged. For records.
+  public func waiting(flow: UInt32, direction: Direction) -> [UInt8] {
+    guard has(flow) else { return [] }
+    let core = streams[Self.stream(flow, direction)]
+    guard core.isKnown, core.hold != StreamCore.noHold else { return [] }
+    var position = core.position
+    var bytes: [UInt8] = []
+    let arena = holds[Int(core.hold)].arena
+    while let piece = holds[Int(core.hold)].piece(after: position), piece.position <= position {
+      let start = piece.arenaOffset &+ Int(position &- piece.position)
+      bytes += arena[start..<(start &+ Int(piece.end &- position))]
+      position = piece.end
+    }
+    return bytes
+  }
+
   /// Calls `body` with each stretch of bytes that is accepted and remembered within `count` octets
   /// from `sequence`, and its offset from there: with them an inline caller rewrites a segment whose
   /// data conflicts.
@@ -203,6 +220,10 @@ extension StreamReassembler {
     let start = streams[stream].position(of: first)
     let end = start &+ Int64(payload.byteCount)
     if segment.isFin { streams[stream].noteFin(at: end) }
+    if streams[stream].isDepthReached {
+      result.isDepthReached = true
+      return
+    }
     if streams[stream].isEnded {
       if payload.byteCount > 0 { noteBeforeBase(&result) }
       return
@@ -545,8 +566,9 @@ extension StreamReassembler {
     _ body: (borrowing StreamChunk) -> Void
   ) {
     let core = streams[stream]
-    guard core.hasFin, !core.isEnded else { return }
-    if core.position >= core.finPosition || core.isDepthReached {
+    guard !core.isEnded else { return }
+    // Nothing is looked at beyond the depth, so that for those who look the stream ends there.
+    if core.isDepthReached || core.hasFin && core.position >= core.finPosition {
       emitEnd(stream, direction, time, body)
     }
   }

@@ -353,7 +353,7 @@ struct HTTP2ParserTests {
 
   @Test func anUpgradedRequestIsStreamOne() throws {
     let flow = flow([
-      .client("GET /up HTTP/1.1\nHost: h\nConnection: Upgrade, HTTP2-Settings\nUpgrade: h2c\nHTTP2-Settings: AAMAAABkAAQAAP__\n\n"),
+      .client("GET /up HTTP/1.1\nHost: h\nUser-Agent: u\nConnection: Upgrade, HTTP2-Settings\nUpgrade: h2c\nHTTP2-Settings: AAMAAABkAAQAAP__\n\n"),
       .server(crlf("HTTP/1.1 101 Switching Protocols\nConnection: Upgrade\nUpgrade: h2c\n\n") + Frame.settings([]) + Frame.response(1)),
       .client(Frame.preface + Frame.settings([])),
       .server(Frame.data(1, Array("up".utf8), ends: true)),
@@ -362,6 +362,8 @@ struct HTTP2ParserTests {
     #expect(flow.originalProtocol == .http)
     let stream = try #require(flow.transactions.compactMap { $0 as? HTTP2Transaction }.first { $0.streamID == 1 })
     #expect(stream.text(.httpURI, .toServer) == "/up")
+    // Fields were looked at when the request came in HTTP/1.
+    #expect(stream.text(.httpUserAgent, .toServer) == nil)
     #expect(stream.text(.httpResponseBody, .toClient) == "up")
     let settings = try #require(flow.transactions.compactMap { $0 as? HTTP2Transaction }.first { $0.streamID == 0 })
     #expect(settings.numbers(.http2Setting, .toServer) == [3 << 32 | 100, 4 << 32 | 65_535])

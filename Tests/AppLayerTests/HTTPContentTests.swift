@@ -261,4 +261,23 @@ struct HTTPContentTests {
     #expect(exchanges.first?.text(.fileData, .toClient) == "more\r\n")
     #expect(exchanges.last?.status == 203)
   }
+
+  @Test func whatIsMissingInARequestLineIsLeftOutOfIt() throws {
+    let exchanges = http([
+      .client("GET /malic"),
+      Sent.client("ious HTTP/1.1\nHost: a\n\n").after(gap: 1),
+    ])
+    #expect(exchanges.map { $0.text(.httpURI, .toServer) } == ["/malicious"])
+    #expect(exchanges.first?.events.map(\.name) == ["invalid_gap"])
+  }
+
+  @Test func aRequestBehindAGapInALineIsOneOfItsOwn() throws {
+    let exchanges = http([
+      .client("GET /1"),
+      Sent.client("GET /2 HTTP/1.1\nHost: a\n\n").after(gap: 100),
+    ])
+    #expect(exchanges.map { $0.text(.httpURI, .toServer) } == [nil, "/2"])
+    #expect(exchanges.first?.events.map(\.name) == ["invalid_gap", "request_line_incomplete"])
+    #expect(exchanges.last?.text(.httpHost, .toServer) == "a")
+  }
 }

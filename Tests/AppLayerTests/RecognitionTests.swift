@@ -27,6 +27,18 @@ struct RecognitionTests {
     return flow
   }
 
+  @Test func `HTTP where TLS was agreed on is told with its first exchange`() throws {
+    let flow = flow([
+      .server("220 mx ESMTP\n"), .client("EHLO a\n"), .server("250-mx\n250 STARTTLS\n"),
+      .client("STARTTLS\n"), .server("220 go\n"),
+      .client("GET /1 HTTP/1.1\nHost: a\n\nGET /2 HTTP/1.1\nHost: a\n\n"),
+    ])
+    #expect(flow.appProtocol == .http)
+    #expect(flow.events == [RecognitionEvent.unexpected.appEvent, RecognitionEvent.noTLSAfterStartTLS.appEvent])
+    let exchanges = flow.transactions.compactMap { $0 as? HTTPTransaction }
+    #expect(exchanges.map { $0.events.map(\.name) } == [["failed_protocol_change"], []])
+  }
+
   private func datagram(
     _ bytes: [UInt8], _ direction: Direction = .toServer, server: UInt16 = 4711, client: UInt16 = 50_000
   ) -> AppLayerFlow {

@@ -75,6 +75,16 @@ private func hello(_ sent: TLSClientHello) throws -> TLSTransaction {
   #expect(tls.texts(.ja3String, .toServer) == [])
 }
 
+@Test func `who asks for a fingerprint before the hello has come gets it later`() throws {
+  var feed = Feed(TLSParser())
+  feed.send(TLSClientHello(serverName: nil, alpn: []).records(), .toServer)
+  let tls = try #require((feed.parser as? TLSParser)?.transaction)
+  #expect(tls.ja3s == nil && tls.ja3sHash == nil)
+  feed.send(TLSServerHello(cipher: 0x1301, selectedVersion: 0x0304, alpn: "h2").records(), .toClient)
+  #expect(tls.texts(.ja3sString, .toClient) == ["771,4865,43-16"])
+  #expect(tls.ja3sHash?.count == 32)
+}
+
 @Test func `every value of the form that GREASE has is left out, and no other`() {
   let all = (0...0xffff).map { UInt16($0) }.filter { TLSVersion.isGREASE($0) }
   #expect(all.count == 16)

@@ -55,19 +55,32 @@ private struct KeywordFile {
   }
 
   static func all() throws -> [KeywordFile] {
-    let settings = try Settings.load(file: nil, flowSeed: 1)
-    let files = try RuleLoader.load(settings, paths: [SourceFolder.path + "/Tests/Keywords"], shared: .init()).files
+    let files = try RuleLoader.load(KeywordScenarios.settings(), paths: KeywordScenarios.paths, shared: .init()).files
     return try files.map { path in
-      let name = String(path.split(separator: "/").last ?? "")
-      return KeywordFile(name, try SourceFolder.text("Tests/Keywords/" + name))
+      let name = String(path.dropFirst(SourceFolder.path.count + 1))
+      return KeywordFile(name, try SourceFolder.text(name))
     }
+  }
+}
+
+/// Where the rules for every keyword are, and the settings that some of them need.
+enum KeywordScenarios {
+  static let paths = ["/Tests/Keywords", "/Tests/Keywords/reputation"].map { SourceFolder.path + $0 }
+
+  static func settings() throws -> Settings {
+    let lists = SourceFolder.path + "/Tests/Keywords/reputation"
+    return try Settings.load(
+      file: nil,
+      overrides: [
+        "reputation-categories-file=\(lists)/categories.txt", "default-reputation-path=\(lists)",
+        "reputation-files.0=addresses.txt",
+      ], flowSeed: 1)
   }
 }
 
 @Suite struct KeywordRuleTests {
   @Test func `rules for every keyword fire where they must and nowhere else`() throws {
-    let settings = try Settings.load(file: nil, flowSeed: 1)
-    let report = try RuleTestRun(settings: settings, paths: [SourceFolder.path + "/Tests/Keywords"]).run()
+    let report = try RuleTestRun(settings: KeywordScenarios.settings(), paths: KeywordScenarios.paths).run()
     #expect(report.failures.map(\.description).joined(separator: "\n") == "")
     #expect(report.passed > 400)
   }
@@ -102,7 +115,7 @@ private struct KeywordFile {
 
   @Test func `what is malformed is refused, with the column of what is wrong`() throws {
     let folder = try TemporaryFolder()
-    let settings = try Settings.load(file: nil, flowSeed: 1)
+    let settings = try KeywordScenarios.settings()
     var missed: [String] = []
     for refusal in try KeywordFile.all().flatMap(\.blocks).flatMap(\.refusals) {
       let path = try folder.file("bad.rules", Array((refusal.rule + "\n").utf8))
@@ -132,7 +145,7 @@ private struct KeywordFile {
       }
     }
     let path = try folder.file("aliases.rules", Array(text.utf8))
-    let report = try RuleTestRun(settings: try Settings.load(file: nil, flowSeed: 1), paths: [path]).run()
+    let report = try RuleTestRun(settings: try KeywordScenarios.settings(), paths: [path]).run()
     #expect(report.failures.map(\.description).joined(separator: "\n") == "")
     #expect(count > 20 && report.passed >= count * 2)
   }

@@ -83,6 +83,12 @@ func refusal(_ body: () throws -> Void) -> String? {
     Key("stream.checksum-validation", "false", { "\($0.inspection.decoder.verifiesChecksums)" }),
     Key("stream.drop-invalid", "false", { "\($0.inspection.dropsInvalidSegments)" }),
     Key("stream.reassembly.depth", "1048576", { "\($0.inspection.reassembly.depthBytes)" }),
+    Key("stream.memcap", "\(FlowTable.sessionBytes)", {
+      "\($0.inspection.flows.sessionCountMax == 1 ? FlowTable.sessionBytes : 0)"
+    }),
+    Key("decoder.teredo.ports", "3545", { ($0.inspection.decoder.teredoPorts ?? []).map(String.init).joined() }),
+    Key("decoder.vxlan.ports", "8472", { $0.inspection.decoder.vxlanPorts.map(String.init).joined() }),
+    Key("decoder.geneve.enabled", "no", { $0.inspection.decoder.genevePorts.isEmpty ? "no" : "yes" }),
     Key("stream.reassembly.memcap", "2097152", { "\($0.inspection.reassembly.memcapBytes)" }),
     Key("app-layer.protocols.tls.enabled", "no", { $0.inspection.appLayer.enabled.contains(.tls) ? "yes" : "no" }),
     Key("app-layer.protocols.http.libhtp.default-config.personality", "iis51", {

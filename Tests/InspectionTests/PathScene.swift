@@ -54,6 +54,7 @@ final class RecordSink: EventSink {
 struct PathScene {
   var verdicts: [PacketVerdict] = []
   var sink = RecordSink()
+  var memcapHits = MemcapHits()
 
   var sids: [UInt32] { sink.alerts.map(\.sid) }
   /// Numbers of the packets that were stopped, from 1.
@@ -82,6 +83,7 @@ struct PathScene {
       scene.verdicts.append(path.process(packet.bytes.rawSpan, link: .ethernet, time: packet.time))
     }
     path.finish()
+    scene.memcapHits = path.memcapHits
     return scene
   }
 

@@ -221,6 +221,8 @@ import Traffic
     #expect(scene.text == "hellowor")
     #expect(
       result.events.contains(.reassemblyDepthReached) || acked.events.contains(.reassemblyDepthReached))
+    // For those who look, the stream is over.
+    #expect(scene.ends[0] == 1)
     #expect(scene.add(at: 1011, "more").isDepthReached)
     #expect(scene.reassembler.counters.streamsAtDepth == 1)
     #expect(scene.reassembler.counters.heldBytes == 0)

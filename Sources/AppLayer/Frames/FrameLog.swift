@@ -88,6 +88,14 @@ public final class FrameLog {
     }
   }
 
+  /// Octets were lost: what comes behind them is not the continuation of the open frames.
+  func cut(_ direction: Direction) {
+    for index in frames.indices
+    where frames[index].direction == direction && !frames[index].isComplete && frames[index].kind.name != "stream" {
+      frames[index].isComplete = true
+    }
+  }
+
   /// Puts octets into the open frames of a direction, then closes those that end with them.
   func feed(_ bytes: RawSpan, _ direction: Direction) {
     for index in frames.indices

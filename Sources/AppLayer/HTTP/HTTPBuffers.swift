@@ -54,7 +54,7 @@ extension BufferTable {
       .httpAcceptLanguage, ["http.accept_lang", "http_accept_lang"], [requestHead],
       summary: "Value of Accept-Language."),
     .init(
-      .httpConnection, ["http.connection", "http_connection"], [requestHead],
+      .httpConnection, ["http.connection", "http_connection"], [requestHead, responseHead],
       summary: "Value of Connection."),
     .init(
       .httpContentType, ["http.content_type", "http_content_type"], [requestHead, responseHead],

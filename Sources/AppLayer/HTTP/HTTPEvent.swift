@@ -59,6 +59,8 @@ public enum HTTPEvent: String, Sendable, CaseIterable {
   case rangeInvalid = "range_invalid"
   case fileNameTooLong = "file_name_too_long"
   case failedProtocolChange = "failed_protocol_change"
+  /// Octets of a request line are missing.
+  case invalidGap = "invalid_gap"
   case tooManyWarnings = "too_many_warnings"
   case requestChunkExtension = "request_chunk_extension"
   case responseChunkExtension = "response_chunk_extension"

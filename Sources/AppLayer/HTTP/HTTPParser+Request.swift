@@ -23,6 +23,8 @@ struct HTTPRequestSide {
   var state = State.idle
   /// The unfinished line.
   var line: [UInt8] = []
+  /// Octets of it that stand before a hole, 0 without one.
+  var lineCountBeforeGap = 0
   var head = HTTPHeadReader(isResponse: false)
   /// Octets that are left of the body or chunk.
   var left: UInt64 = 0
@@ -103,6 +105,26 @@ extension HTTPParser {
   private func parseRequestLine() {
     guard let transaction = requestTransaction else { return }
     request.line.removeLast(request.line.count - HTTPText.chompedCount(request.line))
+    if request.lineCountBeforeGap > 0, let restarted = restartBehindGap(transaction) {
+      return parseRequestLine(restarted)
+    }
+    parseRequestLine(transaction)
+  }
+
+  /// Behind a hole in a request line another request may begin; otherwise what lies on both sides is one line.
+  private func restartBehindGap(_ transaction: HTTPTransaction) -> HTTPTransaction? {
+    let rest = Array(request.line.dropFirst(request.lineCountBeforeGap))
+    request.lineCountBeforeGap = 0
+    guard Self.isRequestLine(rest, settings) else { return nil }
+    transaction.raise(.requestLineIncomplete)
+    completeRequest(isCut: true)
+    let next = beginRequest(transaction.start)
+    request.line = rest
+    request.state = .line
+    return next
+  }
+
+  private func parseRequestLine(_ transaction: HTTPTransaction) {
     let line = HTTPRequestLine(request.line, personality: settings.personality)
     request.line = []
     transaction.requestLine = line
@@ -259,6 +281,7 @@ extension HTTPParser {
     request.state = requestTransaction?.requestLine.lacksVersion == true && isShort ? .ignored : .idle
     requestTransaction = nil
     request.line = []
+    request.lineCountBeforeGap = 0
   }
 
   /// The request is HTTP/0.9: there was nothing behind its line.
@@ -321,10 +344,14 @@ extension HTTPParser {
     case .ignored, .connect: return
     case .idle, .line, .afterShortLine, .head, .chunkSize, .chunkEnd, .trailer, .lost: break
     }
-    if let transaction = requestTransaction {
-      transaction.addRequestGap(count)
-      if request.state == .line { transaction.raise(.requestLineIncomplete) }
+    if request.state == .line, !request.line.isEmpty {
+      // Source: libhtp: what is missing in a line is left out of it, and told.
+      requestTransaction?.raise(.invalidGap)
+      frames?.cut(.toServer)
+      request.lineCountBeforeGap = request.line.count
+      return
     }
+    requestTransaction?.addRequestGap(count)
     completeRequest(isCut: true)
     request.state = .lost
   }
@@ -337,14 +364,17 @@ extension HTTPParser {
     guard end != nil else { return bytes.byteCount }
     let line = request.line
     request.line = []
-    let text = Array(line.prefix(HTTPText.chompedCount(line)))
-    let parsed = HTTPRequestLine(text, personality: settings.personality)
-    if parsed.methodKind != .unknown, parsed.versionNumber != .invalid, !parsed.lacksVersion {
+    if Self.isRequestLine(Array(line.prefix(HTTPText.chompedCount(line))), settings) {
       _ = beginRequest(time)
       request.line = line
       request.state = .line
       parseRequestLine()
     }
     return end ?? bytes.byteCount
+  }
+
+  private static func isRequestLine(_ text: [UInt8], _ settings: HTTPSettings) -> Bool {
+    let parsed = HTTPRequestLine(text, personality: settings.personality)
+    return parsed.methodKind != .unknown && parsed.versionNumber != .invalid && !parsed.lacksVersion
   }
 }

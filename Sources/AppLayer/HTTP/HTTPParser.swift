@@ -28,6 +28,8 @@ public final class HTTPParser: AppLayerParser {
   private var nextID: UInt64 = 0
   /// The exchange that made the connection another protocol's.
   var upgraded: HTTPTransaction?
+  /// The flow was to become another protocol's and goes on as HTTP: told with the first exchange.
+  var followsFailedChange = false
   private var bombCount = 0
   /// Exchanges that were given up because too many were unanswered.
   public private(set) var overflowCount: UInt64 = 0
@@ -59,6 +61,7 @@ public final class HTTPParser: AppLayerParser {
     endResponse(time)
     for transaction in transactions {
       guard let exchange = transaction as? HTTPTransaction else { continue }
+      exchange.isUnanswered = exchange.progress(.toClient) == HTTPProgress.notStarted
       exchange.finishRequest(isCut: true)
       exchange.finishResponse(isCut: true)
     }
@@ -71,6 +74,10 @@ public final class HTTPParser: AppLayerParser {
   func newTransaction(_ time: Timestamp) -> HTTPTransaction {
     let transaction = HTTPTransaction(id: nextID, settings: settings, files: files, start: time)
     nextID &+= 1
+    if followsFailedChange {
+      followsFailedChange = false
+      transaction.raise(.failedProtocolChange)
+    }
     transactions.append(transaction)
     return transaction
   }

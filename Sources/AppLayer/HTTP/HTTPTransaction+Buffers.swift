@@ -56,6 +56,7 @@ extension HTTPTransaction {
     }
     guard progress.toClient >= HTTPProgress.body else { return nil }
     switch id {
+    case .httpConnection: return value(.connection, responseHead)
     case .httpCookie: return value(.setCookie, responseHead)
     case .httpContentType: return value(.contentType, responseHead)
     case .httpContentLength: return value(.contentLength, responseHead)

@@ -172,6 +172,7 @@ public final class HTTP2Parser: AppLayerParser {
       fields.append(name: name, value: Array(field.value.storage[field.value.range]))
     }
     let stream = openStream(1, request.start)
+    stream.isUpgraded = true
     stream.takeHead(fields, .toServer, decodes: false)
     stream.end(.toServer, isCut: false)
   }

@@ -23,6 +23,14 @@ public final class HTTP2Transaction: HTTPTransaction {
   var asksForWebSocket = false
   /// Reads its frames, once there are any.
   var webSocket: WebSocketParser?
+  /// Its request was sent in HTTP/1 and has been looked at there; its fields have HTTP/1 names.
+  var isUpgraded = false
+  /// - Source: Suricata 8: of such a request rules find the method, the target and the host, but no field by
+  ///   its name, so that what is asked of fields is told once.
+  private static let upgradedBuffers: Set<BufferID> = [
+    .httpUserAgent, .httpReferer, .httpCookie, .httpAccept, .httpAcceptEncoding, .httpAcceptLanguage,
+    .httpConnection, .httpContentType, .httpContentLength,
+  ]
 
   /// Octets that a DNS message may have.
   static let dnsBytesMax = 65_535
@@ -84,6 +92,7 @@ public final class HTTP2Transaction: HTTPTransaction {
 
   override public func buffer(_ id: BufferID, _ direction: Direction, index: Int) -> BufferView? {
     guard index >= 0 else { return nil }
+    if isUpgraded, direction == .toServer, Self.upgradedBuffers.contains(id) { return nil }
     switch id {
     case .httpRequestHeader: return direction == .toServer ? field(direction, index, whole: true) : nil
     case .httpResponseHeader: return direction == .toClient ? field(direction, index, whole: true) : nil

@@ -280,7 +280,11 @@ public final class AppLayerFlow {
 
   /// The flow is `found`; the parser gets what was held.
   private func settle(_ found: AppProtocol, first direction: Direction, _ time: Timestamp) {
-    if let expected, expected != found { raiseMissing(expected) }
+    let isOther = expected.map { $0 != found } ?? false
+    if let expected, isOther {
+      raise(.unexpected)
+      raiseMissing(expected)
+    }
     expected = nil
     isDecided = true
     appProtocol = found
@@ -290,6 +294,7 @@ public final class AppLayerFlow {
       raise(.wrongDirectionFirst)
     }
     parser = settings.enabled.contains(found) ? makeParser(found) : nil
+    (parser as? HTTPParser)?.followsFailedChange = isOther
     let (fromClient, fromServer) = (client, server)
     update(.toServer) { $0.held = [] }
     update(.toClient) { $0.held = [] }

@@ -52,11 +52,30 @@ public final class TLSTransaction: Transaction {
       && progress.toClient >= TLSProgress.serverHandshakeDone
   }
 
-  public private(set) lazy var ja3: [UInt8]? = clientHello.map { TLSFingerprint.ja3($0) }
-  public private(set) lazy var ja3Hash: [UInt8]? = ja3.map { Digest.md5.hex($0) }
-  public private(set) lazy var ja3s: [UInt8]? = serverHello.map { TLSFingerprint.ja3s($0) }
-  public private(set) lazy var ja3sHash: [UInt8]? = ja3s.map { Digest.md5.hex($0) }
-  public private(set) lazy var ja4: [UInt8]? = clientHello.map { TLSFingerprint.ja4($0) }
+  // Made when they are first asked for; nobody may be told that there is none before the hello has come.
+  private var prints = (ja3: Print(), ja3Hash: Print(), ja3s: Print(), ja3sHash: Print(), ja4: Print())
+
+  /// Something that is made once of a hello.
+  private struct Print {
+    private var bytes: [UInt8]?
+
+    mutating func made(_ make: () -> [UInt8]?) -> [UInt8]? {
+      if bytes == nil { bytes = make() }
+      return bytes
+    }
+  }
+
+  public var ja3: [UInt8]? { prints.ja3.made { clientHello.map { TLSFingerprint.ja3($0) } } }
+  public var ja3Hash: [UInt8]? {
+    let text = ja3
+    return prints.ja3Hash.made { text.map { Digest.md5.hex($0) } }
+  }
+  public var ja3s: [UInt8]? { prints.ja3s.made { serverHello.map { TLSFingerprint.ja3s($0) } } }
+  public var ja3sHash: [UInt8]? {
+    let text = ja3s
+    return prints.ja3sHash.made { text.map { Digest.md5.hex($0) } }
+  }
+  public var ja4: [UInt8]? { prints.ja4.made { clientHello.map { TLSFingerprint.ja4($0) } } }
 
   public func certificates(_ direction: Direction) -> CertificateChain? {
     direction == .toServer ? clientCertificates : serverCertificates

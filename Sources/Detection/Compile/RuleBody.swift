@@ -21,8 +21,9 @@ final class RuleBody: Sendable {
   let isTransactional: Bool
   /// Once for a transaction, not once for each direction of it.
   let firesOnce: Bool
-  /// Matches anew with each inspection until the transaction has passed this progress.
-  let repeatsThrough: Int?
+  /// Of a rule that asks for nothing but a state: its progress. It matches with each inspection that finds
+  /// the transaction there, or that finds it has come past since the last one.
+  let hookedProgress: Int?
   /// A buffer's steps use numbers that another's have read: all run together.
   let sharesVariables: Bool
   /// A drop or pass reaches the whole flow even when only a packet matched.
@@ -44,11 +45,18 @@ final class RuleBody: Sendable {
     threshold = draft.threshold
     isSilent = draft.isSilent
     isTransactional = draft.isTransactional
-    let isRepeated = draft.hook?.isRepeated == true && draft.buffers.isEmpty
-    repeatsThrough = isRepeated ? draft.hook?.progress : nil
+    let isHookAlone = draft.buffers.isEmpty && draft.transactionConditions.count == 1
+    hookedProgress = isHookAlone ? draft.hook?.progress : nil
+    // Source: Suricata: an event of HTTP is told with each direction that a rule doesn't exclude.
+    let isOnEvent =
+      !draft.isTransactional
+      && draft.transactionConditions.contains {
+        if case .event(let event) = $0 { event.appProtocol == .http } else { false }
+      }
     // Each direction has files of its own.
     firesOnce =
-      (draft.isTransactional || draft.buffers.isEmpty && draft.fileConditions.isEmpty) && !isRepeated
+      (draft.isTransactional || draft.buffers.isEmpty && draft.fileConditions.isEmpty)
+      && hookedProgress == nil && !isOnEvent
       && !draft.transactionConditions.contains(where: \.isToldBothWays)
     fileConditions = draft.fileConditions
     fileStore = draft.fileStore
@@ -171,8 +179,10 @@ enum TransactionCondition: Sendable {
   case keyedNumber(NumberID, key: UInt64, NumericCondition?)
   case event(AppEvent)
   case progress(Direction, Int, isNegated: Bool)
-  /// There is a file of which all of these hold.
-  case files([FileCondition])
+  /// One of these has been reached, or has not where it is negated.
+  case anyProgress([(side: Direction, progress: Int, isNegated: Bool)])
+  /// There is a file of which all of these hold, in a rule over both directions going this way.
+  case files([FileCondition], Direction?)
   /// Whether the certificate of the server is good at the time of the packet.
   case certificateValidity(isValid: Bool)
 }

@@ -13,6 +13,8 @@ struct RuleDraft {
   var transactionConditions: [TransactionCondition] = []
   /// All of one file of the transaction.
   var fileConditions: [FileCondition] = []
+  /// The way that the file goes, where a rule over both directions names it.
+  var fileSide: Direction?
   var fileStore: FileStoreAction?
   var actions: [StateAction] = []
   var tags: [TagAction] = []

@@ -19,9 +19,19 @@ enum RuleHook {
         throw RuleValueError("\(protocolName) has no hook \(name), or it is not supported")
       }
     }
-    guard let hook = isTLS(protocolName) ? tlsHook(name) : hooks(protocolName)[name] else {
+    guard let hook = named(name, of: protocolName) else {
       throw RuleValueError("\(protocolName) has no hook \(name), or it is not supported")
     }
+    set(hook, &reader)
+  }
+
+  /// The state of a protocol's transactions that goes by this name.
+  static func named(_ name: String, of protocolName: String) -> TransactionHook? {
+    isTLS(protocolName) ? tlsHook(name) : hooks(protocolName)[name]
+  }
+
+  /// Makes the rule wait for that state.
+  static func set(_ hook: TransactionHook, _ reader: inout RuleReader) {
     reader.draft.head.flow.insert(hook.direction == .toServer ? .toServer : .toClient)
     reader.draft.hook = hook
     reader.draft.transactionConditions.append(
@@ -45,11 +55,10 @@ enum RuleHook {
         add(
           direction,
           [
-            ("\(side)_started", HTTPProgress.line), ("\(side)_line", HTTPProgress.line),
+            ("\(side)_started", HTTPProgress.notStarted), ("\(side)_line", HTTPProgress.line),
             ("\(side)_headers", HTTPProgress.headers), ("\(side)_body", HTTPProgress.body),
             ("\(side)_trailer", HTTPProgress.trailer), ("\(side)_complete", HTTPProgress.complete),
           ])
-        result["\(side)_body"]?.isRepeated = true
       }
     case "dns", "mdns", "ftp", "sip", "pop3", "dhcp", "ntp", "tftp":
       add(.toServer, [("request_started", 0), ("request_complete", 1)])
@@ -64,6 +73,4 @@ enum RuleHook {
 struct TransactionHook: Sendable {
   var direction: Direction
   var progress: Int
-  /// Bytes may come while the state lasts: a rule with nothing else to look at matches with each.
-  var isRepeated = false
 }

@@ -8,7 +8,7 @@ extension RuleReader {
     let payload = try blocks[0].builder.finish()
     try finishBuffers()
     if !draft.fileConditions.isEmpty {
-      draft.transactionConditions.append(.files(draft.fileConditions))
+      draft.transactionConditions.append(.files(draft.fileConditions, draft.fileSide))
     }
     draft.head.hasConditions = !draft.conditions.isEmpty
     if let frame {
@@ -50,7 +50,7 @@ extension RuleReader {
       var step = BufferStep(subject: block.subject, program: try block.builder.finish())
       step.program.bufferName = (block.declaration?.names.first ?? "").map { $0 == "." ? "_" : String($0) }.joined()
       if let declaration = block.declaration {
-        step.sources = declaration.sources
+        step.sources = declaration.sources.filter { block.side == nil || $0.direction == block.side }
         step.isMultiple = declaration.isMultiple
         step.isStreaming = declaration.isStreaming
         step.dependsOnEnd = declaration.isStreaming && step.program.dependsOnEnd

@@ -8,6 +8,8 @@ struct RuleReader {
   struct Block {
     var subject: BufferStep.Subject
     var declaration: BufferDeclaration?
+    /// The side that a rule over both has named.
+    var side: Direction?
     var builder = PayloadProgramBuilder()
   }
 
@@ -50,8 +52,7 @@ struct RuleReader {
       if Self.valueless.contains(option.name) { try option.refuseValue() }
       try readPayload(option)
     } else if let declaration = KeywordTable.buffers[option.name] {
-      try option.refuseValue()
-      try select(declaration)
+      try select(declaration, side: try side(option, of: declaration))
     } else if let declaration = KeywordTable.legacyModifiers[option.name] {
       try option.refuseValue()
       try moveLastContent(to: declaration, option.name)
@@ -129,10 +130,33 @@ struct RuleReader {
 
   // MARK: Buffers
 
-  mutating func select(_ declaration: BufferDeclaration) throws(RuleValueError) {
+  mutating func select(_ declaration: BufferDeclaration, side: Direction? = nil) throws(RuleValueError) {
     blocks[current].builder.resume()
-    current = block(for: declaration, isSticky: true)
+    current = block(for: declaration, side: side, isSticky: true)
     lastContentBlock = current
+  }
+
+  /// `http.connection: to_client` in a rule over both directions: the side whose buffer is meant.
+  ///
+  /// - Source: Suricata 8 "Rules Format", transactional rules.
+  private func side(_ option: RuleOption, of declaration: BufferDeclaration) throws(RuleValueError) -> Direction? {
+    guard let value = option.value, !value.isEmpty, draft.isTransactional else {
+      try option.refuseValue()
+      return nil
+    }
+    let side = try Self.side(named: try option.word())
+    guard declaration.sources.contains(where: { $0.direction == side }) else {
+      throw RuleValueError("\(option.name) does not exist in that direction")
+    }
+    return side
+  }
+
+  static func side(named name: String) throws(RuleValueError) -> Direction {
+    switch name {
+    case "to_server": return .toServer
+    case "to_client": return .toClient
+    default: throw RuleValueError("\(name) is no direction", hint: "to_server or to_client")
+    }
   }
 
   private mutating func select(_ header: PacketHeader) throws(RuleValueError) {
@@ -167,18 +191,21 @@ struct RuleReader {
   ///
   /// A buffer that may occur several times gets a block for each time it is named: the steps of a
   /// block must hold in the same occurrence. Others get one, unless transforms set blocks apart.
-  mutating func block(for declaration: BufferDeclaration, isSticky: Bool = false) -> Int {
+  mutating func block(
+    for declaration: BufferDeclaration, side: Direction? = nil, isSticky: Bool = false
+  ) -> Int {
     let known = blocks.lastIndex {
-      $0.subject == .buffer(declaration.id) && !$0.builder.hasTransforms
+      $0.subject == .buffer(declaration.id) && $0.side == side && !$0.builder.hasTransforms
         && !(isSticky && declaration.isMultiple && $0.builder.hasSteps)
     }
     if let known { return known }
-    blocks.append(Block(subject: .buffer(declaration.id), declaration: declaration))
+    blocks.append(Block(subject: .buffer(declaration.id), declaration: declaration, side: side))
     return blocks.count - 1
   }
 
   private mutating func startBlock(like index: Int) {
-    blocks.append(Block(subject: blocks[index].subject, declaration: blocks[index].declaration))
+    blocks.append(
+      Block(subject: blocks[index].subject, declaration: blocks[index].declaration, side: blocks[index].side))
     current = blocks.count - 1
   }
 

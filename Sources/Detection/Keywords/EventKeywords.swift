@@ -8,8 +8,35 @@ import RuleLanguage
 enum EventKeywords {
   static let table: [String: KeywordHandler] = [
     "decode-event": decodeEvent, "stream-event": streamEvent, "app-layer-event": appLayerEvent,
-    "app-layer-protocol": appLayerProtocol,
+    "app-layer-protocol": appLayerProtocol, "app-layer-state": appLayerState,
   ]
+
+  /// A state of the rule's protocol: reached, or with `<` or `>` not yet reached or left behind.
+  ///
+  /// - Source: Suricata 8 `app-layer-state`; the names are those of hooks.
+  private static let appLayerState: KeywordHandler = { (reader, option) throws(RuleValueError) in
+    var name = try option.word()
+    let comparison = name.first.flatMap { "<>".contains($0) ? $0 : nil }
+    if comparison != nil { name = String(name.dropFirst()) }
+    let protocols = AppProtocol.allCases.filter { reader.draft.head.appProtocols.contains($0) }.map(\.name)
+    guard !protocols.isEmpty else {
+      throw RuleValueError("needs an application protocol in the rule's header", hint: "alert tls …")
+    }
+    guard let hook = protocols.lazy.compactMap({ RuleHook.named(name, of: $0) }).first else {
+      throw RuleValueError("\(protocols[0]) has no state \(name), or it is not supported")
+    }
+    guard reader.draft.hook == nil else { throw RuleValueError("the rule waits for a state already") }
+    switch comparison {
+    case "<":
+      reader.limitDirection(hook.direction)
+      reader.draft.transactionConditions.append(.progress(hook.direction, hook.progress, isNegated: true))
+    case ">":
+      reader.limitDirection(hook.direction)
+      reader.draft.transactionConditions.append(
+        .progress(hook.direction, hook.progress + 1, isNegated: false))
+    default: RuleHook.set(hook, &reader)
+    }
+  }
 
   private static let decodeEvent: KeywordHandler = { (reader, option) throws(RuleValueError) in
     let name = try option.word()

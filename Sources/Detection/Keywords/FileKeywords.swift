@@ -43,7 +43,17 @@ enum FileKeywords {
   }
 
   private static let filesize: KeywordHandler = { (reader, option) throws(RuleValueError) in
-    reader.add(.size(try option.condition(max: .max)))
+    var value = Array(try option.word().utf8)
+    // In a rule over both directions the way of the file stands before the size.
+    if reader.draft.isTransactional, let comma = value.firstIndex(of: UInt8(ascii: ",")) {
+      let side = try RuleReader.side(named: String(decoding: value[..<comma], as: UTF8.self).trimmed)
+      guard reader.draft.fileSide ?? side == side else {
+        throw RuleValueError("a rule asks about files of one direction")
+      }
+      reader.draft.fileSide = side
+      value = Array(String(decoding: value[(comma + 1)...], as: UTF8.self).trimmed.utf8)
+    }
+    reader.add(.size(try NumericCondition.parse(value, max: .max)))
   }
 
   private static func digest(_ kind: Digest, width: Int) -> KeywordHandler {

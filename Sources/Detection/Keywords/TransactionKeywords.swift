@@ -114,25 +114,28 @@ enum TransactionKeywords {
       .numberIn(.tlsVersion, numbers, isNegated: negatedCount > 0))
   }
 
+  /// One of these messages has come, or with `!` has not.
+  ///
+  /// - Source: Suricata "SSL/TLS Keywords", ssl_state: any of the states that are named will do.
   private static let sslState: KeywordHandler = { (reader, option) throws(RuleValueError) in
     reader.limit(to: [.tls])
-    for part in try option.word().split(whereSeparator: { $0 == "|" || $0 == "," }) {
+    var states: [(side: Direction, progress: Int, isNegated: Bool)] = []
+    for part in try option.word().split(omittingEmptySubsequences: false, whereSeparator: { $0 == "|" || $0 == "," }) {
       var name = String(part).trimmed
       let isNegated = name.hasPrefix("!")
       if isNegated { name = String(name.dropFirst()).trimmed }
-      let condition: TransactionCondition
       switch name {
-      case "client_hello":
-        condition = .progress(.toServer, TLSProgress.clientHelloDone, isNegated: isNegated)
-      case "server_hello":
-        condition = .progress(.toClient, TLSProgress.serverHello, isNegated: isNegated)
-      default: throw RuleValueError("the state \(name) is not supported")
+      case "client_hello": states.append((.toServer, TLSProgress.clientHelloDone, isNegated))
+      case "client_keyx": states.append((.toServer, TLSProgress.clientHandshakeDone, isNegated))
+      case "server_hello": states.append((.toClient, TLSProgress.serverHello, isNegated))
+      case "server_keyx": states.append((.toClient, TLSProgress.serverHelloDone, isNegated))
+      default:
+        throw RuleValueError(
+          name == "unknown" ? "the state unknown is not supported" : "\(name) is no state of TLS",
+          hint: "client_hello, server_hello, client_keyx or server_keyx")
       }
-      guard reader.draft.transactionConditions.allSatisfy({
-        if case .progress = $0 { false } else { true }
-      }) else { throw RuleValueError("several states are not supported") }
-      reader.draft.transactionConditions.append(condition)
     }
+    reader.draft.transactionConditions.append(.anyProgress(states))
   }
 
   /// `tls.subject:"CN=…"`, perhaps negated: a part of the name.

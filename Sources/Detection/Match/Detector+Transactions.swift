@@ -61,6 +61,7 @@ extension Detector {
     } else if !state.candidates.isEmpty {
       tryCandidates(transaction, direction, payload, context, &state, inspection, into: &matches)
     }
+    state.progress = transaction.progress(direction)
     state.isDone = transaction.isComplete(direction)
     guard state.isDone else { return }
     state.candidates.removeAll(keepingCapacity: true)
@@ -214,6 +215,12 @@ extension Detector {
         state.candidates[index].isDone = true
         continue
       }
+      if let hooked = body.hookedProgress,
+        hooked < state.progress || hooked > 0 && direction == .toClient && transaction.isUnanswered
+      {
+        state.candidates[index].isDone = true
+        continue
+      }
       counters.candidates &+= 1
       let trial = tryRule(
         rule, body, transaction, direction, payload, context, &state.candidates[index])
@@ -221,8 +228,7 @@ extension Detector {
       case .undecided: continue
       case .ruledOut: state.candidates[index].isDone = true
       case .matched:
-        state.candidates[index].isDone =
-          body.repeatsThrough.map { transaction.progress(direction) > $0 } ?? true
+        state.candidates[index].isDone = body.hookedProgress == nil
         if body.firesOnce { inspection.fired.append(rule) }
         if let action = body.fileStore { store(action, rule, body, transaction, direction) }
         noteMatch(
@@ -299,10 +305,13 @@ extension Detector {
       return transaction.events.contains(event) ? .matched : .undecided
     case .progress(let side, let progress, let isNegated):
       return (transaction.progress(side) >= progress) != isNegated ? .matched : .undecided
-    case .files(let conditions):
-      let files = transaction.files(direction)
+    case .anyProgress(let states):
+      let isReached = states.contains { (transaction.progress($0.side) >= $0.progress) != $0.isNegated }
+      return isReached ? .matched : .undecided
+    case .files(let conditions, let side):
+      let files = transaction.files(side ?? direction)
       if files.contains(where: { file in conditions.allSatisfy { $0.holds(file) } }) { return .matched }
-      return transaction.isComplete(direction) ? .ruledOut : .undecided
+      return transaction.isComplete(side ?? direction) ? .ruledOut : .undecided
     }
   }
 

@@ -8,7 +8,7 @@ extension PayloadProgram {
       case .pcre(let expression): expression.isNegated
       case .isDataAt(let position): position.isNegated
       case .size, .entropy, .dataset: true
-      case .byteTest, .byteJump, .byteExtract, .byteMath, .base64: false
+      case .byteTest, .byteJump, .byteExtract, .byteMath, .base64, .asn1: false
       }
     }
   }

@@ -34,7 +34,10 @@ extension ByteTest.Comparison {
 }
 
 extension ByteJump {
-  /// The new cursor; nil when the jump leads outside the buffer, its very end included.
+  /// The new cursor: the start where the jump leads before it; nil when it leads behind the buffer, its very
+  /// end included.
+  ///
+  /// - Source: Suricata 8 `byte_jump`: a negative `post_offset` stops at the start of the buffer.
   func target(_ bytes: RawSpan, _ facts: BufferFacts, _ scratch: borrowing PayloadScratch) -> Int? {
     let position = shape.start(scratch.value(offset), facts, scratch.cursor)
     let count = scratch.value(byteCount)
@@ -51,8 +54,10 @@ extension ByteJump {
     var jump = Int(scaled)
     if isAligned, jump % 4 != 0 { jump += 4 - jump % 4 }
     jump += scratch.value(postOffset)
-    let base = fromBeginning ? 0 : fromEnd ? bytes.byteCount : end
-    let target = base + jump
+    // What was let go of lies before 0.
+    let first = 0 - Int(clamping: facts.offset)
+    let base = fromBeginning ? first : fromEnd ? bytes.byteCount : end
+    let target = max(base + jump, first)
     return target >= 0 && target < bytes.byteCount ? target : nil
   }
 }

@@ -50,6 +50,8 @@ extension PayloadProgram {
       scratch.captures.append(
         PayloadCapture(scope: .entropy, name: bufferName, bytes: Array(entropy.description.utf8)))
       guard step.holds(for: entropy) else { return false }
+    case .asn1(let step):
+      guard step.holds(bytes, facts, cursor: scratch.cursor) else { return false }
     case .dataset(let test):
       var found: PayloadCapture?
       let holds = datasets[Int(test)].holds(bytes) {

@@ -7,7 +7,7 @@ public struct PayloadProgramBuilder {
   public static let keywords: Set<String> = Set([
     "content", "nocase", "offset", "depth", "distance", "within", "startswith", "endswith",
     "fast_pattern", "rawbytes", "replace", "pcre", "byte_test", "byte_jump", "byte_extract",
-    "byte_math", "isdataat", "bsize", "base64_decode", "base64_data", "entropy", "absent",
+    "byte_math", "isdataat", "bsize", "base64_decode", "base64_data", "entropy", "absent", "asn1",
   ]).union(BufferTransform.keywords)
 
   /// Contents and other steps in order, contents as the rule gives them.
@@ -72,6 +72,7 @@ public struct PayloadProgramBuilder {
     case "byte_math": append(.step(.byteMath(try ByteMath.parse(value, &variables))))
     case "isdataat": append(.step(.isDataAt(try IsDataAt.parse(value, variables))))
     case "bsize": append(.step(.size(try NumericCondition.parse(value))))
+    case "asn1": append(.step(.asn1(try ASN1Test.parse(value))))
     case "entropy": append(.step(.entropy(try EntropyTest.parse(value))))
     case "base64_decode":
       append(.step(.base64(try Base64Instruction.parse(value))))
@@ -194,7 +195,7 @@ public struct PayloadProgramBuilder {
         program.steps.append(step)
         switch step {
         case .byteExtract, .byteMath: program.hasVariables = true
-        case .content, .pcre, .byteTest, .byteJump, .isDataAt, .size, .base64, .entropy, .dataset: break
+        case .content, .pcre, .byteTest, .byteJump, .isDataAt, .size, .base64, .entropy, .dataset, .asn1: break
         }
       }
       if program.steps.last?.isRelative == true { program.anchorLastMatch() }
@@ -234,7 +235,7 @@ extension PayloadProgram {
         step.anchorsNext = true
         steps[index] = .pcre(step)
         return
-      case .byteTest, .byteJump, .byteExtract, .byteMath, .isDataAt, .size, .base64, .entropy, .dataset: continue
+      case .byteTest, .byteJump, .byteExtract, .byteMath, .isDataAt, .size, .base64, .entropy, .dataset, .asn1: continue
       }
     }
   }
@@ -244,7 +245,7 @@ extension PayloadStep {
   fileprivate var keepsOrder: Bool {
     switch self {
     case .content(let step): step.distance?.isVariable != true && step.offset?.isVariable != true
-    case .byteTest, .isDataAt, .size, .entropy, .dataset: true
+    case .byteTest, .isDataAt, .size, .entropy, .dataset, .asn1: true
     case .pcre, .byteJump, .byteExtract, .byteMath, .base64: false
     }
   }
@@ -259,6 +260,7 @@ extension PayloadStep {
     case .byteMath(let step): step.shape.isRelative
     case .isDataAt(let step): step.isRelative
     case .base64(let step): step.isRelative
+    case .asn1(let step): step.isRelative
     case .size, .entropy, .dataset: false
     }
   }

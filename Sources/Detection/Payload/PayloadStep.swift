@@ -15,6 +15,7 @@ enum PayloadStep: Sendable {
   case entropy(EntropyTest)
   /// Index of the look-up in the program's datasets.
   case dataset(Int32)
+  case asn1(ASN1Test)
 }
 
 struct ContentInstruction: Sendable, BitwiseCopyable {

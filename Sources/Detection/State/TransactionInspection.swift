@@ -36,6 +36,8 @@ final class TransactionInspection {
     /// The progress that the scans have seen.
     var progress = -1
     var eventCount = 0
+    /// How far the transaction was when it was last inspected.
+    var progress = 0
     var isDone = false
     var scans: [ScanState] = []
     /// Ascending by rule.
@@ -45,6 +47,7 @@ final class TransactionInspection {
       hasStarted = false
       progress = -1
       eventCount = 0
+      progress = 0
       isDone = false
       scans.removeAll(keepingCapacity: true)
       candidates.removeAll(keepingCapacity: true)

@@ -13,7 +13,7 @@ extension RuleTest {
     "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\nok\n".utf8)
 
   /// The packets that the test stands for, from their IP headers on.
-  func packets() throws(RuleTestProblem) -> [TestPacket] {
+  func packets(cutting: TestCutting = .large) throws(RuleTestProblem) -> [TestPacket] {
     let keys = TestKeys(self)
     if kind == .raw { return try RawTestPackets.packets(parts, keys) }
     let packets = TestPackets(
@@ -23,7 +23,8 @@ extension RuleTest {
     switch kind {
     case .httpRequest, .httpResponse, .httpExchange, .tcp, .tcpResponse, .tlsClientHello, .tlsCertificate:
       let exchange = try exchange(keys)
-      var connection = TestConnection(packets, clientPort: Self.clientPort, serverPort: exchange.port)
+      var connection = TestConnection(
+        packets, cutting: cutting, clientPort: Self.clientPort, serverPort: exchange.port)
       for _ in 0..<count {
         connection.send(.toServer, exchange.request)
         connection.send(.toClient, exchange.response)
@@ -32,7 +33,8 @@ extension RuleTest {
       return connection.packets.packets
     case .tcpExchange:
       var connection = TestConnection(
-        packets, clientPort: Self.clientPort, serverPort: try keys.number("port", default: 0))
+        packets, cutting: cutting, clientPort: Self.clientPort,
+        serverPort: try keys.number("port", default: 0))
       let first = try firstDirection(keys)
       for _ in 0..<count {
         for (index, part) in parts.enumerated() { connection.send(index % 2 == 0 ? first : first.opposite, part) }

@@ -78,6 +78,39 @@ public struct RuleTestRun: Sendable {
     return report
   }
 
+  /// Rules that fire otherwise where a test's TCP connection is cut into other segments.
+  struct CuttingDifference {
+    var place: String
+    var cutting: TestCutting
+    var whole: Set<UInt32>
+    var cut: Set<UInt32>
+  }
+
+  /// Runs the tests on TCP connections once more with each way to cut them.
+  ///
+  /// - Returns: where that made a difference, and how many runs were compared.
+  func compareCuttings() throws(RuleTestProblem) -> (differences: [CuttingDifference], count: Int) {
+    var differences: [CuttingDifference] = []
+    var count = 0
+    for entry in blocks {
+      for test in entry.block.tests {
+        let packets = try test.packets()
+        let whole = fire(packets)
+        for cutting in TestCutting.allCases where cutting != .large {
+          let others = try test.packets(cutting: cutting)
+          guard others != packets else { continue }
+          count += 1
+          let cut = fire(others)
+          guard cut != whole else { continue }
+          differences.append(
+            CuttingDifference(
+              place: "\(entry.file):\(test.line)", cutting: cutting, whole: whole, cut: cut))
+        }
+      }
+    }
+    return (differences, count)
+  }
+
   private func run(_ entry: FileBlock, into report: inout RuleTestReport) {
     let places = (entry.block.ruleLines.map(Array.init) ?? []).map { Place(file: entry.file, line: $0) }
     let refusal = places.lazy.compactMap { refusals[$0] }.first

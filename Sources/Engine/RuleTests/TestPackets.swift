@@ -104,23 +104,41 @@ struct TestPackets {
   }
 }
 
+/// How what one side says at a time is cut into segments: it must make no difference.
+enum TestCutting: Sendable, CaseIterable {
+  /// Segments as large as Ethernet carries.
+  case large
+  /// An octet each.
+  case octets
+  /// A few octets each, the last one first, and acknowledged once all are there.
+  case backwards
+
+  var segmentBytes: Int {
+    switch self {
+    case .large: 1460
+    case .octets: 1
+    case .backwards: 7
+    }
+  }
+}
+
 /// A TCP connection with handshake, data that is acknowledged, and an orderly end.
 struct TestConnection {
   private(set) var packets: TestPackets
+  private let cutting: TestCutting
   private let clientPort: UInt16
   private let serverPort: UInt16
   private var nextSequence: (client: UInt32, server: UInt32) = (1000, 5000)
 
-  /// What Ethernet carries in a segment.
-  private static let segmentBytesMax = 1460
   private static let maximumSegmentSize: [UInt8] = [2, 4, 0x05, 0xb4]
   private static let fin: UInt8 = 1
   private static let syn: UInt8 = 2
   private static let psh: UInt8 = 8
   private static let ack: UInt8 = 16
 
-  init(_ packets: TestPackets, clientPort: UInt16, serverPort: UInt16) {
+  init(_ packets: TestPackets, cutting: TestCutting, clientPort: UInt16, serverPort: UInt16) {
     self.packets = packets
+    self.cutting = cutting
     self.clientPort = clientPort
     self.serverPort = serverPort
     segment(.toServer, Self.syn, options: Self.maximumSegmentSize)
@@ -131,15 +149,33 @@ struct TestConnection {
   }
 
   mutating func send(_ direction: Direction, _ bytes: [UInt8]) {
-    var rest = bytes[...]
-    while !rest.isEmpty {
-      let part = rest.prefix(Self.segmentBytesMax)
-      rest = rest.dropFirst(part.count)
+    let starts = Array(stride(from: 0, to: bytes.count, by: cutting.segmentBytes))
+    guard cutting != .backwards else { return sendBackwards(direction, bytes, starts) }
+    for start in starts {
+      let part = bytes[start..<min(start + cutting.segmentBytes, bytes.count)]
       segment(direction, Self.psh | Self.ack, part)
       advance(direction, by: UInt32(truncatingIfNeeded: part.count))
       segment(direction.opposite, Self.ack)
     }
   }
+
+  /// As many segments at a time as a window holds.
+  private mutating func sendBackwards(_ direction: Direction, _ bytes: [UInt8], _ starts: [Int]) {
+    for first in stride(from: 0, to: starts.count, by: Self.segmentsInFlight) {
+      let end = min(first + Self.segmentsInFlight, starts.count)
+      let base = starts[first]
+      for index in (first..<end).reversed() {
+        let part = bytes[starts[index]..<min(starts[index] + cutting.segmentBytes, bytes.count)]
+        segment(
+          direction, Self.psh | Self.ack, ahead: UInt32(truncatingIfNeeded: starts[index] - base), part)
+      }
+      let last = end < starts.count ? starts[end] : bytes.count
+      advance(direction, by: UInt32(truncatingIfNeeded: last - base))
+      segment(direction.opposite, Self.ack)
+    }
+  }
+
+  private static let segmentsInFlight = 64
 
   mutating func close() {
     for direction in [Direction.toServer, .toClient] {
@@ -154,13 +190,14 @@ struct TestConnection {
   }
 
   private mutating func segment(
-    _ direction: Direction, _ flags: UInt8, options: [UInt8] = [], _ payload: ArraySlice<UInt8> = []
+    _ direction: Direction, _ flags: UInt8, options: [UInt8] = [], ahead: UInt32 = 0,
+    _ payload: ArraySlice<UInt8> = []
   ) {
     let isToServer = direction == .toServer
     let peer = isToServer ? nextSequence.server : nextSequence.client
     packets.tcp(
       direction, clientPort: clientPort, serverPort: serverPort,
-      sequence: isToServer ? nextSequence.client : nextSequence.server,
+      sequence: (isToServer ? nextSequence.client : nextSequence.server) &+ ahead,
       acknowledgement: flags & Self.ack != 0 ? peer : 0, flags: flags, options: options, payload)
   }
 }

@@ -139,12 +139,45 @@ extension Settings {
 
   // MARK: Flow and stream
 
+  /// The UDP ports of a tunnel (`decoder.teredo.ports`, …), nil where they are not set.
+  ///
+  /// - Source: Suricata "Decoder"; `any` is Teredo's alone.
+  private func decoderPorts(
+    _ reader: inout SettingsReader, _ name: String
+  ) throws(SettingsError) -> [UInt16]? {
+    let path = "decoder.\(name)."
+    if try reader.flag(path + "enabled") == false { return [] }
+    guard let text = try reader.text(path + "ports"), text != "any" else { return nil }
+    let bytes = Array(text.utf8)
+    let ports: PortSet
+    do throws(RuleValueError) {
+      ports = try variables.resolve(try PortExpression(bytes))
+    } catch {
+      throw SettingsError("\(reader.file): \(path)ports: \(error.message)")
+    }
+    let count = ports.ranges.reduce(0) { $0 + Int($1.high) - Int($1.low) + 1 }
+    guard count <= Self.tunnelPortsMax else {
+      throw SettingsError("\(reader.file): \(path)ports: more than \(Self.tunnelPortsMax) ports")
+    }
+    return ports.ranges.flatMap { Array($0.low...$0.high) }
+  }
+
+  /// Ports of a tunnel, because each is compared with those of every UDP packet (Suricata has 4).
+  private static let tunnelPortsMax = 16
+
   private mutating func readFlow(_ reader: inout SettingsReader) throws(SettingsError) {
     reader.note("flow")
     if let uses = try reader.flag("vlan.use-for-tracking") { inspection.flows.usesVLAN = uses }
     if let uses = try reader.flag("decoder.recursion-level.use-for-tracking") {
       inspection.flows.usesTunnelDepth = uses
     }
+    if try reader.text("decoder.teredo.ports") == "any" {
+      inspection.decoder.teredoPorts = nil
+    } else if let ports = try decoderPorts(&reader, "teredo") {
+      inspection.decoder.teredoPorts = ports
+    }
+    inspection.decoder.vxlanPorts = try decoderPorts(&reader, "vxlan") ?? inspection.decoder.vxlanPorts
+    inspection.decoder.genevePorts = try decoderPorts(&reader, "geneve") ?? inspection.decoder.genevePorts
     if let count = try reader.number("flow.count-max", in: 1...64_000_000) {
       inspection.flows.flowCountMax = count
     }
@@ -203,6 +236,9 @@ extension Settings {
     if let memcap = try reader.size("stream.reassembly.memcap"), memcap > 0 {
       inspection.reassembly.memcapBytes = memcap
     }
+    if let memcap = try reader.size("stream.memcap"), memcap > 0 {
+      inspection.flows.sessionCountMax = memcap / FlowTable.sessionBytes
+    }
     if let policy = try urgentPolicy(&reader, "stream.reassembly.urgent.policy") {
       inspection.reassembly.urgentPolicy = policy
     }
@@ -213,7 +249,7 @@ extension Settings {
       inspection.reassembly.reportsDifferentData = reports
     }
     for name in [
-      "memcap", "prealloc-sessions", "bypass", "reassembly.randomize-chunk-size",
+      "prealloc-sessions", "bypass", "reassembly.randomize-chunk-size",
       "reassembly.randomize-chunk-range", "reassembly.raw", "reassembly.segment-prealloc",
     ] { reader.note("stream." + name) }
     try readDefrag(&reader)

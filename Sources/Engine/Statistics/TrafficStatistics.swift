@@ -14,6 +14,8 @@ struct TrafficStatistics: Sendable {
   /// Packets that were stopped, refused ones among them.
   var blocked: UInt64 = 0
   var rejected: UInt64 = 0
+  /// Times that memory was not enough, for a fragment or a TCP session.
+  private(set) var memcapHits = MemcapHits()
   /// Stopped packets by reason.
   private(set) var reasons: [DropReason: UInt64] = [:]
   private var stations = StationStatistics()
@@ -37,6 +39,7 @@ struct TrafficStatistics: Sendable {
     flows = path.flowCount
     alerts = path.alertCount
     stations.read(path)
+    memcapHits = path.memcapHits
   }
 
   static func += (left: inout Self, right: Self) {
@@ -48,6 +51,7 @@ struct TrafficStatistics: Sendable {
     left.accepted &+= right.accepted
     left.blocked &+= right.blocked
     left.rejected &+= right.rejected
+    left.memcapHits += right.memcapHits
     left.reasons.merge(right.reasons) { $0 &+ $1 }
     left.stations += right.stations
   }
@@ -58,6 +62,7 @@ struct TrafficStatistics: Sendable {
       ("decoder.pkts", packets), ("decoder.bytes", bytes), ("decoder.invalid", undecoded),
       ("flow.total", flows), ("detect.alert", alerts), ("ips.accepted", accepted),
       ("ips.blocked", blocked), ("ips.rejected", rejected),
+      ("defrag.memcap", memcapHits.fragments), ("tcp.ssn_memcap_drop", memcapHits.sessions),
     ]
       + DropReason.allCases.map { ("ips.drop_reason." + $0.counterName, reasons[$0] ?? 0) } + stations.counters
   }

@@ -12,6 +12,7 @@ extension KeywordCatalog {
     payload("entropy", "[offset N, bytes N,] value CONDITION", "Shannon entropy of the octets, in bits per octet.", "entropy:value > 7;"),
     payload("base64_decode", "[bytes N, offset N, relative]", "Decodes what follows; base64_data looks at the result.", "base64_decode:bytes 12, offset 0; base64_data; content:\"a\";"),
     payload("base64_data", "", "The steps that follow look at what base64_decode gave.", "base64_decode; base64_data; content:\"a\";"),
+    payload("asn1", "[bitstring_overflow,] [double_overflow,] [oversize_length N,] [absolute_offset N|relative_offset N]", "An object in BER is malformed so, or longer than that.", "asn1:oversize_length 1024, absolute_offset 0;"),
     payload("absent", "[or_else]", "The buffer is not there; with or_else, or what follows matches.", "http.user_agent; absent;"),
     payload("replace", "\"TEXT\"", "Puts as many other octets over the content, in the packet itself.", "content:\"abc\"; replace:\"xyz\";"),
   ]

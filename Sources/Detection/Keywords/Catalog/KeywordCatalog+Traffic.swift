@@ -40,6 +40,7 @@ extension KeywordCatalog {
     event("stream-event", ["tcp"], "NAME", "Something odd about a TCP connection, e.g. 3whs_wrong_seq_wrong_ack.", "stream-event:3whs_wrong_seq_wrong_ack;"),
     event("app-layer-event", ["http"], "PROTOCOL.NAME", "Something odd about a transaction, or applayer_… about a flow.", "app-layer-event:http.missing_host_header;"),
     event("app-layer-protocol", ["tcp"], "[!]PROTOCOL[,final|original|either|to_server|to_client]", "The application protocol that was recognised.", "app-layer-protocol:http;"),
+    event("app-layer-state", ["tls"], "[<|>]STATE", "How far the transaction has come: at this state, not yet there, or beyond it.", "app-layer-state:client_hello_done;"),
   ]
 
   /// - Source: Suricata "HTTP Keywords" (urilen), "DNS Keywords", "SSL/TLS Keywords", filesize.
@@ -59,7 +60,7 @@ extension KeywordCatalog {
     transaction("dns.rrtype", "dns", .both, "CONDITION|NAME", "Record type that is asked for.", "dns.rrtype:TXT;"),
     transaction("tls.version", "tls", .both, "1.0|1.1|1.2|1.3|0xNUMBER", "TLS version.", "tls.version:1.2;"),
     transaction("ssl_version", "tls", .both, "[!]sslv2|sslv3|tls1.0|…,…", "One of these versions, or none of them.", "ssl_version:sslv3,tls1.0;"),
-    transaction("ssl_state", "tls", .both, "[!]client_hello|server_hello", "How far the handshake has come.", "ssl_state:client_hello;"),
+    transaction("ssl_state", "tls", .both, "[!]client_hello|client_keyx|server_hello|server_keyx", "One of these messages of the handshake has come.", "ssl_state:client_hello;"),
     transaction("tls.cert_chain_len", "tls", .both, "CONDITION", "Certificates in the chain.", "tls.cert_chain_len:>2;"),
     transaction("tls.subject", "tls", .both, "[!]\"TEXT\"", "A text in the subject of the certificate.", "tls.subject:\"CN=a\";"),
     transaction("tls.issuerdn", "tls", .both, "[!]\"TEXT\"", "A text in the issuer of the certificate.", "tls.issuerdn:\"CN=a\";"),
