@@ -104,11 +104,11 @@ extension Detector {
       candidates += group.events
     }
     let progress = transaction.progress(direction)
-    if progress > state.progress {
+    if progress > state.scannedProgress {
       for index in group.scans.indices {
         scan(group.scans[index], transaction, direction, progress, &state.scans[index])
       }
-      state.progress = progress
+      state.scannedProgress = progress
     } else {
       // Only what grows can hold something new.
       for index in group.growing {

@@ -33,8 +33,8 @@ final class TransactionInspection {
 
   struct DirectionState {
     var hasStarted = false
-    /// The progress that the scans have seen.
-    var progress = -1
+    /// How far the transaction was when its buffers were last scanned.
+    var scannedProgress = -1
     var eventCount = 0
     /// How far the transaction was when it was last inspected.
     var progress = 0
@@ -45,7 +45,7 @@ final class TransactionInspection {
 
     mutating func reset() {
       hasStarted = false
-      progress = -1
+      scannedProgress = -1
       eventCount = 0
       progress = 0
       isDone = false
