@@ -92,12 +92,6 @@ struct StreamWindow {
   private(set) var isEnd = false
   /// Something came since the last inspection, if only the end.
   var hasNews = false
-  private var follower = RecordFollower()
-
-  /// Where messages begin in `bytes`, of protocols whose rules count from there.
-  var recordStarts: [Int] {
-    follower.starts.isEmpty ? [] : follower.starts.map { Int($0 &- offset) }
-  }
 
   /// What has come but waits for its acknowledgement, where a record is to show it.
   var waiting: [UInt8] = []
@@ -119,7 +113,6 @@ struct StreamWindow {
       offset = chunk.offset
     }
     bytes.append(chunk.bytes)
-    follower.follow(bytes, offset: offset, afterGap: chunk.gapBefore > 0)
   }
 
   mutating func markInspected() {
@@ -127,7 +120,6 @@ struct StreamWindow {
     if surplus > 0 {
       beforeGap = []
       offset &+= UInt64(surplus)
-      follower.forget(before: offset)
     }
     if bytes.capacity > Self.capacityKeptBytes {
       bytes = Array(bytes[surplus...])

@@ -81,8 +81,7 @@ struct StreamPath: ~Copyable {
   ) {
     let piece = StreamPiece(
       window: window.bytes.rawSpan, newFrom: isDue ? window.newFrom : window.bytes.count,
-      offset: window.offset, isEnd: isDue && window.isEnd,
-      recordStarts: isDue ? window.recordStarts : [])
+      offset: window.offset, isEnd: isDue && window.isEnd)
     noteGuess(flow)
     detector.inspect(
       packet, bytes: bytes, stream: piece, flow: facts, state: flow.detection,

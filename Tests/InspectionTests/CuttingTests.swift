@@ -148,39 +148,8 @@ import Traffic
   }
 }
 
-/// Messages of SMB, whose rules count positions from the start of a message.
-@Suite struct MessageTests {
-  /// A NetBIOS header, the mark of SMB version 1, and a body.
-  private static func message(_ body: String) -> [UInt8] {
-    let content = [0xff] + Array("SMB".utf8) + Array(body.utf8)
-    return [0, 0, UInt8(content.count >> 8), UInt8(content.count & 0xff)] + content
-  }
-
-  private static let rules =
-    #"alert tcp any any -> any 445 (msg:"in one message"; content:"SMB"; depth:8; content:"evil"; distance:0; sid:1;)"#
-
-  private static func run(_ messages: [[UInt8]], segmentSize: Int, isInline: Bool) -> [UInt32] {
-    var share = TCPConversation(serverPort: 445)
-    share.handshake()
-    for message in messages { share.send(.toServer, message, segmentSize: segmentSize) }
-    share.fin()
-    return PathScene.run(share.packets, rules: rules, isInline: isInline).sids
-  }
-
-  @Test func `positions count from the start of a message, however it is cut`() {
-    let filler = String(repeating: "a", count: 300)
-    for isInline in [true, false] {
-      for size in [1, 7, 100, 1460] {
-        let found = Self.run(
-          [Self.message(filler), Self.message(filler + "evil")], segmentSize: size, isInline: isInline)
-        #expect(Set(found) == [1], "segments of \(size), inline: \(isInline)")
-        let other = Self.run(
-          [Self.message(filler), [0, 0, 0, 8] + Array("SMX-evil".utf8)], segmentSize: size, isInline: isInline)
-        #expect(other == [], "segments of \(size), inline: \(isInline)")
-      }
-    }
-  }
-
+/// Connections of which one side alone is seen.
+@Suite struct OneSidedTests {
   @Test func `a side that is seen alone from the middle on is inspected at once`() {
     var web = TCPConversation()
     web.acknowledges = false

@@ -11,18 +11,15 @@ public struct StreamPiece: ~Escapable {
   public let offset: UInt64
   /// Nothing follows.
   public let isEnd: Bool
-  /// Where messages begin in `window`, ascending, of protocols whose rules count positions from there.
-  public let recordStarts: [Int]
 
   @_lifetime(copy window)
   public init(
-    window: RawSpan, newFrom: Int, offset: UInt64, isEnd: Bool, recordStarts: [Int] = []
+    window: RawSpan, newFrom: Int, offset: UInt64, isEnd: Bool
   ) {
     self.window = window
     self.newFrom = newFrom
     self.offset = offset
     self.isEnd = isEnd
-    self.recordStarts = recordStarts
   }
 
   var hasNews: Bool { window.byteCount > newFrom }

@@ -44,11 +44,6 @@ extension Detector {
     _ pending: inout [FlowDetection.PendingRule], into matches: inout MatchList
   ) -> Trial {
     let place = pending.firstIndex { $0.rule == rule }
-    if !piece.recordStarts.isEmpty, ruleSet.bodies[Int(rule)].payloadScope == [.stream, .packet] {
-      let trial = tryOnRecords(rule, piece, context, into: &matches)
-      if let place, trial == .matched { pending.remove(at: place) }
-      return trial
-    }
     if let place, !isPrefilterOff, let shared = ruleSet.bodies[Int(rule)].payload {
       let prospect = pending[place].growing.prospect(
         shared.program, step: 0, instance: 0, piece.window, offset: piece.offset, isEnd: piece.isEnd,
@@ -65,25 +60,6 @@ extension Detector {
       rule, payload: piece.window, facts: BufferFacts(offset: piece.offset, isComplete: true),
       source: .stream, context, into: &matches)
     if let place, trial != .undecided { pending.remove(at: place) }
-    return trial
-  }
-
-  /// Tries a rule whose positions count from the start of a message on those that hold something new.
-  private mutating func tryOnRecords(
-    _ rule: RuleIndex, _ piece: borrowing StreamPiece, _ context: borrowing TrialContext,
-    into matches: inout MatchList
-  ) -> Trial {
-    var trial = Trial.undecided
-    for index in piece.recordStarts.indices {
-      let start = piece.recordStarts[index]
-      let end =
-        index &+ 1 < piece.recordStarts.count ? piece.recordStarts[index &+ 1] : piece.window.byteCount
-      guard end > piece.newFrom, start >= 0, start < end, end <= piece.window.byteCount else { continue }
-      trial = tryRule(
-        rule, payload: piece.window.extracting(start..<end), facts: BufferFacts(), source: .stream,
-        context, into: &matches)
-      if trial == .matched { break }
-    }
     return trial
   }
 
