@@ -69,6 +69,7 @@ import Traffic
     "CONNECT :443 HTTP/1.1", "CONNECT [2001:db8::1:443 HTTP/1.1", "CONNECT 2001:db8::1:443 HTTP/1.1",
     "CONNECT exa mple.com:443 HTTP/1.1", "CONNECT ex%61mple.com:443 HTTP/1.1", "GET / HTTP/1.1", "GET http:// HTTP/1.1",
     "GET https://example.com/ HTTP/1.1", "CONNECT example.com:443 FTP/1", "get",
+    "GET http://example.com/ HTTP/1.1\r\nX: 1\rY: 2", "GET http://example.com/ HTTP/1.1\r\nX: 1\r",
   ])
   func whatIsNoRequestForAProxyIsAnswered400(_ line: String) {
     let (last, _) = outcome(Array("\(line)\r\n\r\n".utf8), by: 5)

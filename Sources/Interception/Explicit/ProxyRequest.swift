@@ -193,6 +193,8 @@ public struct ProxyNegotiation: Sendable {
       return .needMore
     }
     let rest = Array(bytes[(end + 4)...])
+    // A CR by itself is no line end; whoever takes it for one reads other fields (RFC 9112 section 2.2).
+    guard bytes[..<end].indices.allSatisfy({ bytes[$0] != 0x0d || bytes[$0 + 1] == 0x0a }) else { return Self.badRequest }
     var lines = bytes[..<end].split(separator: 0x0d, omittingEmptySubsequences: false)
       .map { $0.first == 0x0a ? $0.dropFirst() : $0 }
     let parts = lines.removeFirst().split(separator: 0x20, omittingEmptySubsequences: false)
