@@ -64,7 +64,7 @@ import Traffic
   @Test(arguments: families)
   func `a refused datagram is quoted in an ICMP error`(ends: (String, String)) {
     let bytes = packet(ends, UDPDatagram(from: 1000, to: 53, [UInt8](repeating: 7, count: 2000)))
-    let error = RejectPacket.prohibited(decode(bytes), quoting: bytes.rawSpan)
+    let error = RejectPacket.unreachable(decode(bytes), quoting: bytes.rawSpan)
     let decoded = decode(error)
     let isIPv4 = !ends.0.contains(":")
     #expect(decoded.ipProtocol == (isIPv4 ? IPProtocol.icmp : IPProtocol.icmpv6))
