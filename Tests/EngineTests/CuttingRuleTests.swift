@@ -8,7 +8,6 @@ import Testing
   /// Rules that look at single packets by what they say, so that segments make a difference to them.
   private static let packetBound: [UInt32: String] = [
     7016: "replace: octets are replaced in the packet that holds all of them",
-    23002: "ftpbounce: looks at the command in a packet, and names the sender by it",
   ]
 
   /// Rules that ought to find the same, and don't yet.

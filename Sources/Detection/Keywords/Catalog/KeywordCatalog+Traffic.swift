@@ -83,7 +83,7 @@ extension KeywordCatalog {
     transaction("ftpbounce", "ftp", .toServer, "", "PORT or EPRT names another host than its sender.", "ftpbounce;"),
     transaction("ftpdata_command", "ftp-data", .both, "retr|stor", "The data connection carries what is fetched, or put.", "ftpdata_command:retr;"),
     transaction("ntp.version", "ntp", .both, "CONDITION", "Version of the protocol.", "ntp.version:4;"),
-    transaction("ntp.mode", "ntp", .both, "[!]NAME|CONDITION", "Mode of a message: client, server, control, …", "ntp.mode:server;"),
+    transaction("ntp.mode", "ntp", .both, "[!]NAME|CONDITION", "Mode of a message, as client, server or control.", "ntp.mode:server;"),
     transaction("ntp.stratum", "ntp", .both, "CONDITION", "How far the clock is from a reference.", "ntp.stratum:>15;"),
     transaction("dhcp.leasetime", "dhcp", .both, "CONDITION", "Seconds that an address is lent for.", "dhcp.leasetime:<7200;"),
     transaction("dhcp.renewal_time", "dhcp", .both, "CONDITION", "Seconds until the client asks its server again.", "dhcp.renewal_time:>1000;"),
