@@ -166,6 +166,8 @@ def serve(port, certificate, key, path):
         text = b"page of " + fields[":path"].encode()
         if fields[":path"] == "/bad":
             peer.send(DATA, 0, stream, b"begins ")
+            # What comes at once is looked at at once, and then not even the head would arrive.
+            time.sleep(0.5)
             text = b"ATTACK-IN-RESPONSE"
         peer.send(DATA, END_STREAM, stream, text)
 
