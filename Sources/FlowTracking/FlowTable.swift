@@ -288,8 +288,9 @@ extension FlowTable {
   ) -> FlowEndReason? {
     if dueTime(index) <= time, flows[index.index].lastTime < time { return .timeout }
     if packet.isTCP, sessions[index.index].isReuse(packet.tcp, direction, settings.tcp) { return .reuse }
-    // Nothing was seen of how a bypassed connection ended; a SYN says that it did.
-    if packet.isTCP, flows[index.index].state == .bypassed, packet.tcp.has(TCPFields.syn),
+    // Nothing was seen of how a bypassed connection ended, nor one that is dropped; a SYN says that it did.
+    let isUnseen = flows[index.index].state == .bypassed || settings.tcp.renewsSessions && flows[index.index].isDropped
+    if packet.isTCP, isUnseen, packet.tcp.has(TCPFields.syn),
       !packet.tcp.has(TCPFields.ack), packet.tcp.sequence != sessions[index.index].sender(direction).initialSequence
     {
       return .reuse

@@ -85,6 +85,8 @@ extension TCPSession {
   mutating func trackSynSent(
     _ segment: TCPSegment, _ settings: TCPSessionSettings, _ result: inout TCPTrackResult
   ) {
+    // The server still has the connection before this one, and says so with its numbers and times; the client will reset that.
+    if settings.renewsSessions, segment.direction == .toClient, segment.isBareAcknowledgement { return }
     if segment.direction == .toClient, !echoesSynTimestamp(segment.tcp) {
       return result.refuse(.packetInvalidTimestamp)
     }

@@ -7,7 +7,13 @@ extension TCPSession {
     _ segment: TCPSegment, _ settings: TCPSessionSettings, _ result: inout TCPTrackResult
   ) {
     if segment.has(TCPFields.rst) { return trackReset(segment, &result) }
-    if segment.has(TCPFields.syn) { return trackLateSyn(segment, &result) }
+    if segment.has(TCPFields.syn) {
+      if renews(segment, settings) {
+        result.events.insert(.establishedSynResendDifferentSequence)
+        return
+      }
+      return trackLateSyn(segment, &result)
+    }
     guard isTimestampRight(segment) else { return result.refuse(.packetInvalidTimestamp) }
     guard isAcknowledgementRight(segment) else {
       result.refuse(.packetInvalidAck)
@@ -41,6 +47,12 @@ extension TCPSession {
   }
 
   // MARK: Checks
+
+  /// A client asks for a new connection where this one stands; it is the server's to say what becomes of that.
+  private func renews(_ segment: TCPSegment, _ settings: TCPSessionSettings) -> Bool {
+    settings.renewsSessions && segment.direction == .toServer && !segment.has(TCPFields.ack) && segment.payloadLength == 0
+      && segment.tcp.sequence != client.initialSequence
+  }
 
   /// PAWS, RFC 7323 section 5.3. A peer that was silent for 24 days may have wrapped.
   private func isTimestampRight(_ segment: TCPSegment) -> Bool {

@@ -41,6 +41,10 @@ public struct TCPSessionSettings: Sendable, Hashable {
   public var checksumValidation = true
   /// Packets can be dropped: data that a client did not yet ask for is refused.
   public var isInline = false
+  /// Who has lost a connection may open another on its addresses and ports, as ends by themselves have it: a SYN passes where a
+  /// session still stands, and so does the answer of a server that has not lost its own (RFC 5961 section 4). Otherwise whoever
+  /// was cut off could not come back from that port until the flow times out.
+  public var renewsSessions = false
   /// Different SYN/ACKs waited for before `3whs_synack_flood`; two of them are remembered.
   public var synAckQueuedMax: UInt8 = 5
   /// SYNs with different sequence numbers before `3whs_syn_flood`; two of them are remembered.
@@ -169,6 +173,12 @@ struct TCPSegment {
   var payloadEnd: UInt32 { tcp.sequence &+ payloadLength }
 
   func has(_ flag: UInt8) -> Bool { tcp.flags & flag != 0 }
+
+  /// It acknowledges and does nothing else.
+  var isBareAcknowledgement: Bool {
+    payloadLength == 0
+      && tcp.flags & (TCPFields.ack | TCPFields.syn | TCPFields.fin | TCPFields.rst) == TCPFields.ack
+  }
 }
 
 /// Other SYNs or SYN/ACKs of one end, any of which the peer may have taken.

@@ -116,8 +116,8 @@ extension PacketPath {
   }
 
   /// Whether the flow was established before a TCP packet came: the packet that completes a handshake
-  /// is not yet part of what it begins. For others the first
-  /// answer counts.
+  /// is not yet part of what it begins, unless it brings data along, which would otherwise be looked at by no rule on
+  /// established flows. For others the first answer counts.
   ///
   /// - Source: Suricata "Flow Keywords", `flow:established`.
   private mutating func isEstablished(_ packet: borrowing DecodedPacket, _ index: FlowIndex) -> Bool {
@@ -129,7 +129,8 @@ extension PacketPath {
     } else {
       flows[index].upperFlags &= ~Self.wasEstablished
     }
-    return wasBefore
+    let bringsData = packet.payloadLength > 0
+    return wasBefore || isNow && bringsData
   }
 
   private static var wasEstablished: UInt32 { 1 }

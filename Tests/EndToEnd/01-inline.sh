@@ -36,6 +36,31 @@ same "the server got other octets" 2 "$(grep -o 'say a fine one!' "$work/seen/tc
 contains "the server got what came before" "one" "$(seen tcp)"
 contains "the server got the first piece of a divided attack" "two ATTACK-" "$(seen tcp)"
 refuse "the server got nothing of the attack itself" grep -qE 'ATTACK-ON|ON-TCP' "$work/seen/tcp"
+# A client that was cut off comes back from the same port, whatever the server still has of the old connection.
+for path in attack-drop attack-reject; do
+  same "after $path: the same port may be used again" "200 200" "$(in_client "$python" - <<PY
+import socket, struct
+
+def ask(path, seconds):
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    s.bind(("$client4", 41234))
+    s.settimeout(seconds)
+    try:
+        s.connect(("$server4", 80))
+        s.sendall(b"GET /" + path + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+        return s.recv(100)[9:12].decode()
+    except OSError as error:
+        return type(error).__name__
+    finally:
+        s.close()
+
+ask(b"$path", 2)
+print(ask(b"", 15), ask(b"", 15))
+PY
+  )"
+done
 same "IPv4: a rejected datagram is told of by ICMP" EHOSTUNREACH "$(ask udp $server4 9999 ATTACK-ON-UDP)"
 same "IPv6: a rejected datagram is told of by ICMP" EACCES "$(ask udp $server6 9999 ATTACK-ON-UDP)"
 refuse "the server got no rejected datagram" grep -q ATTACK "$work/seen/udp"

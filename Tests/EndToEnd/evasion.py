@@ -129,7 +129,7 @@ class Wire:
 class Connection:
     """A TCP client that says what it is told to and nothing else."""
 
-    def __init__(self, wire, port, server_port, timestamps=False, first=None, syn_payload=b""):
+    def __init__(self, wire, port, server_port, timestamps=False, first=None, syn_payload=b"", answers=True):
         self.wire, self.port, self.server_port = wire, port, server_port
         self.first = (port * 7919 + 1) & 0xFFFFFFFF if first is None else first
         self.acknowledgement, self.is_open = 0, threading.Event()
@@ -139,7 +139,8 @@ class Connection:
         self.packet(syn_payload, -1, flags=SYN, options=options)
         if not self.is_open.wait(5):
             raise TimeoutError("no connection")
-        self.packet(b"", 0)
+        if answers:
+            self.packet(b"", 0)
 
     def hear(self, sequence, _, flags, options):
         if flags & (SYN | ACK) == SYN | ACK and not self.is_open.is_set():
@@ -236,6 +237,23 @@ def each_twice(c, word, decoy):
 def numbers_wrap(c, word, decoy):
     c.packet(word[:4], 0)
     c.packet(word[4:], 4)
+
+
+@case(answers=False)
+def with_the_end_of_the_handshake(c, word, decoy):
+    c.packet(word, 0)
+
+
+@case(answers=False)
+def halves_with_the_end_of_the_handshake(c, word, decoy):
+    c.packet(word[:6], 0)
+    c.packet(word[6:], 6)
+
+
+@case(answers=False)
+def swapped_halves_with_the_end_of_the_handshake(c, word, decoy):
+    c.packet(word[6:], 6)
+    c.packet(word[:6], 0)
 
 
 @case(differs=True)
@@ -492,7 +510,7 @@ def play(folder, interface, mac, client, host, server_port, word):
     played = []
     for place, (name, (function, how)) in enumerate(CASES.items()):
         port = base + place
-        keys = ("timestamps", "first", "syn_payload")
+        keys = ("timestamps", "first", "syn_payload", "answers")
         connection = Connection(wire, port, server_port, **{key: how[key] for key in keys if key in how})
         # A twin whose decoy said something else would be no twin where the network cannot know which is meant.
         decoy = DECOY[:len(word)] if not how.get("differs") or b"ATTACK" in word else word

@@ -89,6 +89,53 @@ import Traffic
   #expect(scene.play(talk, from: fed).allSatisfy { $0.tcp.isInvalid })
 }
 
+/// A client whose connection was cut opens another from the same port, and the server still has the old one.
+private func renewed(_ settings: (inout FlowTableSettings) -> Void, dropped: Bool) -> (answers: [FlowLookup], state: TCPState) {
+  var scene = Scene(settings)
+  var talk = TCPConversation()
+  let times = TCPOption.timestamps(value: 5_000_000, echo: 0)
+  talk.handshake(clientOptions: [times], serverOptions: [times])
+  talk.send(.toServer, "hello")
+  let first = scene.play(talk)
+  var fed = talk.packets.count
+  let old = talk.nextSequence
+  var answers: [FlowLookup] = []
+  if dropped { scene.table[first[0].index].disposition = .drop }
+  func step(_ body: (inout TCPConversation) -> Void) {
+    body(&talk)
+    for packet in talk.packets.dropFirst(fed) {
+      var lookup = scene.track(packet)
+      if lookup.outcome == .supersedes {
+        scene.table.remove(lookup.index, reason: lookup.endReason)
+        lookup = scene.track(packet)
+      }
+      answers.append(lookup)
+    }
+    fed = talk.packets.count
+  }
+  // SYN with another number; the server's challenge; the client's RST; the SYN again, and the rest.
+  talk.nextSequence = [700_000, 0]
+  step { $0.emit(.toServer, [.syn], options: [.timestamps(value: 9_000_000, echo: 0)]) }
+  talk.nextSequence = old
+  step { $0.emit(.toClient, [.ack], options: [.timestamps(value: 6_000_000, echo: 5_000_000)]) }
+  step { $0.emit(.toServer, [.rst]) }
+  talk.nextSequence = [700_000, 9_000_000]
+  let again = TCPOption.timestamps(value: 9_001_000, echo: 0)
+  step { $0.handshake(clientOptions: [again], serverOptions: [.timestamps(value: 7_000_000, echo: 9_001_000)]) }
+  step { $0.send(.toServer, "again") }
+  return (answers, scene.table.session(answers[answers.count - 1].index).state)
+}
+
+@Test func `a client that was cut off may come back from the same port, though the server has the old connection`() {
+  for dropped in [true, false] {
+    let live = renewed({ $0.tcp.renewsSessions = true }, dropped: dropped)
+    #expect(live.answers.allSatisfy { !$0.tcp.isInvalid })
+    #expect(live.state == .established)
+    let stored = renewed({ _ in }, dropped: dropped)
+    #expect(stored.answers[0].tcp.isInvalid)
+  }
+}
+
 @Test func aResetMustHitTheWindowEdge() {
   var scene = Scene()
   var talk = TCPConversation()

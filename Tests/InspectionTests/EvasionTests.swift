@@ -7,8 +7,8 @@ import Traffic
 /// is stopped or never becomes what the attacker wanted; the same trick with harmless data passes.
 @Suite struct EvasionTests {
   private static let rules = """
-    drop http any any -> any any (msg:"uri"; http.uri; content:"/evil"; sid:1;)
-    drop tcp any any -> any any (msg:"raw"; content:"/evil"; flow:to_server; sid:2;)
+    drop http any any -> any any (msg:"uri"; flow:established,to_server; http.uri; content:"/evil"; sid:1;)
+    drop tcp any any -> any any (msg:"raw"; content:"/evil"; flow:established,to_server; sid:2;)
     """
 
   private static func request(_ word: String) -> [UInt8] {
@@ -30,6 +30,13 @@ import Traffic
     (
       "segments of one octet",
       { word in opened { $0.send(.toServer, request(word), segmentSize: 1) } }
+    ),
+    (
+      "data on the packet that completes the handshake",
+      { word in
+        let packets = opened { $0.send(.toServer, request(word)) }
+        return Array(packets[..<2]) + Array(packets[3...])
+      }
     ),
     (
       "segments in reverse order",

@@ -43,6 +43,7 @@ extension Settings {
         exceptionPolicies[path] ?? exceptionPolicies["exception-policy"] ?? unset
     }
     if exceptionPolicies["stream.midstream-policy"] == nil { inspection.exceptionPolicies.midstream = .ignore }
+    inspection.flows.tcp.renewsSessions = isInline
     // Neither a hole nor an outage: what is dropped is sent again, and goes through when it is next in order.
     if exceptionPolicies["stream.reassembly.memcap-policy"] == nil, exceptionPolicies["exception-policy"] == nil {
       inspection.exceptionPolicies.reassemblyMemcap = isInline ? .dropPacket : .ignore
