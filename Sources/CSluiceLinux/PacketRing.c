@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
@@ -41,6 +42,12 @@ int sluice_packet_ring_open(
   void *memory = mmap(NULL, (size_t)ring->block_bytes * ring->block_count, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (memory == MAP_FAILED) goto failed;
   ring->memory = memory;
+  if (group > 0) {
+    struct sock_filter nothing = {.code = BPF_RET | BPF_K, .k = 0};
+    struct sock_fprog filter = {.len = 1, .filter = &nothing};
+    STEP("SO_ATTACH_FILTER", setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter));
+    ring->is_closed = 1;
+  }
   struct sockaddr_ll address = {
       .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = (int)index};
   STEP("bind", bind(fd, (struct sockaddr *)&address, sizeof address));
@@ -57,6 +64,14 @@ failed: {
   errno = code;
   return -1;
 }
+}
+
+int sluice_packet_ring_begin(struct sluice_packet_ring *ring) {
+  int nothing = 0;
+  if (!ring->is_closed) return 0;
+  if (setsockopt(ring->descriptor, SOL_SOCKET, SO_DETACH_FILTER, &nothing, sizeof nothing)) return -1;
+  ring->is_closed = 0;
+  return 0;
 }
 
 void sluice_packet_ring_close(struct sluice_packet_ring *ring) {

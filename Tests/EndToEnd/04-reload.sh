@@ -12,11 +12,12 @@ reloads() { [[ $(statistic sluice.rules.reloads) -ge $1 ]]; }
 expect "reload" ctl reload
 contains "it says how many rules there are" "rules in force" "$(cat "$work/said")"
 
+# Lines are written one by one: curl, ended in the midst, keeps what it gathered.
 # Requests all the time, plain ones over open connections and ones inside TLS over new ones.
 load() {
   local file=$1
   shift
-  in_client timeout 8 curl -sS -o /dev/null -w '%{http_code}\n' --cacert "$work/ca.pem" \
+  in_client timeout 8 stdbuf -oL curl -sS -o /dev/null -w '%{http_code}\n' --cacert "$work/ca.pem" \
     --resolve "www.origin.test:443:$server4" "$@" >>"$file" 2>&1 &
   loads+=($!)
 }

@@ -155,6 +155,17 @@ told() { has_event '.event_type == "alert" and .alert.signature_id == 1'; }
 expect "tap: it is told of" wait_for 10 told
 sluice_down
 same "tap: the daemon ends with 0" 0 "$status"
+attacks() { count_events '.event_type == "alert" and .alert.signature_id == 1 and .src_ip == "10.10.1.2"'; }
+before=$(attacks)
+for _ in 1 2 3 4 5; do
+  : >"$work/sluice.log"
+  ip netns exec "$gateway" "$sluice" run --config "$work/sluice.yaml" >>"$work/sluice.log" 2>&1 &
+  daemon=$!
+  until grep -q 'running:' "$work/sluice.log" || ! kill -0 "$daemon"; do :; done
+  fetch "http://$server4/attack-drop" >/dev/null
+  sluice_down
+done
+same "tap: what comes as soon as it runs and just before it ends is told of, once" 5 $(($(attacks) - before))
 expect "tap: the alert says allowed" has_event '.event_type == "alert" and .alert.signature_id == 1 and .alert.action == "allowed" and .src_ip == "10.10.1.2"'
 expect "tap: IPv6 too" has_event '.event_type == "alert" and .alert.signature_id == 1 and (.src_ip | startswith("fd00"))'
 exit $result

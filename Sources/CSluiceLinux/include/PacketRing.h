@@ -7,6 +7,8 @@ struct sluice_packet_ring {
   int descriptor;
   uint8_t *_Nullable memory;
   uint32_t block_bytes, block_count;
+  /// A filter lets no frame in yet.
+  uint8_t is_closed;
 };
 /// One frame of a block.
 struct sluice_ring_frame {
@@ -27,6 +29,8 @@ struct sluice_ring_frame {
 int sluice_packet_ring_open(
     struct sluice_packet_ring *_Nonnull ring, const char *_Nonnull interface, int group,
     const char *_Nullable *_Nonnull step);
+/// Lets frames into a ring of a group, once all of them are open.
+int sluice_packet_ring_begin(struct sluice_packet_ring *_Nonnull ring);
 void sluice_packet_ring_close(struct sluice_packet_ring *_Nonnull ring);
 /// Frames in a block that is ready, or -1; `first` is where the first one lies.
 int sluice_packet_ring_block(const struct sluice_packet_ring *_Nonnull ring, uint32_t block, uint32_t *_Nonnull first);

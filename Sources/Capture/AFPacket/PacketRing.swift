@@ -43,6 +43,7 @@ public struct PacketRing: ~Copyable {
 
   /// - Parameters:
   ///   - group: above 0, the rings of this number share the frames, each flow in both directions to one.
+  ///     Open all of them before any of them begins.
   public init(interface: String, group: Int = 0) throws(CaptureError) {
     var opened = unsafe sluice_packet_ring()
     var step: UnsafePointer<CChar>? = nil
@@ -53,6 +54,13 @@ public struct PacketRing: ~Copyable {
       throw CaptureError("interface \(interface)", code == EPERM ? .configuration : .kernel, name, systemError: code)
     }
     unsafe ring = opened
+  }
+
+  /// Frames are received from here on: as long as rings join a group, each of them would get what is another's.
+  public mutating func begin() throws(CaptureError) {
+    guard unsafe sluice_packet_ring_begin(&ring) == 0 else {
+      throw CaptureError("ring", .kernel, "can't begin", systemError: errno)
+    }
   }
 
   deinit {

@@ -56,6 +56,10 @@ final class QueueWorker: Sendable {
 
   func stop() { isStopping.store(true, ordering: .releasing) }
 
+  var work: SourceList<NFQueue>.Work {
+    .init(run: { source throws(CaptureError) in try self.run(source) }, stop: { self.stop() })
+  }
+
   /// Gives the TLS stage no more connections; they stay flows of packets.
   func drain() { isDraining.store(true, ordering: .releasing) }
 

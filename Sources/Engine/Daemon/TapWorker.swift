@@ -35,11 +35,18 @@ final class TapWorker: Sendable {
 
   func stop() { isStopping.store(true, ordering: .releasing) }
 
+  var work: SourceList<PacketRing>.Work {
+    .init(run: { source throws(CaptureError) in try self.run(source) }, stop: { self.stop() })
+  }
+
   var latest: (traffic: TrafficStatistics, ring: PacketRing.Counters) { statistics.withLock { $0 } }
 
   private static let waitMilliseconds: Int32 = 100
+  /// How long frames from before the end are waited for; the ring hands them over 20 ms after the first of a block.
+  private static let closingSeconds = 1.0
 
-  func run(_ ring: consuming PacketRing) throws(CaptureError) {
+  func run(_ opened: consuming PacketRing) throws(CaptureError) {
+    var ring = opened
     let writer = EVEWriter(settings: eve, output: QueuedLineOutput(records))
     var path = PacketPath(settings: inspection, ruleSet: publication.ruleSet, shared: shared, sink: writer)
     var seen: UInt64 = 0
@@ -52,64 +59,41 @@ final class TapWorker: Sendable {
         writer.forgetRules()
       }
       for request in requests { request(&path) }
-      _ = try ring.receive(timeoutMilliseconds: Self.waitMilliseconds) { frame in
-        let result = path.process(
-          frame.bytes, link: .ethernet, time: frame.time, length: frame.originalLength,
-          isChecksumPartial: frame.checksumNotReady)
-        traffic.note(result)
-      }
+      _ = try ring.receive(timeoutMilliseconds: Self.waitMilliseconds) { Self.inspect($0, &path, &traffic) }
       writer.flush()
-      traffic.read(path)
-      let now = (traffic: traffic, ring: ring.counters)
-      statistics.withLock { $0 = now }
+      note(path, ring, &traffic)
     }
+    try finish(&ring, &path, &traffic)
+    note(path, ring, &traffic)
     path.finish()
     writer.flush()
   }
-}
 
-/// Rings that are open and wait for their workers.
-struct RingList {
-  private final class Carrier: @unchecked Sendable {
-    // SAFETY: written by `init`, taken once by the one thread that is started with it.
-    private var ring: PacketRing?
-    init(_ ring: consuming PacketRing) { self.ring = consume ring }
-    func take() -> PacketRing? { ring.take() }
+  private static func inspect(_ frame: borrowing RingFrame, _ path: inout PacketPath, _ traffic: inout TrafficStatistics) {
+    let result = path.process(
+      frame.bytes, link: .ethernet, time: frame.time, length: frame.originalLength,
+      isChecksumPartial: frame.checksumNotReady)
+    traffic.note(result)
   }
 
-  private var carriers: [Carrier] = []
-
-  mutating func open(interface: String, group: Int) throws(DaemonError) {
-    do throws(CaptureError) {
-      carriers.append(Carrier(try PacketRing(interface: interface, group: group)))
-    } catch {
-      throw .environment(error.description)
-    }
-  }
-
-  consuming func start(
-    _ workers: [TapWorker], pins: Bool, failed: @escaping @Sendable (String) -> Void
-  ) throws(DaemonError) -> [WorkerThread] {
-    var threads: [WorkerThread] = []
-    for (index, worker) in workers.enumerated() {
-      let carrier = carriers[index]
-      let processor = pins ? Int32(index % Processors.count) : nil
-      do throws(InterceptionError) {
-        threads.append(
-          try WorkerThread.start(processor: processor) {
-            guard let ring = carrier.take() else { return }
-            do throws(CaptureError) {
-              try worker.run(ring)
-            } catch {
-              failed(error.description)
-            }
-          })
-      } catch {
-        for worker in workers { worker.stop() }
-        for thread in threads { thread.join() }
-        throw .environment(error.description)
+  /// What the interface saw before the end was asked for is inspected, too.
+  private func finish(
+    _ ring: inout PacketRing, _ path: inout PacketPath, _ traffic: inout TrafficStatistics
+  ) throws(CaptureError) {
+    let last = Timestamp.now()
+    let end = MonotonicClock.seconds() + Self.closingSeconds
+    var isOver = false
+    while !isOver, MonotonicClock.seconds() < end {
+      let count = try ring.receive(timeoutMilliseconds: Self.waitMilliseconds) { frame in
+        if frame.time > last { isOver = true } else { Self.inspect(frame, &path, &traffic) }
       }
+      if count == 0 { return }
     }
-    return threads
+  }
+
+  private func note(_ path: borrowing PacketPath, _ ring: borrowing PacketRing, _ traffic: inout TrafficStatistics) {
+    traffic.read(path)
+    let now = (traffic: traffic, ring: ring.counters)
+    statistics.withLock { $0 = now }
   }
 }

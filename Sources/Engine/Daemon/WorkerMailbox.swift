@@ -31,7 +31,7 @@ final class Answers<Value: Sendable>: Sendable {
   func add(_ value: Value) { values.withLock { $0.append(value) } }
 
   /// Waits until `count` have answered, or the time is over.
-  func wait(count: Int, milliseconds: Int = 2_000) -> [Value] {
+  func wait(count: Int, milliseconds: Int) -> [Value] {
     let end = MonotonicClock.seconds() + Double(milliseconds) / 1000
     while true {
       let now = values.withLock { $0 }
