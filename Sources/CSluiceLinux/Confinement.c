@@ -2,14 +2,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <pwd.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -145,4 +149,91 @@ int sluice_write_only_below(const char *const *folders, size_t count) {
   close(ruleset);
   errno = code;
   return result;
+}
+
+int sluice_become_user(const char *name) {
+  if (geteuid() != 0) return 1;
+  errno = 0;
+  const struct passwd *user = getpwnam(name);
+  if (!user) {
+    if (!errno) errno = ENOENT;
+    return -1;
+  }
+  uid_t uid = user->pw_uid;
+  gid_t gid = user->pw_gid;
+  if (setgroups(0, NULL) || setresgid(gid, gid, gid) || setresuid(uid, uid, uid)) return -1;
+  return 0;
+}
+
+int sluice_hide_memory(void) {
+  struct rlimit none = {0, 0};
+  if (setrlimit(RLIMIT_CORE, &none)) return -1;
+  return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+int sluice_allow_messages_only(int may_fork) {
+#ifndef SLUICE_ARCHITECTURE
+  errno = ENOSYS;
+  return -1;
+#else
+  static const int always[] = {
+      SYS_read, SYS_pread64, SYS_recvfrom, SYS_recvmsg, SYS_write, SYS_writev, SYS_sendto, SYS_sendmsg, SYS_ppoll, SYS_close,
+      SYS_exit, SYS_exit_group, SYS_futex, SYS_getrandom, SYS_mmap, SYS_munmap, SYS_mremap, SYS_mprotect, SYS_brk,
+      SYS_madvise, SYS_rt_sigreturn, SYS_rt_sigprocmask, SYS_rt_sigaction, SYS_sigaltstack, SYS_clock_gettime, SYS_getpid,
+      SYS_gettid, SYS_sched_yield, SYS_restart_syscall, SYS_fstat, SYS_lseek,
+#ifdef SYS_poll
+      SYS_poll,
+#endif
+  };
+  // The one that is started has fewer rights still, which it sees to itself.
+  static const int forking[] = {
+      SYS_clone, SYS_wait4, SYS_clock_nanosleep, SYS_nanosleep, SYS_prctl, SYS_seccomp, SYS_set_robust_list, SYS_getppid,
+      SYS_kill,
+#ifdef SYS_fork
+      SYS_fork,
+#endif
+  };
+  enum { ALWAYS = sizeof always / sizeof always[0], FORKING = sizeof forking / sizeof forking[0] };
+  struct sock_filter program[(ALWAYS + FORKING) * 2 + 16];
+  unsigned at = 0;
+  LOAD(arch);
+  ADD(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SLUICE_ARCHITECTURE, 1, 0));
+  ANSWER(SECCOMP_RET_KILL_PROCESS);
+  LOAD(nr);
+  for (unsigned i = 0; i < ALWAYS; i++) {
+    UNLESS_EQUAL(always[i], 1);
+    ANSWER(SECCOMP_RET_ALLOW);
+  }
+  for (unsigned i = 0; may_fork && i < FORKING; i++) {
+    UNLESS_EQUAL(forking[i], 1);
+    ANSWER(SECCOMP_RET_ALLOW);
+  }
+  ANSWER(SECCOMP_RET_ERRNO | EPERM);
+  struct sock_fprog filter = {.len = (unsigned short)at, .filter = program};
+  return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0);
+#endif
+}
+
+int sluice_fork(void) { return fork(); }
+
+int sluice_cover_file(const char *path) {
+  if (unshare(CLONE_NEWNS)) return -1;
+  // What is mounted elsewhere later is seen here; what is mounted here is seen nowhere else.
+  if (mount("none", "/", NULL, MS_REC | MS_SLAVE, NULL)) return -1;
+  return mount("/dev/null", path, NULL, MS_BIND, NULL);
+}
+
+int sluice_message_pair(int32_t *ends) {
+  int both[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, both)) return -1;
+  if (fcntl(both[0], F_SETFL, O_NONBLOCK) || fcntl(both[1], F_SETFD, 0)) {
+    int code = errno;
+    close(both[0]);
+    close(both[1]);
+    errno = code;
+    return -1;
+  }
+  ends[0] = both[0];
+  ends[1] = both[1];
+  return 0;
 }

@@ -34,12 +34,23 @@ struct RunCommand: ParsableCommand {
     DaemonSignals.block()
     let settings = try options.load(flowSeed: 0)
     for warning in settings.warnings { StandardError.write("warning: \(warning)\n") }
+    let authority: AuthorityProcess?
+    do throws(DaemonError) {
+      authority = try AuthorityProcess.start(settings)
+    } catch {
+      throw CommandFailure.environment(error.message)
+    }
+    let unhidden = AuthorityProcess.hideKey(settings)
     for note in Confinement.enter(settings) { StandardError.write("warning: \(note)\n") }
+    if AuthorityProcess.keyIsReadable(settings) {
+      StandardError.write("warning: the daemon itself could still read \(settings.interception.caKey) (\(unhidden ?? "")); see docs/decisions/processes.md\n")
+    }
     do throws(DaemonError) {
       var sources = Daemon.Sources(
         configuration: options.config, overrides: options.settings, rules: options.rules)
       sources.isSupervised = worker
       sources.restarts = restarts
+      sources.authority = authority
       let daemon = try Daemon(sources)
       let control: ControlServer
       do throws(ControlError) {

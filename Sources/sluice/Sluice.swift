@@ -11,7 +11,7 @@ struct Sluice: ParsableCommand {
     subcommands: [
       RunCommand.self, EvalCommand.self, CheckCommand.self, RulesCommand.self, KeywordsCommand.self,
       PolicyCommand.self, SetupCommand.self, CACommand.self, CtlCommand.self, DoctorCommand.self, LabCommand.self,
-      CompletionCommand.self,
+      CompletionCommand.self, AuthorityCommand.self,
     ])
 
   /// Exit status: 0 done, 1 something wrong with the input, 2 usage, 3 environment.

@@ -3,12 +3,14 @@
 cutter PORT TO      a server that passes on to 127.0.0.1:TO and resets both sides after so many octets of an answer as the
                     client's port says: (port - 20000) octets
 stall PORT          a TLS server that reads nothing after the handshake: stall PORT CERTIFICATE KEY
+names PORT DIR KEY  a server with a certificate for each name, DIR/NAME.pem; it answers with the name
 halves HOST PORT N  N connections, each with the first half of a ClientHello; prints a line once they stand and ends with its input
 drip HOST PORT      a ClientHello an octet at a time, a second apart; prints how the other side ended it
 tiny HOST PORT CA N a request in records of one octet each, N octets of body
 upload HOST PORT CA N N connections that upload without end until they are stopped; prints what was taken once nothing moves
 """
 
+import os
 import select
 import socket
 import ssl
@@ -77,6 +79,32 @@ def stall(port, certificate, key):
             kept.append(context.wrap_socket(peer, server_side=True))
         except OSError:
             pass
+
+
+def names(port, folder, key):
+    def choose(connection, name, _):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(os.path.join(folder, os.path.basename(name) + ".pem"), key)
+        connection.context = context
+        connection.wanted = name
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sni_callback = choose
+    listener = socket.create_server(("::", int(port)), family=socket.AF_INET6, dualstack_ipv6=True, backlog=1024)
+
+    def serve(peer):
+        try:
+            with context.wrap_socket(peer, server_side=True) as connection:
+                connection.settimeout(20)
+                connection.recv(65536)
+                body = connection.wanted.encode()
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(body), body))
+        except OSError:
+            pass
+
+    while True:
+        peer, _ = listener.accept()
+        threading.Thread(target=serve, args=(peer,), daemon=True).start()
 
 
 def halves(host, port, count):

@@ -89,11 +89,12 @@ final class Lab: Sendable {
 
   init(
     server: UInt16, family: Int32 = AF_INET, recorder: Recorder = Recorder(), trusts: CertificateAuthority = Lab.upstream,
-    policy: any InterceptionPolicy = UniformPolicy(.inspect), _ adjust: (inout InterceptionSettings) -> Void = { _ in }
+    policy: any InterceptionPolicy = UniformPolicy(.inspect), signer: SigningScene? = nil,
+    _ adjust: (inout InterceptionSettings) -> Void = { _ in }
   ) throws {
     self.recorder = recorder
     upstreamAuthority = trusts
-    authority = try CertificateAuthority.generate(commonName: "Test CA", now: Self.time)
+    authority = try signer?.keyless ?? CertificateAuthority.generate(commonName: "Test CA", now: Self.time)
     let address = IPAddress(octets16: Peer.loopback(family))
     var settings = InterceptionSettings()
     settings.fixedDestination = .init(address: address, port: server)
@@ -121,7 +122,7 @@ final class Lab: Sendable {
       do {
         let worker = try InterceptionWorker(
           index: 0, settings: settings, services: services, listeners: [listener],
-          observer: RecordingObserver(recorder), mailbox: mailbox)
+          observer: RecordingObserver(recorder), mailbox: mailbox, signer: signer?.workerEnd)
         worker.run()
       } catch {
         Issue.record("worker: \(error)")
@@ -173,7 +174,7 @@ final class Lab: Sendable {
     draft.add(try #require(CertificateExtension.make(NID_key_usage, usage)))
     draft.add(try #require(CertificateExtension.make(NID_ext_key_usage, purpose)))
     let digest = try #require(MessageDigest(digestName))
-    let signed = draft.sign(with: issuer.key, digest: digest)
+    let signed = draft.sign(with: try #require(issuer.key), digest: digest)
     return try #require(signed)
   }
 }

@@ -38,7 +38,7 @@ enum RevocationScene {
     try #require(
       unsafe OCSP_basic_add1_status(basic, identity, status, reason, answer == .revoked ? from : nil, from, to) != nil)
     let by = signer ?? issuer
-    try #require(unsafe OCSP_basic_sign(basic, by.certificate.pointer, by.key.pointer, EVP_sha256(), nil, 0) == 1)
+    try #require(unsafe OCSP_basic_sign(basic, by.certificate.pointer, try #require(by.key).pointer, EVP_sha256(), nil, 0) == 1)
     let whole = try unsafe #require(OCSP_response_create(OCSP_RESPONSE_STATUS_SUCCESSFUL, basic))
     defer { unsafe OCSP_RESPONSE_free(whole) }
     let count = Int(unsafe i2d_OCSP_RESPONSE(whole, nil))
@@ -65,7 +65,7 @@ enum RevocationScene {
       unsafe X509_REVOKED_set_revocationDate(entry, time(-1))
       try #require(unsafe X509_CRL_add0_revoked(list, entry) == 1)
     }
-    try #require(unsafe X509_CRL_sign(list, (signer ?? issuer).key.pointer, EVP_sha256()) > 0)
+    try #require(unsafe X509_CRL_sign(list, try #require((signer ?? issuer).key).pointer, EVP_sha256()) > 0)
     return try unsafe #require(memoryBIO { unsafe PEM_write_bio_X509_CRL($0, list) == 1 })
   }
 

@@ -81,7 +81,7 @@ import Traffic
 
   @Test func `A leaf can't vouch for itself with its own key`() throws {
     let leaf = try Lab.leaf()
-    let itself = CertificateAuthority(key: Lab.serverKey, certificate: leaf, keyIdentifier: [])
+    let itself = CertificateAuthority(key: Lab.serverKey, certificate: leaf, keyIdentifier: [], algorithm: .ecdsa)
     let staple = try RevocationScene.response(about: leaf, .good, signer: itself)
     #expect(isUnusable(try verify(leaf, staple).staple))
   }

@@ -26,6 +26,32 @@ static inline EVP_PKEY *sluice_p256_generate(void) {
 
 static inline EVP_PKEY *sluice_rsa_generate(size_t bits) { return EVP_RSA_gen(bits); }
 
+// Certificates that are signed elsewhere
+
+/// The octets that are to be signed with the algorithm `kind`; the caller frees them (OPENSSL_free). Below 1 on failure.
+static inline int sluice_x509_to_be_signed(X509 *x, int kind, unsigned char **out) {
+  const X509_ALGOR *outer;
+  const ASN1_BIT_STRING *signature;
+  X509_get0_signature(&signature, &outer, x);
+  // RFC 4055 section 5 wants NULL as RSA's parameters, RFC 5758 section 3.2 none for ECDSA.
+  int parameters = kind == NID_sha256WithRSAEncryption ? V_ASN1_NULL : V_ASN1_UNDEF;
+  if (!X509_ALGOR_set0((X509_ALGOR *)X509_get0_tbs_sigalg(x), OBJ_nid2obj(kind), parameters, NULL)) return 0;
+  if (!X509_ALGOR_set0((X509_ALGOR *)outer, OBJ_nid2obj(kind), parameters, NULL)) return 0;
+  return i2d_re_X509_tbs(x, out);
+}
+/// Puts a signature to the octets that were given out last. 1 when done.
+static inline int sluice_x509_put_signature(X509 *x, const unsigned char *bytes, int count) {
+  const X509_ALGOR *outer;
+  const ASN1_BIT_STRING *held;
+  X509_get0_signature(&held, &outer, x);
+  ASN1_BIT_STRING *signature = (ASN1_BIT_STRING *)held;
+  if (!ASN1_STRING_set(signature, bytes, count)) return 0;
+  // Whole octets: no unused bits at the end.
+  signature->flags = (signature->flags & ~0x0fL) | ASN1_STRING_FLAG_BITS_LEFT;
+  return 1;
+}
+static inline void sluice_free(void *memory) { OPENSSL_free(memory); }
+
 // Contexts
 
 static inline long sluice_ctx_set_mode(SSL_CTX *c, long mode) { return SSL_CTX_set_mode(c, mode); }

@@ -21,6 +21,8 @@ public final class Daemon: Sendable {
     public var rules: [String]
     /// A supervisor started this process and listens at its standard input.
     public var isSupervised = false
+    /// Who holds the authority's key; nil for this process itself.
+    public var authority: AuthorityProcess?
     /// Times that the supervisor had to start it again.
     public var restarts: UInt64 = 0
 
@@ -103,11 +105,18 @@ public final class Daemon: Sendable {
     }
     try rings.change { (ring: inout PacketRing) throws(CaptureError) in try ring.begin() }
     let (publication, records) = (publication, records)
+    let failure = failure
+    let failed: @Sendable (String) -> Void = { message in
+      failure.note(message)
+      kill(getpid(), SIGTERM)
+    }
     let stage: TLSStage?
     if settings.wantsStage {
       let (settings, policy) = (settings, policy)
       stage = try Self.environment { () throws(SettingsError) in
-        try TLSStage(settings, policy: policy, publication: publication, shared: shared, records: records)
+        try TLSStage(
+          settings, policy: policy, publication: publication, shared: shared, records: records,
+          authority: sources.authority, failed: failed)
       }
     } else {
       stage = nil
@@ -124,11 +133,6 @@ public final class Daemon: Sendable {
     taps = Self.taps(settings, publication, shared, records)
     kernel = workers.isEmpty ? nil : Self.kernelConnections(settings, workers)
     queueThreads = Mutex([])
-    let failure = failure
-    let failed: @Sendable (String) -> Void = { message in
-      failure.note(message)
-      kill(getpid(), SIGTERM)
-    }
     let threads =
       try queues.start(workers.map(\.work), pins: settings.capture.pinsWorkers, failed: failed)
       + rings.start(taps.map(\.work), pins: settings.capture.pinsWorkers, failed: failed)

@@ -26,11 +26,12 @@ final class TLSStage: Sendable {
   /// - Throws: what is missing or in use, before anything runs.
   init(
     _ settings: Settings, policy: TLSPolicy, publication: RulePublication, shared: SharedDetectionState,
-    records: RecordQueue
+    records: RecordQueue, authority: AuthorityProcess? = nil, failed: @escaping @Sendable (String) -> Void = { _ in }
   ) throws(SettingsError) {
     let stage = settings.interception
     let learned = LearnedBypass(base: policy, settings: stage.learning)
-    var services = try Self.services(settings, learned)
+    var services = try Self.services(settings, learned, authority)
+    services.signerIsGone = { failed("the process with the CA's key is gone; the daemon can't start another") }
     for warning in services.verifier.warnings { DaemonLog.write("warning: \(warning)") }
     let decrypted = try DecryptedOutput(stage.decrypted)
     self.decrypted = decrypted
@@ -67,6 +68,7 @@ final class TLSStage: Sendable {
         let mailbox = try InterceptionMailbox()
         let own = listeners[index]
         let ownFronts = fronts[index]
+        let signer = authority.flatMap { index < $0.descriptors.count ? $0.descriptors[index] : nil }
         let processor = settings.capture.pinsWorkers ? Int32(index % Processors.count) : nil
         threads.append(
           try WorkerThread.start(processor: processor) {
@@ -74,7 +76,7 @@ final class TLSStage: Sendable {
             do throws(InterceptionError) {
               let worker = try InterceptionWorker(
                 index: index, settings: relaySettings, services: ready, listeners: own, fronts: ownFronts,
-                observer: observer, mailbox: mailbox)
+                observer: observer, mailbox: mailbox, signer: signer)
               worker.run()
             } catch {
               DaemonLog.write("TLS worker \(index) ended: \(error.description)")
@@ -147,17 +149,23 @@ final class TLSStage: Sendable {
   }
 
   private static func services(
-    _ settings: Settings, _ policy: LearnedBypass
+    _ settings: Settings, _ policy: LearnedBypass, _ process: AuthorityProcess?
   ) throws(SettingsError) -> InterceptionServices {
     let stage = settings.interception
     let now = Timestamp(seconds: Int64(time(nil)))
     let authority: CertificateAuthority
     do throws(AuthorityError) {
       // Where no server of others is stood for, no certificate is minted, and none has to be there.
-      authority =
-        settings.interceptsOthers
-        ? try CertificateAuthority.load(keyPath: stage.caKey, certificatePath: stage.caCertificate)
-        : try CertificateAuthority.generate(commonName: "Sluice (unused)", now: now)
+      if !settings.interceptsOthers {
+        authority = try CertificateAuthority.generate(commonName: "Sluice (unused)", now: now)
+      } else if let process {
+        for descriptor in process.descriptors {
+          try CertificateAuthority.awaitSigner(descriptor, milliseconds: AuthorityProcess.startMilliseconds)
+        }
+        authority = try CertificateAuthority.load(certificatePath: stage.caCertificate)
+      } else {
+        authority = try CertificateAuthority.load(keyPath: stage.caKey, certificatePath: stage.caCertificate)
+      }
     } catch {
       throw SettingsError("the certificate authority cannot be used: \(error.description)")
     }
@@ -226,6 +234,7 @@ extension TLSStageSettings {
     settings.versionMin = versionMin
     settings.versionMax = versionMax
     settings.namesBytesMax = namesBytesMax
+    settings.mintingFailure = mintingFailure
     settings.handshakeTimeoutMilliseconds = Int64(handshakeTimeoutSeconds) * 1000
     settings.offersHTTP2 = offersHTTP2
     settings.layerCountMax = layerCountMax
@@ -302,7 +311,7 @@ extension TLSStage {
       ("tunnelled_anew", \.tunnelledAnew), ("renegotiations_refused", \.renegotiationsRefused),
       ("client_version_too_low", \.clientVersionTooLow), ("leaves_cut", \.leavesCut),
       ("leaf_cache_hits", \.leafCacheHits), ("leaf_evictions", \.leafEvictions),
-      ("minting_failures", \.mintingFailures), ("verification_cache_hits", \.verificationCacheHits),
+      ("minting_failures", \.mintingFailures), ("signature_timeouts", \.signatureTimeouts), ("verification_cache_hits", \.verificationCacheHits),
       ("upstream_handshakes", \.upstreamHandshakes), ("upstream_resumptions", \.upstreamResumptions),
       ("client_handshakes", \.clientHandshakes), ("client_resumptions", \.clientResumptions),
       ("client_gone", \.clientGone), ("hello_malformed", \.helloMalformed), ("hello_too_large", \.helloTooLarge),
@@ -323,7 +332,10 @@ extension TLSStage {
     }
     return parts.map { part in
       ("sluice.interception." + part.0, all.reduce(0) { $0 &+ $1[keyPath: part.1] })
-    } + defects + (decrypted?.statistics ?? []) + (proxy?.statistics ?? [])
+    } + [
+      // Each worker notices the same restart.
+      ("sluice.interception.signer_restarts", all.map(\.signerRestarts).max() ?? 0)
+    ] + defects + (decrypted?.statistics ?? []) + (proxy?.statistics ?? [])
   }
 }
 

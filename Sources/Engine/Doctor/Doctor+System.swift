@@ -31,7 +31,7 @@ extension Doctor {
       case .missing: wrong("the CA: \(error.description)", mend: "sluice ca init\(option)")
       case .wrongMode(let path, _): wrong("the CA: others may read its key \(path)", mend: "chmod 600 \(path)")
       case .exists, .unreadable, .unwritable: wrong("the CA: \(error.description)", mend: "sudo sluice doctor\(option)")
-      case .notAKey, .notACertificate, .notAnAuthority, .keyDoesNotMatch, .library:
+      case .notAKey, .notACertificate, .notAnAuthority, .keyDoesNotMatch, .unusable, .library:
         wrong("the CA: \(error.description)", mend: renewal(key, certificate))
       }
       return

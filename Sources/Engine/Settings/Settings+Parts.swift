@@ -240,6 +240,18 @@ extension Settings {
       }
       interception.layerLimit = limit
     }
+    if let user = try reader.text(path + "authority-user") {
+      guard !user.isEmpty, user.utf8.count <= 64 else {
+        throw SettingsError("\(reader.file): interception.authority-user must be the name of a user")
+      }
+      interception.authorityUser = user
+    }
+    if let name = try reader.text(path + "minting-failure") {
+      guard let reaction = InterceptionSettings.MintingFailure(rawValue: name) else {
+        throw SettingsError("\(reader.file): interception.minting-failure must be block or tunnel, not \(name)")
+      }
+      interception.mintingFailure = reaction
+    }
     if let shows = try reader.flag(path + "block-page") { interception.showsBlockPage = shows }
     if let file = try reader.text(path + "key-log-file") { interception.keyLogFile = file }
     try readDecrypted(&reader, path + "decrypted.")

@@ -112,6 +112,10 @@ public struct TLSStageSettings: Sendable {
   public var workerCount = 1
   public var caCertificate = "/var/lib/sluice/ca.pem"
   public var caKey = "/var/lib/sluice/ca.key"
+  /// Who the process with that key runs as, where it is started as root.
+  public var authorityUser = "nobody"
+  /// What becomes of a connection whose certificate can't be made.
+  public var mintingFailure = InterceptionSettings.MintingFailure.block
   /// Issuers trusted beside those of the system.
   public var extraTrust: [String] = []
   /// PEM files of issuers that servers forget to send; not trusted.

@@ -12,7 +12,7 @@ extension CertificateAuthority {
     keyPath: String, certificatePath: String, commonName: String? = nil, now: Timestamp
   ) throws(AuthorityError) -> CertificateAuthority {
     let authority = try generate(commonName: commonName ?? defaultCommonName(), now: now)
-    guard let key = authority.key.pem() else { throw .library(OpenSSLErrors.drain().text) }
+    guard let key = authority.key?.pem() else { throw .library(OpenSSLErrors.drain().text) }
     try write(key, to: keyPath, mode: 0o600)
     do {
       try write(authority.certificatePEM(), to: certificatePath, mode: 0o644)
@@ -26,14 +26,30 @@ extension CertificateAuthority {
   /// Reads both files and checks that they belong together and that nobody else may read the key.
   public static func load(keyPath: String, certificatePath: String) throws(AuthorityError) -> CertificateAuthority {
     guard let key = PrivateKey.read(pem: try read(keyPath, secret: true)) else { throw .notAKey(path: keyPath) }
+    return try load(key, named: keyPath, certificatePath)
+  }
+
+  /// Reads the certificate alone; another process signs.
+  public static func load(certificatePath: String) throws(AuthorityError) -> CertificateAuthority {
+    try load(nil, named: "", certificatePath)
+  }
+
+  /// Waits for the process that holds the key to say that it can sign.
+  public static func awaitSigner(_ descriptor: Int32, milliseconds: Int32) throws(AuthorityError) {
+    try SigningChannel.awaitReady(descriptor, milliseconds: milliseconds)
+  }
+
+  private static func load(
+    _ key: PrivateKey?, named keyPath: String, _ certificatePath: String
+  ) throws(AuthorityError) -> CertificateAuthority {
     guard let certificate = Certificate.read(pem: try read(certificatePath, secret: false)) else {
       throw .notACertificate(path: certificatePath)
     }
-    guard key.matches(certificate) else { throw .keyDoesNotMatch(key: keyPath, certificate: certificatePath) }
-    guard unsafe X509_check_ca(certificate.pointer) == 1, let identifier = identifier(of: certificate) else {
-      throw .notAnAuthority(path: certificatePath)
-    }
-    return CertificateAuthority(key: key, certificate: certificate, keyIdentifier: identifier)
+    if let key, !key.matches(certificate) { throw .keyDoesNotMatch(key: keyPath, certificate: certificatePath) }
+    guard unsafe X509_check_ca(certificate.pointer) == 1, let identifier = identifier(of: certificate),
+      let algorithm = certificate.signatureAlgorithm
+    else { throw .notAnAuthority(path: certificatePath) }
+    return CertificateAuthority(key: key, certificate: certificate, keyIdentifier: identifier, algorithm: algorithm)
   }
 
   private static func identifier(of certificate: Certificate) -> [UInt8]? {
@@ -71,27 +87,55 @@ extension CertificateAuthority {
     return true
   }
 
-  /// At most 1 MiB, which no key or certificate reaches.
-  private static func read(_ path: String, secret: Bool) throws(AuthorityError) -> [UInt8] {
+  static func read(_ path: String, secret: Bool) throws(AuthorityError) -> [UInt8] {
+    let file = try secret ? openSecret(path) : openFile(path)
+    defer { close(file) }
+    return try readAll(file, path: path)
+  }
+
+  private static func openFile(_ path: String) throws(AuthorityError) -> Int32 {
     let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
     guard file >= 0 else {
       throw errno == ENOENT ? .missing(path: path) : .unreadable(path: path, reason: errorText(errno))
     }
-    defer { close(file) }
+    return file
+  }
+
+  /// A file that nobody else may read; the caller closes the descriptor.
+  static func openSecret(_ path: String) throws(AuthorityError) -> Int32 {
+    let file = try openFile(path)
     var status = stat()
-    guard unsafe fstat(file, &status) == 0 else { throw .unreadable(path: path, reason: errorText(errno)) }
+    guard unsafe fstat(file, &status) == 0 else {
+      close(file)
+      throw .unreadable(path: path, reason: errorText(errno))
+    }
     let mode = UInt32(status.st_mode) & 0o7777
-    if secret, mode & 0o077 != 0 { throw .wrongMode(path: path, mode: mode) }
-    guard status.st_size <= 1 << 20 else { throw .unreadable(path: path, reason: "larger than 1 MiB") }
-    var bytes: [UInt8] = []
-    var part = [UInt8](repeating: 0, count: 16_384)
-    while bytes.count <= 1 << 20 {
-      let got = unsafe Glibc.read(file, &part, part.count)
+    if mode & 0o077 != 0 {
+      close(file)
+      throw .wrongMode(path: path, mode: mode)
+    }
+    return file
+  }
+
+  /// From the beginning, wherever the descriptor stands; at most 1 MiB, which no key or certificate reaches.
+  static func readAll(_ file: Int32, path: String) throws(AuthorityError) -> [UInt8] {
+    let countMax = 1 << 20
+    // One buffer, so that no copies of a key are left behind in memory.
+    var bytes = [UInt8](repeating: 0, count: 65_536)
+    var count = 0
+    while true {
+      if count == bytes.count {
+        guard count < countMax else { throw .unreadable(path: path, reason: "larger than 1 MiB") }
+        bytes += [UInt8](repeating: 0, count: count)
+      }
+      // SAFETY: the kernel writes at most the room that is left.
+      let got = unsafe bytes.withUnsafeMutableBytes { unsafe pread(file, $0.baseAddress.map { unsafe $0 + count }, $0.count - count, count) }
       if got < 0, errno == EINTR { continue }
       guard got >= 0 else { throw .unreadable(path: path, reason: errorText(errno)) }
       if got == 0 { break }
-      bytes += part[0..<got]
+      count += got
     }
+    bytes.removeSubrange(count...)
     return bytes
   }
 }

@@ -5,8 +5,10 @@ import Traffic
 
 /// The key and certificate that minted leaves are signed with; one for each installation.
 public final class CertificateAuthority: Sendable {
-  let key: PrivateKey
+  /// nil where another process has it.
+  let key: PrivateKey?
   let certificate: Certificate
+  let algorithm: SignatureAlgorithm
   /// The subject key identifier, which leaves repeat as their authority's.
   let keyIdentifier: [UInt8]
 
@@ -20,8 +22,9 @@ public final class CertificateAuthority: Sendable {
     public var fingerprintText: String { hexadecimal(fingerprint, separator: ":") }
   }
 
-  init(key: PrivateKey, certificate: Certificate, keyIdentifier: [UInt8]) {
+  init(key: PrivateKey?, certificate: Certificate, keyIdentifier: [UInt8], algorithm: SignatureAlgorithm) {
     self.key = key
+    self.algorithm = algorithm
     self.certificate = certificate
     self.keyIdentifier = keyIdentifier
   }
@@ -63,7 +66,7 @@ public final class CertificateAuthority: Sendable {
     guard let certificate = draft.sign(with: key, digest: digest) else {
       throw .library(OpenSSLErrors.drain().text)
     }
-    return CertificateAuthority(key: key, certificate: certificate, keyIdentifier: identifier)
+    return CertificateAuthority(key: key, certificate: certificate, keyIdentifier: identifier, algorithm: .ecdsa)
   }
 
   /// "Sluice CA HOST 1a2b3c4d": two installations never share a name.
@@ -96,6 +99,8 @@ public enum AuthorityError: Error, Sendable, Equatable, CustomStringConvertible 
   case notACertificate(path: String)
   case notAnAuthority(path: String)
   case keyDoesNotMatch(key: String, certificate: String)
+  /// The process that holds the key says so.
+  case unusable(String)
   case library(String)
 
   public var description: String {
@@ -110,6 +115,7 @@ public enum AuthorityError: Error, Sendable, Equatable, CustomStringConvertible 
     case .notACertificate(let path): "\(path) holds no certificate in PEM form"
     case .notAnAuthority(let path): "\(path) is not the certificate of an authority (CA:TRUE, keyCertSign)"
     case .keyDoesNotMatch(let key, let certificate): "the key in \(key) is not that of \(certificate)"
+    case .unusable(let text): text
     case .library(let text): "OpenSSL: \(text)"
     }
   }

@@ -26,6 +26,36 @@ final class MintedLeaf: Sendable {
   }
 }
 
+/// A leaf that another process is to sign, or one that is there.
+enum LeafOutcome {
+  case ready(MintedLeaf)
+  case unsigned(UnsignedLeaf)
+}
+
+/// A leaf but for its signature, with what is to be remembered of it.
+final class UnsignedLeaf {
+  let toBeSigned: [UInt8]
+  let kind: LeafKeyKind
+  fileprivate let cacheKey: LeafMinter.CacheKey?
+  fileprivate let isCut: Bool
+  fileprivate var draft: CertificateDraft?
+
+  fileprivate init?(
+    _ draft: consuming CertificateDraft, _ algorithm: SignatureAlgorithm, kind: LeafKeyKind, cacheKey: LeafMinter.CacheKey?,
+    isCut: Bool
+  ) {
+    guard let bytes = draft.toBeSigned(algorithm) else { return nil }
+    toBeSigned = bytes
+    self.kind = kind
+    self.cacheKey = cacheKey
+    self.isCut = isCut
+    self.draft = consume draft
+  }
+
+  /// Whether both become the same leaf in the cache.
+  func isSame(as other: UnsignedLeaf) -> Bool { cacheKey != nil && cacheKey == other.cacheKey }
+}
+
 /// What minting needs and all workers share: a leaf key of each kind and the two issuers.
 ///
 /// The untrusted issuer is made anew at each start and never written anywhere: nobody can come to
@@ -57,7 +87,7 @@ public final class LeafIssuers: Sendable {
 /// - Limits: names beyond `namesBytesMax` are left out, never the one that the client asked for: libraries
 ///   refuse certificates from about 100 kB on.
 struct LeafMinter {
-  private struct CacheKey: Hashable {
+  fileprivate struct CacheKey: Hashable {
     var upstream: [UInt8]
     var isTrusted: Bool
     var kind: LeafKeyKind
@@ -97,31 +127,65 @@ struct LeafMinter {
     return CertificateExtension.subjectKeyIdentifier(draft.keyIdentifier())
   }
 
+  /// The leaf for `upstream` where the authority's key is in this process.
+  mutating func leaf(
+    for upstream: Certificate, fingerprint: [UInt8], isTrusted: Bool, kind: LeafKeyKind = .ec, name: String? = nil
+  ) -> MintedLeaf? {
+    guard case .ready(let leaf) = prepare(upstream, fingerprint: fingerprint, isTrusted: isTrusted, kind: kind, name: name)
+    else { return nil }
+    return leaf
+  }
+
   /// The leaf for `upstream`, from the cache or new.
   ///
   /// - Parameters:
   ///   - fingerprint: SHA-256 of `upstream`.
   ///   - name: what the client asked for.
   /// - Returns: nil when OpenSSL refuses; the error queue says why.
-  mutating func leaf(
-    for upstream: Certificate, fingerprint: [UInt8], isTrusted: Bool, kind: LeafKeyKind = .ec, name: String? = nil
-  ) -> MintedLeaf? {
+  mutating func prepare(
+    _ upstream: Certificate, fingerprint: [UInt8], isTrusted: Bool, kind: LeafKeyKind, name: String?
+  ) -> LeafOutcome? {
     let isCut = upstream.extensionSize(NID_subject_alt_name) > namesBytesMax
     let key = CacheKey(upstream: fingerprint, isTrusted: isTrusted, kind: kind, name: isCut ? name ?? "" : nil)
     if let known = cache.value(for: key) {
       hitCount &+= 1
-      return known
+      return .ready(known)
     }
-    guard let certificate = mint(upstream, isTrusted: isTrusted, kind, isCut ? .some(name) : nil) else { return nil }
+    guard let draft = draft(upstream, isTrusted: isTrusted, kind, isCut ? .some(name) : nil) else { return nil }
+    return sign(draft, by: isTrusted ? issuers.trusted : issuers.untrusted, isTrusted: isTrusted, kind, key, isCut: isCut)
+  }
+
+  private mutating func sign(
+    _ draft: consuming CertificateDraft, by issuer: CertificateAuthority, isTrusted: Bool, _ kind: LeafKeyKind,
+    _ cacheKey: CacheKey?, isCut: Bool = false
+  ) -> LeafOutcome? {
+    guard let key = issuer.key else {
+      return UnsignedLeaf(draft, issuer.algorithm, kind: kind, cacheKey: cacheKey, isCut: isCut).map { .unsigned($0) }
+    }
+    guard let certificate = draft.sign(with: key, digest: issuers.digest) else { return nil }
+    return .ready(remember(certificate, isTrusted: isTrusted, kind, cacheKey, isCut: isCut))
+  }
+
+  /// - Returns: nil where the signature can't be taken.
+  mutating func finish(_ leaf: UnsignedLeaf, signature: [UInt8]) -> MintedLeaf? {
+    guard let draft = leaf.draft.take(), let certificate = draft.finish(signature: signature) else { return nil }
+    return remember(certificate, isTrusted: true, leaf.kind, leaf.cacheKey, isCut: leaf.isCut)
+  }
+
+  private mutating func remember(
+    _ certificate: Certificate, isTrusted: Bool, _ kind: LeafKeyKind, _ cacheKey: CacheKey?, isCut: Bool
+  ) -> MintedLeaf {
+    let leaf = MintedLeaf(certificate: certificate, isTrusted: isTrusted, kind: kind)
+    // Pages that say why a server is blocked have leaves that nobody asks for again.
+    guard let cacheKey else { return leaf }
     mintedCount &+= 1
     if isCut { cutCount &+= 1 }
-    let leaf = MintedLeaf(certificate: certificate, isTrusted: isTrusted, kind: kind)
-    cache.set(leaf, for: key)
+    cache.set(leaf, for: cacheKey)
     return leaf
   }
 
   /// - Parameter cutFor: the client's name where not all names go in; nil for all.
-  private func mint(_ upstream: Certificate, isTrusted: Bool, _ kind: LeafKeyKind, _ cutFor: String??) -> Certificate? {
+  private func draft(_ upstream: Certificate, isTrusted: Bool, _ kind: LeafKeyKind, _ cutFor: String??) -> CertificateDraft? {
     let issuer = isTrusted ? issuers.trusted : issuers.untrusted
     guard var draft = CertificateDraft() else { return nil }
     draft.issuer(issuer.certificate)
@@ -139,7 +203,7 @@ struct LeafMinter {
     }
     draft.add(subjectKeys[kind == .rsa ? 1 : 0])
     draft.add(authorityKeys[isTrusted ? 1 : 0])
-    return draft.sign(with: issuer.key, digest: issuers.digest)
+    return draft
   }
 
   /// The client's name, where the certificate covers it, and as many of the others as there is room for.
@@ -156,7 +220,7 @@ struct LeafMinter {
   }
 
   /// A leaf for a page that says why a server is blocked; bears `name` alone and holds for a day.
-  func refusalLeaf(name: String, kind: LeafKeyKind, now: Timestamp) -> MintedLeaf? {
+  mutating func refusalLeaf(name: String, kind: LeafKeyKind, now: Timestamp) -> LeafOutcome? {
     guard var draft = CertificateDraft(),
       let names = CertificateExtension.make(
         NID_subject_alt_name, der: DERList.sequence(of: [0x82] + DERList.length(name.utf8.count) + Array(name.utf8)),
@@ -171,8 +235,7 @@ struct LeafMinter {
     draft.add(names)
     draft.add(subjectKeys[kind == .rsa ? 1 : 0])
     draft.add(authorityKeys[1])
-    return draft.sign(with: issuers.trusted.key, digest: issuers.digest)
-      .map { MintedLeaf(certificate: $0, isTrusted: true, kind: kind) }
+    return sign(draft, by: issuers.trusted, isTrusted: true, kind, nil)
   }
 }
 

@@ -52,6 +52,9 @@ public struct InterceptionCounters: Sendable, Equatable {
   /// Leaves that bear only some names of their original.
   public var leavesCut: UInt64 = 0
   public var mintingFailures: UInt64 = 0
+  /// Times that the process with the authority's key was started again, and signatures that did not come in time.
+  public var signerRestarts: UInt64 = 0
+  public var signatureTimeouts: UInt64 = 0
   public var verificationCacheHits: UInt64 = 0
   public var sessionEvictions: UInt64 = 0
   /// Hellos inside a connection that were opened, and those beyond the limit.

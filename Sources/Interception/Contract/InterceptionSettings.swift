@@ -101,6 +101,17 @@ public struct InterceptionSettings: Sendable {
   public var helloBytesMax = 65_536
   /// Connections at a time in one worker; at the limit no more are accepted until one ends.
   public var connectionCountMax = 20_000
+  public enum MintingFailure: String, Sendable, Hashable, CaseIterable {
+    /// The client gets the alert `internal_error`.
+    case block
+    /// The server is called anew and what passes stays encrypted, where nothing has passed yet.
+    case tunnel
+  }
+
+  /// How long the process with the authority's key may take for a signature, its restart included.
+  public var signatureWaitMilliseconds: Int64 = 3_000
+  /// What becomes of a connection whose leaf can't be made.
+  public var mintingFailure = MintingFailure.block
   /// Minted leaves a worker keeps; the least recently used one goes first.
   public var leafCountMax = 2_048
   /// Sessions of servers a worker keeps for resumption; the least recently used one goes first.

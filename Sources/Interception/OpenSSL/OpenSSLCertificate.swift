@@ -53,6 +53,27 @@ final class Certificate: @unchecked Sendable {
     return digest
   }
 
+  /// The subject's DER.
+  var subjectDER: [UInt8] {
+    let name = unsafe X509_get_subject_name(pointer)
+    let count = Int(unsafe i2d_X509_NAME(name, nil))
+    guard count > 0 else { return [] }
+    return unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, written in
+      // SAFETY: i2d writes the `count` octets it announced.
+      var cursor = buffer.baseAddress
+      written = max(0, Int(unsafe i2d_X509_NAME(name, &cursor)))
+    }
+  }
+
+  /// With what the owner of this certificate signs; nil for keys that no leaf is signed with.
+  var signatureAlgorithm: SignatureAlgorithm? {
+    switch unsafe EVP_PKEY_get_base_id(X509_get0_pubkey(pointer)) {
+    case EVP_PKEY_EC: .ecdsa
+    case EVP_PKEY_RSA: .rsa
+    default: nil
+    }
+  }
+
   /// RFC 2253 text, the most specific part first.
   var subject: String {
     let text = unsafe memoryBIO {

@@ -128,8 +128,37 @@ struct CertificateDraft: ~Copyable {
     return unsafe Certificate(adopting: pointer)
   }
 
+  /// The octets to be signed with `algorithm`, by who has the key; nil when a step before failed.
+  mutating func toBeSigned(_ algorithm: SignatureAlgorithm) -> [UInt8]? {
+    guard isComplete else { return nil }
+    var bytes: UnsafeMutablePointer<UInt8>?
+    let count = unsafe sluice_x509_to_be_signed(pointer, algorithm.number, &bytes)
+    guard count > 0, let bytes = unsafe bytes else { return nil }
+    defer { unsafe sluice_free(bytes) }
+    // SAFETY: the library allocated so many octets.
+    return unsafe [UInt8](UnsafeBufferPointer(start: bytes, count: Int(count)))
+  }
+
+  /// With a signature of what `toBeSigned` gave out.
+  consuming func finish(signature: [UInt8]) -> Certificate? {
+    guard let count = Int32(exactly: signature.count), unsafe sluice_x509_put_signature(pointer, signature, count) == 1,
+      unsafe X509_up_ref(pointer) == 1
+    else { return nil }
+    return unsafe Certificate(adopting: pointer)
+  }
+
   private mutating func note(_ result: Int32) { if result != 1 { isComplete = false } }
   fileprivate mutating func fail() { isComplete = false }
+}
+
+extension SignatureAlgorithm {
+  /// The library's number.
+  fileprivate var number: Int32 {
+    switch self {
+    case .ecdsa: NID_ecdsa_with_SHA256
+    case .rsa: NID_sha256WithRSAEncryption
+    }
+  }
 }
 
 /// A digest fetched once, since each implicit fetch costs a search through the providers.

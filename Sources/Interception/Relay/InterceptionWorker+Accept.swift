@@ -176,6 +176,7 @@ extension InterceptionWorker {
       counters.dialTimeouts &+= 1
       tell(.upstreamUnreachable("timed out"), connection)
       refuse(connection)
+    case .minting: mintingTimedOut(connection)
     case .clientHandshake: handshakeTimedOut(connection)
     case .relaying:
       counters.idleTimeouts &+= 1

@@ -117,25 +117,25 @@ extension InterceptionWorker {
   func startClientHandshake(
     _ connection: RelayConnection, _ upstream: Certificate, _ fingerprint: [UInt8], isTrusted: Bool
   ) {
-    let mintedBefore = minter.mintedCount
+    let hitsBefore = minter.hitCount
     let kind: LeafKeyKind = connection.sketch?.acceptsECDSA == false ? .rsa : .ec
-    guard
-      let leaf = minter.leaf(
-        for: upstream, fingerprint: fingerprint, isTrusted: isTrusted, kind: kind, name: connection.sketch?.sni),
-      let endpoint = TLSEndpoint(isTrusted ? clientLeg : defectLeg, connection.client.inside()),
-      endpoint.present(leaf, services.issuers.key(kind), identity: identity(fingerprint, connection))
-    else { return mintingFailed(connection) }
-    if minter.mintedCount != mintedBefore { tell(.minted(fingerprint: leaf.fingerprint, trusted: isTrusted), connection) }
+    let outcome = minter.prepare(
+      upstream, fingerprint: fingerprint, isTrusted: isTrusted, kind: kind, name: connection.sketch?.sni)
+    let isNew = minter.hitCount == hitsBefore
+    obtain(outcome, for: connection) { worker, connection, leaf in
+      if isNew { worker.tell(.minted(fingerprint: leaf.fingerprint, trusted: isTrusted), connection) }
+      worker.startClientHandshake(connection, with: leaf, standingFor: fingerprint)
+    }
+  }
+
+  private func startClientHandshake(_ connection: RelayConnection, with leaf: MintedLeaf, standingFor fingerprint: [UInt8]) {
+    guard let endpoint = TLSEndpoint(leaf.isTrusted ? clientLeg : defectLeg, connection.client.inside()),
+      endpoint.present(leaf, services.issuers.key(leaf.kind), identity: identity(fingerprint, connection))
+    else { return mintingFailed(connection, OpenSSLErrors.drain().text) }
     connection.facts.mintedFingerprint = leaf.fingerprint
     connection.facts.mintedCertificate = leaf.der
     endpoint.protocolToSelect = connection.upstream?.tls?.selectedProtocol
     beginClientHandshake(connection, endpoint)
-  }
-
-  func mintingFailed(_ connection: RelayConnection) {
-    counters.mintingFailures &+= 1
-    tell(.mintingFailed(OpenSSLErrors.drain().text), connection)
-    refuse(connection, alert: 80)
   }
 
   func beginClientHandshake(_ connection: RelayConnection, _ endpoint: TLSEndpoint) {

@@ -228,10 +228,10 @@ extension InterceptionWorker {
     if connection.termination != nil, !event.isError { return false }
     switch connection.stage {
     case .dialing where event.isError || (event.isHangUp && connection.wantsDecryption),
-      .upstreamHandshake where event.isHangUp:
+      .upstreamHandshake where event.isHangUp, .minting where event.isHangUp:
       clientGone(connection)
       return true
-    case .hello, .dialing, .upstreamHandshake, .clientHandshake, .relaying, .refusing, .closing, .closed: return false
+    case .hello, .dialing, .upstreamHandshake, .minting, .clientHandshake, .relaying, .refusing, .closing, .closed: return false
     }
   }
 

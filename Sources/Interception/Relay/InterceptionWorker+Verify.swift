@@ -64,13 +64,9 @@ extension InterceptionWorker {
       tell(.upstreamUntrusted(defect, .passedOn), connection)
       return startClientHandshake(connection, leaf, fingerprint, isTrusted: false)
     }
-    if let page = observer.refusalPage(for: defect, on: connection.facts), let endpoint = refusalEndpoint(connection) {
+    if let page = observer.refusalPage(for: defect, on: connection.facts), showPage(page, connection) {
       counters.defectPages &+= 1
-      tell(.upstreamUntrusted(defect, .page), connection)
-      connection.upstream?.close(reset: true)
-      connection.upstream = nil
-      connection.refusal = page
-      return beginClientHandshake(connection, endpoint)
+      return tell(.upstreamUntrusted(defect, .page), connection)
     }
     tell(.upstreamUntrusted(defect, .blocked), connection)
     refuse(connection, alert: 49)
@@ -79,21 +75,30 @@ extension InterceptionWorker {
   // MARK: A page in place of a server
 
   /// For a client that speaks HTTP/1.1 and named the server; it gets nothing of the server's, and no session.
-  private func refusalEndpoint(_ connection: RelayConnection) -> TLSEndpoint? {
+  ///
+  /// - Returns: false for others.
+  private func showPage(_ page: [UInt8], _ connection: RelayConnection) -> Bool {
     guard let sketch = connection.sketch, let name = sketch.sni, IPAddress(name) == nil,
       sketch.alpn.isEmpty || sketch.alpn.contains("http/1.1")
-    else { return nil }
-    let kind: LeafKeyKind = sketch.acceptsECDSA ? .ec : .rsa
-    guard let leaf = minter.refusalLeaf(name: name, kind: kind, now: time),
-      let endpoint = TLSEndpoint(defectLeg, connection.client.inside()),
-      endpoint.present(leaf, services.issuers.key(kind), identity: sha256(leaf.fingerprint))
-    else {
+    else { return false }
+    guard let outcome = minter.refusalLeaf(name: name, kind: sketch.acceptsECDSA ? .ec : .rsa, now: time) else {
       OpenSSLErrors.clear()
-      return nil
+      return false
     }
-    endpoint.protocolToSelect = Array("http/1.1".utf8)
-    connection.facts.mintedFingerprint = leaf.fingerprint
-    return endpoint
+    connection.upstream?.close(reset: true)
+    connection.upstream = nil
+    // Nobody may be led past the block by what goes wrong from here on.
+    connection.canBeCalledAnew = false
+    connection.refusal = page
+    obtain(outcome, for: connection) { worker, connection, leaf in
+      guard let endpoint = TLSEndpoint(worker.defectLeg, connection.client.inside()),
+        endpoint.present(leaf, worker.services.issuers.key(leaf.kind), identity: sha256(leaf.fingerprint))
+      else { return worker.mintingFailed(connection, OpenSSLErrors.drain().text) }
+      endpoint.protocolToSelect = Array("http/1.1".utf8)
+      connection.facts.mintedFingerprint = leaf.fingerprint
+      worker.beginClientHandshake(connection, endpoint)
+    }
+    return true
   }
 
   /// An answer that came before the request would be taken for none.

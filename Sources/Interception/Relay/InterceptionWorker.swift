@@ -10,6 +10,8 @@ public struct InterceptionServices: Sendable {
   public var tickets: TicketKeys
   /// Sites of our own; nil without any.
   public var termination: TerminationPublication?
+  /// Called once on a worker's thread when the process with the authority's key is gone for good.
+  public var signerIsGone: (@Sendable () -> Void)?
 
   public init(issuers: LeafIssuers, verifier: UpstreamVerifier, policy: any InterceptionPolicy) throws(InterceptionError) {
     self.issuers = issuers
@@ -38,6 +40,9 @@ public final class InterceptionWorker {
   /// For clients that are shown a defect: no resumption.
   let defectLeg: TLSContext
   var minter: LeafMinter
+  /// To the process with the authority's key; nil where this one has it.
+  let signing: SigningChannel?
+  var inMaking: [LeafInMaking] = []
   let sessions: SessionCache
   var verifications: LRUTable<VerificationKey, KnownUpstream>
 
@@ -65,7 +70,8 @@ public final class InterceptionWorker {
 
   public init(
     index: Int, settings: InterceptionSettings, services: InterceptionServices, listeners: [ListenerSocket],
-    fronts: [TerminationSocket] = [], observer: any InterceptionObserver, mailbox: InterceptionMailbox
+    fronts: [TerminationSocket] = [], observer: any InterceptionObserver, mailbox: InterceptionMailbox,
+    signer: Int32? = nil
   ) throws(InterceptionError) {
     self.index = index
     self.settings = settings
@@ -91,10 +97,14 @@ public final class InterceptionWorker {
     }
     sessions = SessionCache(countMax: settings.sessionCountMax, seconds: settings.sessionSeconds)
     verifications = LRUTable(countMax: settings.verificationCountMax)
+    signing = signer.map { SigningChannel(descriptor: $0) }
     now = sluice_clock_monotonic()
     time = Timestamp(nanoseconds: sluice_clock_realtime())
     wheel = TimerWheel(now: now)
     guard queue.addLevel(mailbox.descriptor, token: Self.mailboxToken) else {
+      throw .system(call: "epoll_ctl", reason: errorText(errno))
+    }
+    if let signing, !queue.addLevel(signing.descriptor, token: Self.signerToken) {
       throw .system(call: "epoll_ctl", reason: errorText(errno))
     }
     for place in self.listeners.indices where !queue.addLevel(self.listeners[place].descriptor, token: UInt64(place)) {
@@ -102,8 +112,9 @@ public final class InterceptionWorker {
     }
   }
 
-  /// Tokens below 2^32 are listeners and the mailbox; a connection's generation is never 0.
+  /// Tokens below 2^32 are listeners, the mailbox and the process that signs; a connection's generation is never 0.
   static let mailboxToken: UInt64 = 0xffff_ffff
+  static let signerToken: UInt64 = 0xffff_fffe
 
   /// Works until told to stop and drained.
   public func run() {
@@ -133,6 +144,8 @@ public final class InterceptionWorker {
   private func dispatch(_ event: ReadyEvent) {
     if event.token == Self.mailboxToken {
       mailbox.acknowledge()
+    } else if event.token == Self.signerToken {
+      hearSigner()
     } else if event.token < Self.mailboxToken {
       acceptAll(Int(event.token))
     } else if let connection = connection(for: event.token) {
@@ -166,7 +179,7 @@ public final class InterceptionWorker {
   func advance(_ connection: RelayConnection) {
     switch connection.stage {
     case .hello: if let front = connection.termination { readFront(connection, front) } else { readHello(connection) }
-    case .dialing, .closed: break
+    case .dialing, .minting, .closed: break
     case .upstreamHandshake: continueUpstreamHandshake(connection)
     case .clientHandshake: continueClientHandshake(connection)
     case .refusing: readRefused(connection)

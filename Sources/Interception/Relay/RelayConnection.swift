@@ -2,8 +2,8 @@ import Traffic
 
 /// Where a connection stands. Legal ways:
 /// hello → dialing → relaying (plain, tunnelled), or
-/// hello → dialing → upstreamHandshake → clientHandshake → relaying (decrypted) or refusing, or from
-/// upstreamHandshake back to dialing (tunnelled after all), or for a site of our own
+/// hello → dialing → upstreamHandshake (→ minting) → clientHandshake → relaying (decrypted) or refusing, or from
+/// upstreamHandshake or minting back to dialing (tunnelled after all), or for a site of our own
 /// hello → clientHandshake → dialing → upstreamHandshake → relaying, the handshakes where TLS is spoken;
 /// from anywhere to closing (the client still gets something to read) or closed.
 enum RelayStage {
@@ -12,6 +12,8 @@ enum RelayStage {
   /// It is known what to do; waits for the server's TCP connection.
   case dialing
   case upstreamHandshake
+  /// The process with the authority's key signs a leaf.
+  case minting
   case clientHandshake
   case relaying
   /// Only the client is left: its request is waited for, to be answered with a page.

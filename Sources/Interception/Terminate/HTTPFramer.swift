@@ -128,8 +128,9 @@ struct HTTPFramer {
     case .trailer: state = text.isEmpty ? .head : .trailer
     default:
       let digits = text.prefix { $0 != 0x3b }
-      guard (1...15).contains(digits.count), let size = UInt64(String(decoding: digits, as: UTF8.self), radix: 16),
-        digits.first != 0x2b
+      // The library takes a sign too: "-0" would end the body here and nowhere else.
+      guard (1...15).contains(digits.count), digits.allSatisfy(Self.isHexadecimal),
+        let size = UInt64(String(decoding: digits, as: UTF8.self), radix: 16)
       else { return .malformed("a chunk's size") }
       state = size == 0 ? .trailer : .chunk(size)
     }
@@ -239,6 +240,13 @@ struct HTTPFramer {
       text.utf8.allSatisfy({ (0x30...0x39).contains($0) })
     else { return nil }
     return UInt64(text)
+  }
+
+  private static func isHexadecimal(_ byte: UInt8) -> Bool {
+    switch byte {
+    case 0x30...0x39, 0x41...0x46, 0x61...0x66: true
+    default: false
+    }
   }
 
   /// RFC 9110 section 5.6.2.
