@@ -32,6 +32,10 @@ public enum BufferID: UInt8, Sendable, Hashable, CaseIterable {
   // SIP
   case sipMethod, sipURI, sipRequestLine, sipStatusCode, sipStatusMessage, sipResponseLine, sipProtocol
   case sipFrom, sipTo, sipVia, sipUserAgent, sipContentType, sipContentLength
+  // SDP within SIP
+  case sdpOrigin, sdpSessionName, sdpSessionInfo, sdpURI, sdpEmail, sdpPhoneNumber, sdpConnectionData, sdpBandwidth
+  case sdpTime, sdpRepeatTime, sdpTimezone, sdpEncryptionKey, sdpAttribute
+  case sdpMedia, sdpMediaInfo, sdpMediaConnectionData, sdpMediaEncryptionKey
   case ntpReferenceID, tftpFile, tftpMode
   // mDNS
   case mdnsQueriesName, mdnsAnswerName, mdnsAuthorityName, mdnsAdditionalName, mdnsResponseName

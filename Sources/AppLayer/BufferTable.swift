@@ -45,5 +45,5 @@ public struct BufferDeclaration: Sendable {
 /// declares its own part in its folder.
 public enum BufferTable {
   public static let all: [BufferDeclaration] = sharedWithPOP3(sharedWithFTP(sharedWithSMTP(sharedWithHTTP2(http)))) + http2
-    + sharedWithQUIC(tls) + sharedWithHTTP2(dns) + smtp + quic + webSocket + ssh + ftp + sip + ntp + tftp
+    + sharedWithQUIC(tls) + sharedWithHTTP2(dns) + smtp + quic + webSocket + ssh + ftp + sip + sdp + ntp + tftp
 }

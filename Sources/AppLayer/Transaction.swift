@@ -19,6 +19,8 @@ open class Transaction {
   public var inspectionState: AnyObject?
   /// Opaque: what has been written of it (a bit for each record).
   public var loggedBits: UInt32 = 0
+  /// A rule has asked for no record of it (`config`).
+  public var isRecordUnwanted = false
   /// It was closed with the flow before anything came back: what is left of it was never on the way to the
   /// client.
   public internal(set) final var isUnanswered = false

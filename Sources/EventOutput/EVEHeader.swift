@@ -38,6 +38,7 @@ struct EVEHeader {
     json.key("timestamp")
     json.string { timestamps.append(context.time, to: &$0) }
     if let flow = context.flow { json.member("flow_id", flow.id) }
+    if let parent = context.appLayer?.parentID, parent != 0 { json.member("parent_id", parent) }
     if let name = context.interfaceName { json.member("in_iface", text: name) }
     if hasPacket, context.packetNumber > 0, Self.isCaptured(context.packet) { json.member("pcap_cnt", context.packetNumber) }
     json.member("event_type", type)
@@ -47,7 +48,7 @@ struct EVEHeader {
     writeEnds(context, sense, hasPacket, isNetflow: isNetflow, into: &json)
     if hasPacket { writeSource(context, into: &json) }
     if logsEthernet {
-      if hasPacket { writeFrame(context, sense, bytes, into: &json) } else { writeFrames(context, into: &json) }
+      if hasPacket { writeFrame(context, sense, bytes, into: &json) } else { writeFrames(context, sense, into: &json) }
     }
     if let versionName { json.member("suricata_version", text: versionName) }
   }
@@ -113,8 +114,9 @@ struct EVEHeader {
   }
 
   /// All addresses that the frames of a flow carried.
-  private func writeFrames(_ context: borrowing EventContext, into json: inout JSONWriter) {
-    guard let addresses = Self.oriented(context)?.linkAddresses, !addresses.client.isEmpty else { return }
+  private func writeFrames(_ context: borrowing EventContext, _ sense: AddressSense, into json: inout JSONWriter) {
+    guard var addresses = Self.oriented(context)?.linkAddresses, !addresses.client.isEmpty else { return }
+    if case .direction(.toClient) = sense { addresses.swapSides() }
     json.beginObject("ether")
     json.beginArray("dest_macs")
     for address in addresses.server { Self.write(linkAddress: address, into: &json) }
@@ -162,36 +164,43 @@ struct EVEHeader {
       if context.direction == .toServer { tuple.source = forwardedFor } else { tuple.destination = forwardedFor }
     }
     let number = tuple.ipProtocol
-    Self.member("src_ip", tuple.source, into: &json)
+    let version = packet.ipVersion != 0 ? packet.ipVersion : context.flow?.ipVersion ?? 0
+    Self.member("src_ip", tuple.source, version, into: &json)
     let hasPorts =
       number == IPProtocol.tcp || number == IPProtocol.udp || number == IPProtocol.sctp
     if hasPorts { json.member("src_port", tuple.sourcePort) }
-    Self.member("dest_ip", tuple.destination, into: &json)
+    Self.member("dest_ip", tuple.destination, version, into: &json)
     if hasPorts { json.member("dest_port", tuple.destinationPort) }
     json.key("proto")
     Self.writeProtocol(number, into: &json)
     if number == IPProtocol.icmp || number == IPProtocol.icmpv6 {
-      writeICMP(context, into: &json)
+      writeICMP(context, sense, into: &json)
     }
     if number == IPProtocol.esp, !hasPacket {
       // The upper and the lower half of the index stand in the place of ports.
       json.member("spi", UInt32(tuple.sourcePort) << 16 | UInt32(tuple.destinationPort))
     }
-    let version = packet.ipVersion != 0 ? packet.ipVersion : context.flow?.ipVersion ?? 0
     if version != 0, !isNetflow { json.member("ip_v", version) }
-    if let communityID {
+    // Only what belongs to a flow has a name for it.
+    if let communityID, context.flow != nil {
       json.key("community_id")
       json.string { CommunityID.append(tuple, seed: communityID, to: &$0) }
     }
   }
 
-  private func writeICMP(_ context: borrowing EventContext, into json: inout JSONWriter) {
+  private func writeICMP(_ context: borrowing EventContext, _ sense: AddressSense, into json: inout JSONWriter) {
     if context.packet.isICMP {
       json.member("icmp_type", context.packet.icmp.type)
       json.member("icmp_code", context.packet.icmp.code)
     } else if let flow = context.flow {
+      if case .direction(.toClient) = sense, let response = flow.icmpResponse {
+        json.member("icmp_type", response.type)
+        json.member("icmp_code", response.code)
+        return
+      }
       json.member("icmp_type", flow.icmpType)
       json.member("icmp_code", flow.icmpCode)
+      if case .direction = sense { return }
       if let response = flow.icmpResponse {
         json.member("response_icmp_type", response.type)
         json.member("response_icmp_code", response.code)
@@ -241,9 +250,10 @@ struct EVEHeader {
     return flow
   }
 
-  static func member(_ key: StaticString, _ address: IPAddress, into json: inout JSONWriter) {
+  /// - Parameter version: of the packet; an address of IPv6 that maps one of IPv4 is written in full.
+  static func member(_ key: StaticString, _ address: IPAddress, _ version: UInt8 = 0, into json: inout JSONWriter) {
     json.key(key)
-    json.string { JSONText.appendAddress(address, to: &$0) }
+    json.string { JSONText.appendAddress(address, isIPv6: version == 6, to: &$0) }
   }
 
   static func writeProtocol(_ number: UInt8, into json: inout JSONWriter) {
@@ -256,6 +266,7 @@ struct EVEHeader {
     case IPProtocol.gre: json.string("GRE")
     case IPProtocol.esp: json.string("ESP")
     case IPProtocol.ah: json.string("AH")
+    case 2: json.string("IGMP")
     case IPProtocol.ipv4: json.string("IP-in-IP")
     case IPProtocol.ipv6: json.string("IPv6")
     case IPProtocol.ipv6Fragment: json.string("IPv6-Frag")

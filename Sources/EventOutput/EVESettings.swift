@@ -89,10 +89,26 @@ public struct EVESettings: Sendable {
     /// `metadata.rule.raw`: the text of the rule.
     public var logsRuleText = false
     public var logsReferences = false
+    /// What `reference.config` puts before the identifiers of each system; empty where there is no such file.
+    public var referencePrefixes: [String: String] = [:]
+    /// `http-body`, `http-body-printable`: what is there of the bodies of the transaction.
+    public var logsHTTPBody = false
+    public var logsPrintableHTTPBody = false
+    /// `websocket-payload`, `websocket-payload-printable`.
+    public var logsWebSocketPayload = false
+    public var logsPrintableWebSocketPayload = false
     public var logsVerdict = false
     /// `xff`; nil writes nothing of it.
     public var forwardedFor: ForwardedForSettings?
     public init() {}
+
+    /// A reference as a link, where its system is known.
+    func link(_ reference: String) -> String {
+      guard let comma = reference.firstIndex(of: ","),
+        let prefix = referencePrefixes[reference[..<comma].lowercased()]
+      else { return reference }
+      return prefix + reference[reference.index(after: comma)...].drop { $0 == " " }
+    }
   }
 
   public struct HTTP: Sendable {
@@ -155,6 +171,8 @@ public struct EVESettings: Sendable {
     public var logsDecode = false
     public var logsStream = false
     public var logsAppLayer = true
+    /// `packethdr`: the packet's headers.
+    public var logsPacketHeaders = false
     public init() {}
   }
 }

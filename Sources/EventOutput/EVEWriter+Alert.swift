@@ -20,7 +20,7 @@ extension EVEWriter {
     writeAlert(event, settings, context, forwarded)
     if settings.logsAppLayer, let transaction = event.transaction {
       writeProgress(transaction)
-      writeInside(transaction)
+      writeInside(transaction, of: settings)
       writeFiles(event)
     }
     writeAppProtocol(context)
@@ -106,7 +106,7 @@ extension EVEWriter {
     if settings.logsRuleMetadata { writeRuleMetadata(rule, into: &text) }
     if settings.logsReferences, !rule.references.isEmpty {
       text.beginArray("references")
-      for reference in rule.references { text.string(text: reference) }
+      for reference in rule.references { text.string(text: settings.link(reference)) }
       text.endArray()
     }
     if settings.logsRuleText { text.member("rule", text: rule.originalText) }
@@ -170,14 +170,14 @@ extension EVEWriter {
         json.key("payload")
         json.string { JSONText.appendBase64(Array(payload).rawSpan, to: &$0) }
       }
-      if settings.logsPayloadLength { json.member("payload_length", event.payload.count) }
       if settings.logsPrintablePayload {
         json.key("payload_printable")
         json.string { JSONText.appendPrintable(Array(payload).rawSpan, to: &$0) }
       }
-      if settings.logsPayload || settings.logsPrintablePayload {
-        json.member("stream", event.alert.source == .packet ? 0 : 1)
-      }
+    }
+    if settings.logsPayloadLength { json.member("payload_length", event.payload.count) }
+    if settings.logsPayload || settings.logsPrintablePayload || settings.logsPayloadLength {
+      json.member("stream", payload.isEmpty || event.alert.source == .packet ? 0 : 1)
     }
     if settings.logsPacket, bytes.byteCount > 0 { writePacket(context, bytes) }
   }
@@ -189,7 +189,7 @@ extension EVEWriter {
     end(context.decryption)
   }
 
-  private func writePacket(_ context: borrowing EventContext, _ bytes: RawSpan) {
+  func writePacket(_ context: borrowing EventContext, _ bytes: RawSpan) {
     json.key("packet")
     json.string { JSONText.appendBase64(bytes, to: &$0) }
     json.beginObject("packet_info")

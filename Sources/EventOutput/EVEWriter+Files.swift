@@ -47,5 +47,6 @@ extension EVEWriter {
     json.beginObject("fileinfo")
     FileInfoRecord.write(file, transactionID: transaction.id, into: &json)
     json.endObject()
+    writeMetadata(context.flow, [])
   }
 }

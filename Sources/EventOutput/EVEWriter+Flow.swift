@@ -149,6 +149,9 @@ extension EVEWriter {
     if let layer = event.layer { json.member("layer", text: layer) }
     json.endObject()
     writeMetadata(context.flow, [])
+    if settings.logsPacketHeaders, event.kind != .applayer, bytes.byteCount > 0 {
+      writePacket(context, bytes.extracting(first: max(0, Int(context.packet.payloadOffset))))
+    }
     end(context.decryption)
   }
 

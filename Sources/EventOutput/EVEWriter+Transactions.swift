@@ -28,6 +28,9 @@ extension EVEWriter {
       else { return }
       begin("tls", context, .flow, bytes)
       json.beginObject("tls")
+      if let original = context.appLayer?.originalProtocol, original != .unknown {
+        json.member("from_proto", text: original.name)
+      }
       TLSRecord.write(tls, settings: settings, into: &json)
       json.endObject()
       writeMetadata(context.flow, [])
@@ -35,7 +38,6 @@ extension EVEWriter {
     case let ssh as SSHTransaction:
       guard settings.logsSSH, SSHRecord.isLoggable(ssh) else { return }
       begin("ssh", context, .flow, bytes)
-      json.member("tx_id", ssh.id)
       writeInside(ssh)
       end(context.decryption)
     case let smtp as SMTPTransaction:
@@ -43,7 +45,7 @@ extension EVEWriter {
       begin("smtp", context, .flow, bytes)
       json.member("tx_id", smtp.id)
       SMTPRecord.write(smtp, settings: settings, into: &json)
-      end(context.decryption)
+      close(context)
     case is FTPTransaction: writeSimple("ftp", settings.logsFTP, transaction, context, bytes)
     case is SIPTransaction: writeSimple("sip", settings.logsSIP, transaction, context, bytes)
     case is POP3Transaction: writeSimple("pop3", settings.logsPOP3, transaction, context, bytes)
@@ -70,7 +72,6 @@ extension EVEWriter {
   ) {
     guard isOn else { return }
     begin(type, context, transaction.soleDirection.map { .direction($0) } ?? .flow, bytes)
-    json.member("tx_id", transaction.id)
     writeInside(transaction)
     close(context)
   }
@@ -144,8 +145,23 @@ extension EVEWriter {
     end(context.decryption)
   }
 
+  /// - Source: Suricata 8, EVE JSON format, `websocket-payload`.
+  private func writePayload(_ frame: WebSocketTransaction, _ alert: EVESettings.Alert) {
+    guard let view = frame.buffer(.webSocketPayload, frame.direction, index: 0) else { return }
+    if alert.logsPrintableWebSocketPayload {
+      json.key("payload_printable")
+      json.string { JSONText.appendPrintable(view.storage.rawSpan.extracting(view.range), to: &$0) }
+    }
+    if alert.logsWebSocketPayload {
+      json.key("payload_base64")
+      json.string { JSONText.appendBase64(view.storage.rawSpan.extracting(view.range), to: &$0) }
+    }
+  }
+
   /// The transaction as part of another record (an alert's).
-  func writeInside(_ transaction: Transaction) {
+  ///
+  /// - Parameter alert: the settings of the alert that it stands in.
+  func writeInside(_ transaction: Transaction, of alert: EVESettings.Alert? = nil) {
     switch transaction {
     case let quic as QUICTransaction:
       json.beginObject("quic")
@@ -159,6 +175,7 @@ extension EVEWriter {
       } else {
         json.member("opcode", text: "unknown-\(frame.opcode)")
       }
+      if let alert { writePayload(frame, alert) }
       json.endObject()
     case let http2 as HTTP2Transaction:
       json.beginObject("http")
@@ -173,7 +190,9 @@ extension EVEWriter {
       json.beginObject("http")
       var full = settings.http ?? EVESettings.HTTP()
       full.isExtended = true
+      (full.dumpsRequestHeaders, full.dumpsResponseHeaders, full.custom) = (false, false, [])
       HTTPRecord.write(http, settings: full, into: &json)
+      if let alert { HTTPRecord.writeBodies(http, alert, into: &json) }
       json.endObject()
     case let tls as TLSTransaction:
       json.beginObject("tls")

@@ -12,6 +12,7 @@ public enum HTTPRecord {
     if let port = tx.hostPort { json.member("http_port", port) }
     write("url", tx.url, into: &json)
     write("http_user_agent", tx.userAgent, into: &json)
+    write("xff", tx.header("x-forwarded-for", .toServer), into: &json)
     write("http_content_type", tx.responseContentType, into: &json)
     if let range = tx.contentRange { writeContentRange(range, into: &json) }
     if settings.isExtended {
@@ -35,6 +36,26 @@ public enum HTTPRecord {
     }
   }
 
+  /// What is still there of the bodies, for alerts.
+  /// - Source: Suricata 8, EVE JSON format, `http-body`.
+  static func writeBodies(_ tx: HTTPTransaction, _ settings: EVESettings.Alert, into json: inout JSONWriter) {
+    for (buffer, direction, key, printableKey) in [
+      (.httpRequestBody, .toServer, "http_request_body", "http_request_body_printable"),
+      (.httpResponseBody, .toClient, "http_response_body", "http_response_body_printable"),
+    ] as [(BufferID, Direction, StaticString, StaticString)] {
+      guard let view = tx.buffer(buffer, direction, index: 0), view.count > 0 else { continue }
+      let shown = view.storage.rawSpan.extracting(view.range).extracting(first: settings.payloadOctetsMax)
+      if settings.logsHTTPBody {
+        json.key(key)
+        json.string { JSONText.appendBase64(shown, to: &$0) }
+      }
+      if settings.logsPrintableHTTPBody {
+        json.key(printableKey)
+        json.string { JSONText.appendPrintable(shown, to: &$0) }
+      }
+    }
+  }
+
   private static func write(
     _ key: StaticString, _ view: BufferView?, into json: inout JSONWriter
   ) {
@@ -55,6 +76,7 @@ public enum HTTPRecord {
   private static func writeHeaders(
     _ key: StaticString, _ fields: [HTTPFieldView], into json: inout JSONWriter
   ) {
+    guard !fields.isEmpty else { return }
     json.beginArray(key)
     for field in fields {
       json.beginObject()

@@ -162,8 +162,9 @@ public enum JSONText {
   }
 
   /// Eight full hextets, or a dotted quad, as Suricata writes the ends of a flow.
-  public static func appendAddress(_ address: IPAddress, to out: inout [UInt8]) {
-    if address.isIPv4 {
+  /// - Parameter isIPv6: it stands in a packet of IPv6, whatever it looks like.
+  public static func appendAddress(_ address: IPAddress, isIPv6: Bool = false, to out: inout [UInt8]) {
+    if address.isIPv4, !isIPv6 {
       for shift in [24, 16, 8, 0] as [UInt32] {
         if shift < 24 { out.append(UInt8(ascii: ".")) }
         appendDecimal(UInt64(address.ipv4 >> shift & 255), to: &out)

@@ -21,7 +21,6 @@ public enum POP3Record {
   }
 
   private static func write(_ key: StaticString, _ values: [[UInt8]], into json: inout JSONWriter) {
-    guard !values.isEmpty else { return }
     json.beginArray(key)
     for value in values { json.string(value) }
     json.endArray()

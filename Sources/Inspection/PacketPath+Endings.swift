@@ -56,7 +56,7 @@ extension PacketPath {
     var context = endContext(index, flow, inspection, .toServer)
     context.flow?.reason = reason.eveName
     if let inspection, let record = context.flow { pastFlows.add(record, inspection.journal) }
-    guard settings.logs.flows else { return }
+    guard settings.logs.flows, inspection?.detection.silencesFlow != true else { return }
     sink.emit(.flow, context, bytes: RawSpan())
   }
 

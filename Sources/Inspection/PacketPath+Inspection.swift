@@ -204,7 +204,7 @@ extension PacketPath {
     let made = AppLayerFlow(
       settings: settings.appLayer, transport: transport, serverPort: tuple.destinationPort,
       clientPort: tuple.sourcePort, isMidstream: flows[index].isMidstream, files: stream.files,
-      ends: transport == .tcp ? FlowEnds(tuple, expected: expectedFlows) : nil)
+      ends: transport == .tcp ? FlowEnds(tuple, expected: expectedFlows, flowID: flows[index].flowID) : nil)
     made.marksFrames = stream.detector.usesFrames
     return made
   }
@@ -215,7 +215,10 @@ extension PacketPath {
     facts.packetDirection = direction
     facts.isEstablished = flow.state != .new
     facts.isMidstream = flow.isMidstream
-    if let appLayer = inspection.appLayer { facts.take(appLayer) }
+    if let appLayer = inspection.appLayer {
+      facts.take(appLayer)
+      facts.take(appLayer.events, from: inspection.reportedEventCount)
+    }
     facts.packets = .init(toServer: flow.toServer.packetCount, toClient: flow.toClient.packetCount)
     facts.bytes = .init(toServer: flow.toServer.byteCount, toClient: flow.toClient.byteCount)
     facts.streamBytes = .init(
@@ -252,6 +255,12 @@ struct PacketWork {
 }
 
 extension FlowFacts {
+  /// What recognition has found odd since it was told of last.
+  mutating func take(_ events: [AppEvent], from told: Int) {
+    guard events.count > told else { return }
+    appLayerEvents = FlowAppLayerEvents(Array(events[told...]))
+  }
+
   mutating func take(_ appLayer: AppLayerFlow) {
     appProtocol = appLayer.appProtocol
     appProtocolToServer = appLayer.protocolToServer

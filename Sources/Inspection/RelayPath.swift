@@ -211,7 +211,7 @@ public final class RelayFlow {
     }
     let context = context(.toServer)
     path.stream.logTransactions(inspection, isEnd: true, context: context, bytes: RawSpan())
-    guard path.settings.logs.flows else { return }
+    guard path.settings.logs.flows, !inspection.detection.silencesFlow else { return }
     var last = context
     last.flow?.reason = reason
     last.flow?.state = "closed"

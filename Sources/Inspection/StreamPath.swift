@@ -287,7 +287,9 @@ struct StreamPath: ~Copyable {
       if transaction.loggedBits & Self.recordWritten == 0, isReady(transaction) || isEnd {
         transaction.loggedBits |= Self.recordWritten
         counters.transactions &+= 1
-        if settings.logs.transactions.contains(transaction.appProtocol) {
+        if settings.logs.transactions.contains(transaction.appProtocol), !flow.detection.silencesTransactions,
+          !transaction.isRecordUnwanted
+        {
           sink.emit(.transaction(transaction, nil), context, bytes: bytes)
         }
       }

@@ -14,6 +14,14 @@ public enum RuleAction: String, Sendable, Hashable, CaseIterable {
   case config
 }
 
+/// How far an action reaches, where the rule says so: `drop:packet`.
+///
+/// - Source: Suricata 8 "Rules Format", action scopes.
+public enum RuleActionScope: String, Sendable, Hashable, CaseIterable {
+  case packet
+  case flow
+}
+
 /// The arrow between the two sides of a rule.
 public enum RuleDirection: String, Sendable, Hashable {
   /// `->`: from the source to the destination.

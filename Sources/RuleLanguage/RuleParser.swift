@@ -45,7 +45,7 @@ struct RuleParser {
   mutating func parse(
     _ tables: inout RuleTables, isEnabled: Bool
   ) throws(RuleSyntaxError) -> RuleSyntax {
-    let action = try readAction()
+    let (action, actionScope) = try readAction()
     let (protocolName, protocolHook) = try readProtocol(&tables)
     let source = try readAddresses(&tables, "source address", \.source)
     let sourcePorts = try readPorts(&tables, "source port", \.sourcePorts)
@@ -55,7 +55,7 @@ struct RuleParser {
     let options = try readOptions(&tables.names)
     let identity = try RuleIdentity(options, at: text)
     return RuleSyntax(
-      action: action, protocolName: protocolName, protocolHook: protocolHook, source: source,
+      action: action, actionScope: actionScope, protocolName: protocolName, protocolHook: protocolHook, source: source,
       sourcePorts: sourcePorts, direction: direction, destination: destination,
       destinationPorts: destinationPorts, options: options, isEnabled: isEnabled, sid: identity.sid,
       gid: identity.gid, rev: identity.rev, location: text.location(of: Int(offsets.action)),
@@ -64,16 +64,24 @@ struct RuleParser {
 
   // MARK: Header
 
-  private mutating func readAction() throws(RuleSyntaxError) -> RuleAction {
+  private mutating func readAction() throws(RuleSyntaxError) -> (RuleAction, RuleActionScope?) {
     let range = try readToken("action")
     offsets.action = UInt32(range.lowerBound)
-    let word = ASCII.lowercased(bytes[range]).text
+    let nameEnd = bytes[range].firstIndex(of: ASCII.colon) ?? range.upperBound
+    let word = ASCII.lowercased(bytes[range.lowerBound..<nameEnd]).text
     guard let action = RuleAction(rawValue: word) else {
       throw RuleSyntaxError(
         "unknown action '\(bytes[range].text)'", at: range.lowerBound,
         hint: NearMatch.hint(for: word, among: RuleAction.allCases.map(\.rawValue)))
     }
-    return action
+    guard nameEnd < range.upperBound else { return (action, nil) }
+    let scopeWord = bytes[(nameEnd &+ 1)..<range.upperBound].text
+    guard let scope = RuleActionScope(rawValue: scopeWord), action != .alert, action != .config else {
+      throw RuleSyntaxError(
+        "'\(scopeWord)' is no scope of \(word)", at: nameEnd &+ 1,
+        hint: "packet or flow, behind pass, drop or reject")
+    }
+    return (action, scope)
   }
 
   private mutating func readProtocol(

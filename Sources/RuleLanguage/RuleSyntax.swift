@@ -4,6 +4,8 @@
 /// - Source: Suricata 8 "Rules Format".
 public struct RuleSyntax: Sendable {
   public let action: RuleAction
+  /// How far the action reaches; nil where the rule leaves it to what matches.
+  public let actionScope: RuleActionScope?
   /// The protocol in lower case, e.g. `tcp`, `http`, `tcp-pkt`.
   public let protocolName: String
   /// What follows a colon in the protocol, e.g. `request_line` of `http1:request_line` (Suricata 8 hooks).

@@ -41,6 +41,33 @@ import Traffic
     #expect(seen[1].spelled(.sipMethod, .toClient) == nil && seen[0].spelled(.sipVia, .toClient) == nil)
   }
 
+  /// Lines in an order that the specification does not allow, without a name, with bare LFs and with CRs alone.
+  @Test func `a session description is read in whatever order its lines come`() throws {
+    let text = "v=0\nt=0 0\rs=first\ns=second\nx\n=\nq=1\no=\r\nm=audio 1 RTP/AVP 0\nk=clear:a\nm=video\nk=clear:b"
+    let session = try #require(SDPDescription(Array(text.utf8)))
+    func spelled(_ id: BufferID, _ index: Int = 0) -> String? {
+      session.value(id, index).map { String(decoding: $0, as: UTF8.self) }
+    }
+    #expect(spelled(.sdpSessionName) == "first" && spelled(.sdpSessionName, 1) == nil)
+    #expect(spelled(.sdpTime) == "0 0" && spelled(.sdpOrigin) == "" && spelled(.sdpEncryptionKey) == nil)
+    #expect(spelled(.sdpMediaEncryptionKey, 1) == "clear:b" && spelled(.sdpMediaEncryptionKey, 2) == nil)
+    #expect(spelled(.sdpMedia, 1) == "video" && spelled(.sdpMedia, -1) == nil)
+    #expect(SDPDescription([]) == nil && SDPDescription(Array("v".utf8)) == nil && SDPDescription(Array("s=a\n".utf8)) == nil)
+    let many = SDPDescription(Array(("v=0\n" + String(repeating: "m=a\n", count: 1000)).utf8))
+    #expect(many?.media.count == SDPDescription.mediaMax)
+  }
+
+  @Test func `a message on a connection is complete with its body`() throws {
+    let body = "v=0\r\ns=late\r\n"
+    let head = "INVITE sip:a SIP/2.0\r\nContent-Type: application/sdp\r\nContent-Length: \(body.utf8.count)\r\n\r\n"
+    let parser = SIPParser(isStream: true)
+    _ = feed(parser, [.client(head + body.prefix(5))])
+    let message = try #require(parser.transactions.first)
+    #expect(message.buffer(.sipMethod, .toServer, index: 0) != nil && !message.isComplete)
+    _ = feed(parser, [.client(String(body.dropFirst(5)))])
+    #expect(message.isComplete && message.spelled(.sdpSessionName, .toServer) == "late")
+  }
+
   @Test func `messages follow each other on a connection, with line ends between`() {
     let seen = messages([.client(Self.invite + "\n\n" + Self.invite), .server(Self.ringing + Self.ringing)], isStream: true)
     #expect(seen.map(\.isResponse) == [false, false, true, true])

@@ -87,6 +87,31 @@ import Traffic
     #expect(scene.stopped.count == scene.verdicts.count)
   }
 
+  @Test func `an action reaches as far as its rule says, whatever matched`() {
+    let packet = PathScene.run(
+      PathScene.exchange().packets,
+      rules: #"drop:packet http any any -> any any (msg:"uri"; http.uri; content:"/evil"; sid:1;)"#)
+    #expect(packet.stopped == [4])
+    let flow = PathScene.run(
+      PathScene.exchange().packets,
+      rules: #"drop:flow tcp any any -> any 80 (msg:"data"; flow:to_server; dsize:>0; sid:1;)"#)
+    #expect(flow.stopped == Array(4...flow.verdicts.count))
+  }
+
+  @Test func `a rule of configuration is not told and keeps records from being written`() {
+    let packets = PathScene.exchange().packets
+    func counts(_ options: String, _ action: String = "config") -> [Int] {
+      let scene = PathScene.run(packets, rules: #"\#(action) http any any -> any any (\#(options) sid:1;)"#)
+      return [scene.sink.alerts.count, scene.sink.transactionCount, scene.sink.flows.count]
+    }
+    let uri = #"http.uri; content:"/evil"; config:logging disable,"#
+    #expect(counts(uri + "type tx, scope tx;") == [0, 0, 1])
+    #expect(counts(uri + "type tx, scope flow;") == [0, 0, 1])
+    #expect(counts(uri + "type flow, scope flow;") == [0, 1, 0])
+    #expect(counts(#"msg:"a"; "# + uri + "type tx, scope tx;", "alert") == [1, 0, 1])
+    #expect(counts(#"http.uri; content:"/other"; config:logging disable, type tx, scope tx;"#) == [0, 1, 1])
+  }
+
   @Test func `a reject names whom it tells`() {
     for (action, expected) in [("reject", RuleAction.reject), ("rejectdst", .rejectdst), ("rejectboth", .rejectboth)] {
       let scene = PathScene.run(

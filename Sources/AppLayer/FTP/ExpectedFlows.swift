@@ -107,9 +107,12 @@ public struct FlowEnds: Sendable {
   var tuple: FlowTuple
   /// The bytes come from inside TLS.
   let isDecrypted: Bool
+  /// The number of the flow, for those that it announces.
+  let flowID: UInt64
 
-  public init(_ tuple: FlowTuple, expected: ExpectedFlows, isDecrypted: Bool = false) {
+  public init(_ tuple: FlowTuple, expected: ExpectedFlows, isDecrypted: Bool = false, flowID: UInt64 = 0) {
     self.tuple = tuple
+    self.flowID = flowID
     self.expected = expected
     self.isDecrypted = isDecrypted
   }
@@ -133,4 +136,6 @@ struct FTPTransfer: Sendable, Equatable {
   var direction: Direction
   /// It will be TLS of its own (`PROT P`).
   var isProtected = false
+  /// The number of the flow that has announced it.
+  var parentID: UInt64 = 0
 }

@@ -154,7 +154,7 @@ public final class FTPParser: AppLayerParser {
     let isToServer = (offer.mode == .passive) == isUpload
     let transfer = FTPTransfer(
       command: command.command ?? [], fileName: isFile ? command.commandData : [], isFile: isFile,
-      direction: isToServer ? .toServer : .toClient, isProtected: isProtected)
+      direction: isToServer ? .toServer : .toClient, isProtected: isProtected, parentID: ends.flowID)
     ends.expected.expect(transfer, between: ends.tuple, port: offer.port, at: command.start)
   }
 

@@ -40,6 +40,7 @@ public struct FrameKind: Hashable, Sendable {
     .http: ["stream", "request", "response"],
     .tls: ["stream", "pdu", "hdr", "data", "alert", "heartbeat"],
     .dns: ["stream", "pdu"], .mdns: ["pdu"],
+    .http2: ["stream", "pdu", "hdr", "data"], .websocket: ["stream", "pdu", "header", "data"],
     .ssh: ["stream", "record.hdr", "record.data", "record.pdu"],
     .smtp: ["stream", "command_line", "data", "response_line"],
     .telnet: ["stream", "pdu", "ctl", "data"],

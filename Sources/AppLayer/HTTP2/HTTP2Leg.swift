@@ -35,6 +35,8 @@ final class HTTP2Leg {
   var finishedBlocks: [HTTP2Block] = []
   var resets = HTTP2Rate()
   var controls = HTTP2Rate()
+  /// Where rules look at frames.
+  var marks = HTTP2FrameMarks()
 
   static let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
 
@@ -81,6 +83,7 @@ struct HTTP2Rate {
 
 extension HTTP2Parser {
   func consume(_ chunk: borrowing StreamChunk, _ leg: HTTP2Leg) {
+    if let frames { leg.marks.take(chunk, frames) }
     if chunk.gapBefore > 0 { passGap(chunk.gapBefore, leg, chunk.time) }
     let bytes = chunk.bytes
     var at = 0

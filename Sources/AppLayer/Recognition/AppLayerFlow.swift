@@ -54,6 +54,8 @@ public final class AppLayerFlow {
   public private(set) var isDecided = false
   /// Nothing more is looked into.
   public private(set) var isFailed = false
+  /// The flow that has announced this one; 0 where none has.
+  public private(set) var parentID: UInt64 = 0
   private var expected: AppProtocol?
   private var changeCount = 0
 
@@ -168,6 +170,7 @@ public final class AppLayerFlow {
     guard let ends, side(direction).seenCount == 0, chunk.bytes.byteCount > 0, originalProtocol == .unknown,
       let transfer = ends.expected.take(ends.tuple, direction, isDecrypted: ends.isDecrypted, at: chunk.time)
     else { return false }
+    parentID = transfer.parentID
     let files = settings.enabled.contains(.ftpData) ? files : nil
     take(FTPDataParser(transfer, settings: settings.ftp, files: files, at: chunk.time), .ftpData)
     return true
@@ -289,7 +292,10 @@ public final class AppLayerFlow {
     isDecided = true
     appProtocol = found
     let other = side(direction.opposite)
-    if other.isDone, other.found == .unknown { raise(.oneDirectionOnly) }
+    if other.isDone, other.found == .unknown {
+      raise(.oneDirectionOnly)
+      update(direction.opposite) { $0.found = .failed }
+    }
     if found == .tls, direction == .toClient, client.seenCount == 0, !isMidstream {
       raise(.wrongDirectionFirst)
     }
@@ -371,7 +377,7 @@ public final class AppLayerFlow {
       update(direction) { ($0.found, $0.isDone, $0.held) = (found, true, []) }
       if found != appProtocol { raise(.mismatch) }
     } else {
-      update(direction) { ($0.isDone, $0.held) = (true, []) }
+      update(direction) { ($0.found, $0.isDone, $0.held) = (.failed, true, []) }
       raise(.oneDirectionOnly)
     }
   }

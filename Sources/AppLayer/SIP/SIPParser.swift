@@ -5,7 +5,7 @@ import Traffic
 /// A client's messages are requests, a server's are responses; what goes the other way is odd (Suricata).
 /// - Source: RFC 3261 sections 7 and 18.3 (framing), 20.14 (Content-Length); RFC 5626 section 3.5.1 (keep-alives).
 /// - Limits: ``headBytesMax``, ``SIPHead/fieldCountMax``; of a body ``FrameLog/bytesMax`` are kept, and only where
-///   rules look at frames.
+///   rules look at frames or it describes a session.
 /// - Invariant: on a connection the result does not depend on how it is cut into chunks.
 public final class SIPParser: AppLayerParser {
   public static let headBytesMax = 65_536
@@ -66,11 +66,17 @@ public final class SIPParser: AppLayerParser {
     if all.allSatisfy(HTTPScan.isLineEnd) || all.allSatisfy({ $0 == 0 }) { return }
     let headEnd = Self.headEnd(all) ?? all.count
     if isStream == false, let frames { frames.add("pdu", direction, bytes) }
-    guard let message = begin(Array(all[..<headEnd]), direction, time) else { return }
+    guard let message = begin(Array(all[..<headEnd]), direction, time) else {
+      // The policy for errors is asked; later datagrams are read all the same.
+      if direction == .toServer { hasFailed.toServer = true } else { hasFailed.toClient = true }
+      return
+    }
     let rest = all.count - headEnd
     let count = message.head.contentLength.map { $0 < UInt64(rest) ? Int($0) : rest } ?? rest
     markHead(all, headEnd, message)
-    markBody(Array(all[headEnd..<headEnd + count]), message)
+    let body = Array(all[headEnd..<headEnd + count])
+    markBody(body, message)
+    message.end(body: body)
   }
 
   /// Behind the empty line.
@@ -97,7 +103,7 @@ public final class SIPParser: AppLayerParser {
       case .head: at = takeHead(bytes, at, direction, time, &leg)
       case .body(let left):
         let count = Int(min(left, UInt64(bytes.byteCount - at)))
-        if frames != nil {
+        if frames != nil || leg.transaction?.carriesDescription == true {
           let room = max(0, FrameLog.bytesMax - leg.held.count)
           leg.held.append(bytes.extracting(at..<at + min(room, count)))
         }
@@ -153,6 +159,7 @@ public final class SIPParser: AppLayerParser {
     let body = leg.held
     leg.held = []
     guard let message = leg.transaction else { return }
+    defer { message.end(body: body) }
     if let frames {
       let whole = leg.head + body
       frames.add("pdu", message.direction, whole.rawSpan, transaction: message.id)

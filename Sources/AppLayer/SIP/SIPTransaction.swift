@@ -1,15 +1,23 @@
 import Traffic
 
+/// How far a message is; of a datagram all is there at once.
+enum SIPProgress {
+  static let head = 1
+  static let complete = 2
+}
+
 /// One message of SIP, a request or a response.
 public final class SIPTransaction: Transaction {
   let head: SIPHead
   public let direction: Direction
+  /// The session description in its body.
+  public private(set) var description: SDPDescription?
 
   init(_ head: SIPHead, id: UInt64, direction: Direction, start: Timestamp) {
     self.head = head
     self.direction = direction
-    super.init(id: id, appProtocol: .sip, progressComplete: 1, start: start)
-    progress = (1, 1)
+    super.init(id: id, appProtocol: .sip, progressComplete: SIPProgress.complete, start: start)
+    progress = (SIPProgress.head, SIPProgress.head)
   }
 
   override public var soleDirection: Direction? { direction }
@@ -23,11 +31,25 @@ public final class SIPTransaction: Transaction {
   public var code: [UInt8]? { isResponse ? head.parts.second : nil }
   public var reason: [UInt8]? { isResponse ? head.parts.third : nil }
 
+  /// - Source: RFC 8866 section 8.1.
+  var carriesDescription: Bool {
+    guard let type = head.value("content-type", 0) else { return false }
+    let name = type.prefix { $0 != UInt8(ascii: ";") && !HTTPText.isBlank($0) }
+    return HTTPText.equals(Array(name), 0..<name.count, "application/sdp")
+  }
+
+  /// The message is over.
+  func end(body: [UInt8]) {
+    if carriesDescription { description = SDPDescription(body) }
+    progress = (SIPProgress.complete, SIPProgress.complete)
+  }
+
   func raise(_ event: SIPEvent) { raise(event.appEvent) }
 
   override public func buffer(_ id: BufferID, _ direction: Direction, index: Int) -> BufferView? {
     guard direction == self.direction, index >= 0 else { return nil }
     if let name = Self.fieldName(id) { return head.value(name, index).map { BufferView($0) } }
+    if SDPDescription.isBuffer(id) { return description?.value(id, index).map { BufferView($0) } }
     guard index == 0 else { return nil }
     switch id {
     case .sipMethod: return method.map { BufferView($0) }
@@ -67,8 +89,8 @@ public enum SIPEvent: String, Sendable, CaseIterable {
 extension BufferTable {
   private typealias Source = BufferDeclaration.Source
 
-  private static let requests = [Source(.sip, .toServer, progress: 1)]
-  private static let responses = [Source(.sip, .toClient, progress: 1)]
+  private static let requests = [Source(.sip, .toServer, progress: SIPProgress.head)]
+  private static let responses = [Source(.sip, .toClient, progress: SIPProgress.head)]
 
   /// - Source: Suricata 8, "SIP Keywords".
   static let sip: [BufferDeclaration] = [

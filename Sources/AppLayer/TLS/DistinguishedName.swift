@@ -61,7 +61,7 @@ enum DistinguishedName {
     } else if octets == [0x55, 0x1d, 0x11] {
       out += "subjectAltName".utf8
     } else if octets.dropLast() == jurisdiction, let last = octets.last, (1...3).contains(last) {
-      out += ["jurisdictionL", "jurisdictionST", "jurisdictionC"][Int(last) - 1].utf8
+      out += ["msJurisdictionLocality", "msJurisdictionStateOrProvince", "msJurisdictionCountry"][Int(last) - 1].utf8
     } else {
       out += "OID(\(dotted(octets)))".utf8
     }

@@ -55,6 +55,7 @@ public final class WebSocketParser: AppLayerParser {
     guard !hasFailed else { return }
     if chunk.gapBefore > 0 {
       guard chunk.gapBefore <= side.left else { return fail(side) }
+      frames?.cut(chunk.direction)
       side.left -= chunk.gapBefore
       side.maskPlace = Int((UInt64(side.maskPlace) &+ chunk.gapBefore) & 3)
       side.frame?.payload.appendGap(chunk.gapBefore)
@@ -71,6 +72,7 @@ public final class WebSocketParser: AppLayerParser {
       let count = Int(clamping: min(side.left, UInt64(reader.remaining)))
       guard let bytes = reader.take(count) else { return }
       side.left -= UInt64(count)
+      if let frames { markPayload(bytes, side, frames) }
       takePayload(bytes, side)
       if side.left == 0 { endFrame(side) }
     }
@@ -110,11 +112,32 @@ public final class WebSocketParser: AppLayerParser {
     side.maskBytes = isMasked ? Array(header.suffix(4)) : []
     side.maskPlace = 0
     side.header = []
+    if let frames { markHeader(header, side, frames) }
     // The top bit is none of a length (RFC 6455 section 5.2).
     guard side.left >> 63 == 0 else { return fail(side) }
     begin(header[0], side, time)
     if side.left == 0 { endFrame(side) }
   }
+
+  // MARK: Frames for rules
+
+  private func markHeader(_ header: [UInt8], _ side: Side, _ frames: FrameLog) {
+    frames.begin("pdu", side.direction)
+    frames.add("header", side.direction, header.rawSpan)
+    if side.left == 0 { frames.end("pdu", side.direction) }
+    frames.feed(header.rawSpan, side.direction)
+    if side.left > 0, side.left >> 63 == 0 { frames.begin("data", side.direction) }
+  }
+
+  private func markPayload(_ bytes: RawSpan, _ side: Side, _ frames: FrameLog) {
+    if side.left == 0 {
+      frames.end("data", side.direction)
+      frames.end("pdu", side.direction)
+    }
+    frames.feed(bytes, side.direction)
+  }
+
+  // MARK: Messages
 
   private func begin(_ head: UInt8, _ side: Side, _ time: Timestamp) {
     let mask = side.maskBytes.isEmpty ? nil : side.maskBytes.reduce(UInt32(0)) { $0 << 8 | UInt32($1) }

@@ -28,6 +28,8 @@ final class RuleBody: Sendable {
   let sharesVariables: Bool
   /// A drop or pass reaches the whole flow even when only a packet matched.
   let actsOnFlow: Bool
+  /// How far its action reaches whatever matched, where the rule says so.
+  let actionScope: RuleActionScope?
   let fileConditions: [FileCondition]
   let fileStore: FileStoreAction?
   /// The rest of the flow goes by unseen (`bypass`).
@@ -62,6 +64,7 @@ final class RuleBody: Sendable {
     fileStore = draft.fileStore
     sharesVariables = draft.sharesVariables
     actsOnFlow = draft.actsOnFlow
+    actionScope = draft.actionScope
     bypasses = draft.actions.contains { if case .bypass = $0 { true } else { false } }
   }
 }

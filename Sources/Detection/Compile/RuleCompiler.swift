@@ -152,7 +152,8 @@ public struct RuleCompiler {
     var reader = RuleReader(draft: RuleDraft(info: info), settings: settings, names: shared.names)
     reader.directory = rule.location.file.lastIndex(of: "/").map { String(rule.location.file[..<$0]) }
     // `alert` among the options makes a pass be told all the same.
-    reader.draft.isSilent = rule.action == .pass
+    reader.draft.isSilent = rule.action == .pass || rule.action == .config
+    reader.draft.actionScope = rule.actionScope
     try readHeader(rule, &reader)
     ledger?.noteHook(rule.protocolHook.map { "\(rule.protocolName):\($0)" } ?? rule.protocolName, reader)
     for option in rule.options {
@@ -183,7 +184,6 @@ public struct RuleCompiler {
   ) throws(RuleDiagnostic) {
     var part = RuleSyntax.HeaderPart.action
     do throws(RuleValueError) {
-      guard rule.action != .config else { throw RuleValueError("config rules are not supported") }
       part = .protocolName
       try HeaderProtocol.read(rule, &reader)
       part = .source

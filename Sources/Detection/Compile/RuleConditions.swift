@@ -190,6 +190,8 @@ enum StateCondition: Sendable {
   case flowBits([UInt16], isSet: Bool)
   case flowInteger(UInt16, IntegerComparison, IntegerOperand)
   case flowIntegerIsSet(UInt16, Bool)
+  /// A value that an expression has captured into the flow holds these octets.
+  case flowVariable(String, [UInt8])
   case xbit(XBit, isSet: Bool)
   case streamSize(StreamSizeCondition)
   case flowAge(NumericCondition)
@@ -254,6 +256,7 @@ enum StateAction: Sendable {
   case unsetXBit(XBit)
   case toggleXBit(XBit)
   case bypass
+  case silence(SilencedRecords)
 }
 
 /// `tag`: packets that are told of after the rule has matched.

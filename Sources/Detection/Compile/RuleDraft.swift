@@ -23,6 +23,8 @@ struct RuleDraft {
   var isSilent = false
   var isTransactional = false
   var actsOnFlow = false
+  /// How far its action reaches, where its header says so (`drop:packet`).
+  var actionScope: RuleActionScope?
   var sharesVariables = false
   var kind = RuleKind.packet
   /// The state of transactions that it waits for, where it names one.

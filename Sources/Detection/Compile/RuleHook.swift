@@ -60,7 +60,19 @@ enum RuleHook {
             ("\(side)_trailer", HTTPProgress.trailer), ("\(side)_complete", HTTPProgress.complete),
           ])
       }
-    case "dns", "mdns", "ftp", "sip", "pop3", "dhcp", "ntp", "tftp":
+    case "sip":
+      add(.toServer, [("request_started", 0), ("request_complete", 2)])
+      add(.toClient, [("response_started", 0), ("response_complete", 2)])
+    case "ssh":
+      for (direction, side) in [(Direction.toServer, "request"), (.toClient, "response")] {
+        add(
+          direction,
+          [
+            ("\(side)_started", 0), ("\(side)_banner_done", SSHProgress.banner),
+            ("\(side)_finished", SSHProgress.complete), ("\(side)_complete", SSHProgress.complete),
+          ])
+      }
+    case "dns", "mdns", "ftp", "pop3", "dhcp", "ntp", "tftp":
       add(.toServer, [("request_started", 0), ("request_complete", 1)])
       add(.toClient, [("response_started", 0), ("response_complete", 1)])
     default: break

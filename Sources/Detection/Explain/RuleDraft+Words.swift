@@ -121,14 +121,14 @@ extension RuleDraft {
   /// What a match does, and when it can.
   var effect: String {
     let isOnBytes = kind == .payload && payloadScope.contains(.stream) || kind == .transaction
-    let reach = isOnBytes || actsOnFlow ? "and the rest of its flow" : "alone"
+    let reach = actionScope.map { $0 == .flow } ?? (isOnBytes || actsOnFlow) ? "and the rest of its flow" : "alone"
     switch info.action {
     case .alert: return isSilent ? "nothing is told; it sets its variables" : "an alert is told"
     case .pass: return "the packet \(reach) is inspected no further\(isSilent ? ", and nothing is told" : "")"
     case .drop: return "inline, the packet that completes the match \(reach) is dropped; what it needs before that has passed"
     case .reject, .rejectsrc, .rejectdst, .rejectboth:
       return "inline, the packet that completes the match \(reach) is dropped, and \(rejectText) told"
-    case .config: return "nothing"
+    case .config: return "nothing is told; it changes what is written, and sets its variables"
     }
   }
 

@@ -80,7 +80,8 @@ enum DatasetKeywords {
       }
       switch key {
       case "type":
-        guard let kind = DatasetKind(rawValue: value) else { throw item.error("there is no type \(value)") }
+        // Suricata calls the set of both kinds of addresses by either name.
+        guard let kind = DatasetKind(rawValue: value == "ipv6" ? "ip" : value) else { throw item.error("there is no type \(value)") }
         options.description.kind = kind
       case "load": options.description.loadFile = value
       case "save": options.description.saveFile = try written(value, item)

@@ -75,9 +75,15 @@ enum EventKeywords {
       throw RuleValueError("the protocol \(appProtocol.name) is not parsed")
     }
     reader.limit(to: [appProtocol])
-    reader.draft.transactionConditions.append(
-      .event(AppEvent(appProtocol, String(name[name.index(after: dot)...]))))
+    let event = String(name[name.index(after: dot)...])
+    reader.draft.transactionConditions.append(.event(AppEvent(appProtocol, formerNames[event] ?? event)))
   }
+
+  /// Names that rules of old have for events that are told by another one today.
+  private static let formerNames = [
+    "response_invalid_protocol": "response_line_invalid_protocol",
+    "response_invalid_status": "response_line_invalid_response_status",
+  ]
 
   private static let appLayerProtocol: KeywordHandler = { (reader, option) throws(RuleValueError) in
     var name = try option.word()

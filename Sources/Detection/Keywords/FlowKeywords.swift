@@ -138,6 +138,17 @@ enum FlowKeywords {
       return UInt32(
         truncatingIfNeeded: try RuleNumber.unsigned(item.bytes, in: 1...UInt64(UInt32.max)))
     }
+    /// Suricata 8 takes a unit behind the number: `1m`, `2h`.
+    func seconds(_ item: RuleValueItem?) throws(RuleValueError) -> UInt32 {
+      guard let item else { throw RuleValueError("seconds is missing") }
+      let units: [UInt8: UInt64] = [
+        UInt8(ascii: "s"): 1, UInt8(ascii: "m"): 60, UInt8(ascii: "h"): 3600, UInt8(ascii: "d"): 86_400,
+      ]
+      let unit = kind == .detectionFilter ? nil : item.bytes.last.flatMap { units[$0] }
+      let digits = unit == nil ? item.bytes : Array(item.bytes.dropLast())
+      let number = try RuleNumber.unsigned(digits, in: 1...UInt64(UInt32.max) / (unit ?? 1))
+      return UInt32(clamping: number &* (unit ?? 1))
+    }
     let tracks: [ThresholdFile.Track] = [.bySource, .byDestination, .byBoth, .byRule, .byFlow]
     guard let track = tracks.first(where: { $0.rawValue == values["track"]?.word }) else {
       throw RuleValueError("track must be by_src, by_dst, by_both, by_rule or by_flow")
@@ -146,7 +157,7 @@ enum FlowKeywords {
     guard !isBackoff || track == .byFlow else { throw RuleValueError("backoff only goes with track by_flow") }
     reader.draft.threshold = RuleThreshold(
       kind: kind, track: track, count: try number("count"),
-      seconds: isBackoff ? 0 : try number("seconds"),
+      seconds: isBackoff ? 0 : try seconds(values["seconds"]),
       multiplier: isBackoff ? try number("multiplier") : 1)
   }
 }

@@ -10,7 +10,7 @@ public enum KeywordTable {
     MetaKeywords.table, FlowKeywords.table, VariableKeywords.table, PacketKeywords.table,
     EventKeywords.table, TransactionKeywords.table, HTTP2Keywords.table, WebSocketKeywords.table,
     DatasetKeywords.table, FileKeywords.table, ReputationKeywords.table, FrameKeywords.table,
-    FTPKeywords.table, DatagramKeywords.table,
+    FTPKeywords.table, DatagramKeywords.table, ConfigKeywords.table,
   ].reduce(into: [:]) { table, part in table.merge(part) { first, _ in first } }
 
   static let buffers: [String: BufferDeclaration] = BufferTable.all.reduce(into: [:]) { table, buffer in
@@ -43,8 +43,18 @@ public enum KeywordTable {
     return all.sorted()
   }
 
+  /// Keywords that are left out on purpose, or that Suricata itself refuses by now, and what to do.
+  private static let refused: [String: String] = [
+    "lua": "rules do not run programs: a script would have the rights of Sluice; write what it tests with other keywords",
+    "luaxform": "rules do not run programs: a script would have the rights of Sluice; write what it tests with other keywords",
+    "ssh.protoversion": "it is obsolete: use ssh.proto",
+    "ssh.softwareversion": "it is obsolete: use ssh.software",
+    "geoip": "the countries of addresses are not known: name the addresses in a variable or an iprep list",
+  ]
+
   static func unknown(_ name: String) -> RuleValueError {
-    .misplaced(
+    if let reason = refused[name] { return .misplaced(reason) }
+    return .misplaced(
       "the keyword is not known or not supported",
       hint: NearMatch.find(name, among: names).map { "did you mean \($0)?" })
   }

@@ -7,6 +7,7 @@ import Traffic
 /// - Source: Suricata "IP Keywords", "TCP keywords", "ICMP keywords", dsize, vlan.
 enum PacketKeywords {
   static let table: [String: KeywordHandler] = [
+    "l3_proto": networkProtocol,
     "dsize": { (reader, option) throws(RuleValueError) in
       let isKnown = reader.draft.conditions.contains { if case .packet(.payloadSize) = $0 { true } else { false } }
       if isKnown { throw .misplaced("a rule has one dsize", hint: "dsize:10<>20") }
@@ -43,6 +44,20 @@ enum PacketKeywords {
       reader.selectPayload()
     },
   ]
+
+  /// The version of IP.
+  private static let networkProtocol: KeywordHandler = { (reader, option) throws(RuleValueError) in
+    let version: UInt8
+    switch try option.word().lowercased() {
+    case "ipv4", "ip4": version = 4
+    case "ipv6", "ip6": version = 6
+    default: throw RuleValueError("must be ipv4 or ipv6")
+    }
+    guard reader.draft.head.ipVersion == 0 || reader.draft.head.ipVersion == version else {
+      throw RuleValueError("the rule's header asks for the other version of IP")
+    }
+    reader.draft.head.ipVersion = version
+  }
 
   private static func number(
     _ max: UInt64, _ make: @escaping @Sendable (NumericCondition) -> PacketCondition

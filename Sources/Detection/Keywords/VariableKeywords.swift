@@ -5,7 +5,7 @@ import RuleLanguage
 /// - Source: Suricata "Flow Keywords" (flowbits, flowint), "Xbits Keyword", hostbits.
 enum VariableKeywords {
   static let table: [String: KeywordHandler] = [
-    "flowbits": flowbits, "flowint": flowint, "xbits": xbits, "hostbits": hostbits,
+    "flowbits": flowbits, "flowint": flowint, "xbits": xbits, "hostbits": hostbits, "flowvar": flowvar,
   ]
 
   private static let flowbits: KeywordHandler = { (reader, option) throws(RuleValueError) in
@@ -79,6 +79,21 @@ enum VariableKeywords {
       return
     }
     reader.draft.usesFlowIntegers.formUnion(.writes)
+  }
+
+  /// What an expression has captured (`pcre:"/(…)/, flow:NAME"`) holds a text.
+  private static let flowvar: KeywordHandler = { (reader, option) throws(RuleValueError) in
+    let value = try option.required()
+    guard let comma = value.firstIndex(of: UInt8(ascii: ",")) else {
+      throw RuleValueError("takes a name and a text", hint: "flowvar:user,\"root\"")
+    }
+    let name = String(decoding: value[..<comma], as: UTF8.self).trimmed
+    guard !name.isEmpty else { throw RuleValueError("the name is empty") }
+    var text = Array(String(decoding: value[(comma + 1)...], as: UTF8.self).trimmed.utf8)
+    if text.first != UInt8(ascii: "\"") { text = [UInt8(ascii: "\"")] + text + [UInt8(ascii: "\"")] }
+    let pattern = try ContentPattern.parse(text)
+    guard !pattern.isNegated else { throw RuleValueError("cannot be negated") }
+    reader.add(.flowVariable(name, pattern.bytes))
   }
 
   // MARK: Bits on hosts

@@ -71,7 +71,7 @@ extension Detector {
     }
     if body.bypasses { decision.bypassesFlow = true }
     if !body.tags.isEmpty { beginTags(body, info, ends, state) }
-    let reachesFlow = match.source != .packet || body.actsOnFlow
+    let reachesFlow = body.actionScope.map { $0 == .flow } ?? (match.source != .packet || body.actsOnFlow)
     if action == .pass {
       // A packet that was dropped stays so, and passes nothing on to its flow.
       if decision.verdict == .accept { decision.passScope = reachesFlow ? .flow : .packet }

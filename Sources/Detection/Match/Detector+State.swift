@@ -38,6 +38,10 @@ extension Detector {
     case .flowIntegerIsSet(let name, let isSet):
       guard let state else { return false }
       return (state.integer(name) != nil) == isSet
+    case .flowVariable(let name, let octets):
+      guard let state else { return false }
+      return state.variables.contains { $0.scope == .flow && $0.name == name
+          && ByteSearch.find(octets.rawSpan, in: $0.bytes.rawSpan, from: 0, to: $0.bytes.count, ignoringCase: false) != nil }
     case .xbit(let bit, let isSet):
       if bit.track == .transaction { return (inspectedTransaction?.bits.contains(bit.name) ?? false) == isSet }
       return shared.hasBit(bit, ends) == isSet
@@ -94,6 +98,9 @@ extension Detector {
       case .unsetXBit(let bit): shared.clearBit(bit, ends)
       case .toggleXBit(let bit):
         if shared.hasBit(bit, ends) { shared.clearBit(bit, ends) } else { shared.setBit(bit, ends) }
+      case .silence(.transaction): inspectedTransaction?.isSilenced = true
+      case .silence(.transactionsOfFlow): state?.silencesTransactions = true
+      case .silence(.flow): state?.silencesFlow = true
       case .bypass: break
       }
     }

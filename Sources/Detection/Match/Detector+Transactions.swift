@@ -61,6 +61,7 @@ extension Detector {
     } else if !state.candidates.isEmpty {
       tryCandidates(transaction, direction, payload, context, &state, inspection, into: &matches)
     }
+    if inspection.isSilenced { transaction.isRecordUnwanted = true }
     state.progress = transaction.progress(direction)
     state.isDone = transaction.isComplete(direction)
     guard state.isDone else { return }

@@ -42,6 +42,9 @@ public final class FlowDetection {
   public internal(set) var isPassed = false
   /// A drop or reject rule matched: nothing more of the flow gets through.
   public internal(set) var isDropped = false
+  /// Rules want no records of its transactions, or none of itself.
+  public internal(set) var silencesTransactions = false
+  public internal(set) var silencesFlow = false
   /// Counters of `by_flow` thresholds.
   var thresholds: [FlowThreshold] = []
 

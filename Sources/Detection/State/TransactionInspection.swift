@@ -61,6 +61,8 @@ final class TransactionInspection {
   var fired: [RuleIndex] = []
   /// `xbits` with `track tx`.
   var bits: Set<UInt16> = []
+  /// A rule wants no record of it.
+  var isSilenced = false
 
   func reset(generation: UInt64) {
     self.generation = generation
@@ -68,6 +70,7 @@ final class TransactionInspection {
     toClient.reset()
     fired.removeAll(keepingCapacity: true)
     bits.removeAll()
+    isSilenced = false
   }
 }
 

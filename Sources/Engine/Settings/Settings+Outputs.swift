@@ -1,6 +1,7 @@
 import AppLayer
 import EventOutput
 import Inspection
+import RuleLanguage
 
 extension Settings {
   mutating func readOutputs(_ reader: inout SettingsReader) throws(SettingsError) {
@@ -29,6 +30,9 @@ extension Settings {
     } else if let numbered = reader.value("outputs")?.numberedAsList.at("eve-log.types")?.numberedAsList {
       // Single settings of types that are not listed change what is there by default.
       try readTypes(numbered, reader.file)
+    }
+    if let file = rules.referenceFile, let bytes = TextFile.read(file) {
+      outputs.eve.alert?.referencePrefixes = ReferenceFile.parse(bytes, fileName: file).prefixes
     }
     try readFileStore(&reader)
     noteOutputs(&reader)
@@ -69,6 +73,10 @@ extension Settings {
         alert.payloadOctetsMax = size
       }
       alert.logsVerdict = flag("verdict", alert.logsVerdict)
+      alert.logsHTTPBody = flag("http-body", false)
+      alert.logsPrintableHTTPBody = flag("http-body-printable", false)
+      alert.logsWebSocketPayload = flag("websocket-payload", false)
+      alert.logsPrintableWebSocketPayload = flag("websocket-payload-printable", false)
       alert.logsReferences = flag("reference", alert.logsReferences)
       alert.forwardedFor = forwardedFor(value.at("xff")) ?? outputs.eve.forwardedFor
       if value.at("metadata") != nil {
@@ -131,6 +139,7 @@ extension Settings {
       anomaly.logsDecode = flag("types.decode", anomaly.logsDecode)
       anomaly.logsStream = flag("types.stream", anomaly.logsStream)
       anomaly.logsAppLayer = flag("types.applayer", anomaly.logsAppLayer)
+      anomaly.logsPacketHeaders = flag("packethdr", false)
       outputs.eve.anomaly = anomaly
     case "arp": outputs.eve.logsARP = flag("enabled", true)
     case "flow": outputs.eve.logsFlow = true

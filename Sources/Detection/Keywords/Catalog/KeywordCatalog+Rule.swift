@@ -13,6 +13,10 @@ extension KeywordCatalog {
     meta("requires", "version …|keyword …", "The rule is loaded only where these are met.", "requires:version >= 7.0;"),
     meta("noalert", "", "The rule acts and sets variables but is not told.", "noalert;"),
     meta("alert", "", "The rule is told, even where it passes.", "alert;"),
+    KeywordDescription(
+      "config", kind: .meta, syntax: "logging disable, type tx|flow, scope tx|flow",
+      summary: "No record is written of the transaction that matches, of the flow's transactions, or of the flow.",
+      example: "config:logging disable, type tx, scope tx;", source: keywordFile("ConfigKeywords")),
     meta("bypass", "", "The rest of the flow goes by uninspected.", "bypass;"),
     meta("tag", "session|host[,NUMBER,packets|seconds|bytes[,src|dst]]", "The packets that follow are told with the alert.", "tag:session,10,packets;"),
     meta("prefilter", "", "A wish about speed; how rules are found is decided by Sluice.", "prefilter;"),
@@ -51,6 +55,7 @@ extension KeywordCatalog {
     variable("flowbits", "set|unset|toggle|isset|isnotset,NAME or noalert", "A bit that rules leave on a flow for others.", "flowbits:set,example.seen;"),
     variable("flowint", "NAME,=|+|-|<|>|…,NUMBER or NAME,isset|isnotset", "A number that rules keep on a flow.", "flowint:tries,+,1;"),
     variable("xbits", "set|unset|toggle|isset|isnotset,NAME,track ip_src|ip_dst|ip_pair|tx[,expire SECONDS]", "A bit on a host, a pair of hosts or a transaction.", "xbits:set,bad,track ip_src,expire 60;"),
+    variable("flowvar", "NAME,\"TEXT\"", "What an expression has captured into the flow by that name holds a text.", "flowvar:user,\"root\";"),
     variable("hostbits", "set|unset|toggle|isset|isnotset,NAME[,src|dst]", "A bit on a host.", "hostbits:set,bad,src;"),
   ]
 

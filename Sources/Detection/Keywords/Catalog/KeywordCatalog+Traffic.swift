@@ -30,6 +30,7 @@ extension KeywordCatalog {
     packet("icmpv4-csum", ["icmp"], "valid|invalid", "Checksum of ICMP.", "icmpv4-csum:invalid;"),
     packet("icmpv6-csum", ["icmp"], "valid|invalid", "Checksum of ICMPv6.", "icmpv6-csum:invalid;"),
     packet("rpc", ["ip"], "PROGRAM[,VERSION|*[,PROCEDURE|*]]", "A call of Sun RPC: what is called.", "rpc:100000,*,3;"),
+    packet("l3_proto", ["ip"], "ipv4|ipv6", "Version of IP.", "l3_proto:ipv6;"),
     packet("vlan.layers", ["ip"], "CONDITION", "Number of VLAN tags.", "vlan.layers:2;"),
     packet("pkt_data", [], "", "Back to the payload after a sticky buffer.", "http.uri; content:\"a\"; pkt_data; content:\"b\";"),
   ]
