@@ -72,7 +72,11 @@ import Traffic
     for size in [1, 100_000] { #expect(pass(text, by: size) == "refused 400", "\(text)") }
   }
 
-  @Test(arguments: ["5\r\nhelloX", "5\nhello\r\n", "-5\r\n", "+5\r\n", "5 \r\nhello\r\n", "\r\n", "ffffffffffffffff\r\n", "5;\0\r\n"])
+  @Test(arguments: [
+    // A sign is no digit, though the library reads one.
+    "-0\r\n\r\n", "+5\r\nhello\r\n", "0x5\r\nhello\r\n", "-5\r\n",
+    "5\r\nhelloX", "5\nhello\r\n", "5 \r\nhello\r\n", "\r\n", "ffffffffffffffff\r\n", "5;\0\r\n",
+  ])
   func `A chunk that cannot be read ends the connection`(_ chunk: String) {
     let head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     #expect(pass(head + chunk, by: 1).hasSuffix("refused 400"), "\(chunk)")

@@ -45,5 +45,10 @@ public struct FuzzTarget: Sendable, CustomStringConvertible {
     FuzzTarget("certificates", CertificatesTarget.run, seeds: CertificatesTarget.seeds),
     // What a client says to the explicit proxy.
     FuzzTarget("proxy", ProxyTarget.run, seeds: ProxyTarget.seeds),
+    // What comes before, and in, a connection to a site of ours.
+    FuzzTarget("proxy-header", ProxyHeaderTarget.run, seeds: ProxyHeaderTarget.seeds),
+    FuzzTarget("requests", RequestsTarget.run, seeds: RequestsTarget.seeds),
+    // Streams taken out of HTTP/2.
+    FuzzTarget("http2-cut", HTTP2CutTarget.run, seeds: HTTP2CutTarget.seeds),
   ]
 }

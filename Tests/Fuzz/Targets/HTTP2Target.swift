@@ -18,10 +18,10 @@ enum HTTP2Target {
     conversation.checkCuts(!decodes) { HTTP2Parser(settings: settings, http: http) }
   }
 
-  private static let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
+  static let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
 
   /// Small enough for a fuzzer's input to reach the limits.
-  private static let settings: HTTP2Settings = {
+  static let settings: HTTP2Settings = {
     var settings = HTTP2Settings()
     settings.streamCountMax = 4
     settings.tableSizeMax = 4096
@@ -36,7 +36,7 @@ enum HTTP2Target {
   }()
 
   /// RFC 9113 section 4.1; the stream's number is one octet of the input.
-  private static func frame(_ bytes: [UInt8]) -> [UInt8] {
+  static func frame(_ bytes: [UInt8]) -> [UInt8] {
     guard bytes.count >= 3 else { return bytes }
     let payload = bytes[3...]
     return [0, UInt8(payload.count >> 8 & 255), UInt8(payload.count & 255), bytes[0], bytes[1], 0, 0, 0, bytes[2]] + payload
