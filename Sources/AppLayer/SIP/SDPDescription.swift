@@ -41,7 +41,8 @@ public struct SDPDescription: Sendable {
   public init?(_ bytes: [UInt8]) {
     let lines = bytes.split(maxSplits: Self.linesMax, whereSeparator: HTTPScan.isLineEnd)
     guard let first = lines.first, first.starts(with: [UInt8(ascii: "v"), UInt8(ascii: "=")]) else { return nil }
-    for line in lines.dropFirst().prefix(Self.linesMax) {
+    // What is left behind the last split is no line.
+    for line in lines.prefix(Self.linesMax).dropFirst() {
       guard line.count >= 2, line[line.startIndex + 1] == UInt8(ascii: "="), let letter = line.first else { continue }
       let value = line.dropFirst(2)
       if letter == UInt8(ascii: "m") {

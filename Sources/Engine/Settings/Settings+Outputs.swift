@@ -255,7 +255,7 @@ extension Settings {
     inspection.logs.arp = eve.logsARP
     inspection.logs.linkAddresses = eve.logsEthernet
     inspection.logs.flows = eve.logsFlow || eve.logsNetflow
-    inspection.logs.payload = eve.alert.map { $0.logsPayload || $0.logsPrintablePayload } ?? false
+    inspection.logs.payload = eve.alert.map { $0.logsPayload || $0.logsPrintablePayload || $0.logsPayloadLength } ?? false
     inspection.logs.transactions = []
     if eve.http != nil { inspection.logs.transactions.insert(.http) }
     if eve.dns != nil { inspection.logs.transactions.insert(.dns) }
