@@ -1,7 +1,10 @@
 #include "CSluiceLinux.h"
 
+#include <linux/filter.h>
+#include <sys/time.h>
+
 int sluice_receive_batch(
-  int descriptor, void *buffers, size_t stride, unsigned count, uint32_t *lengths) {
+  int descriptor, void *buffers, size_t stride, unsigned count, uint32_t *lengths, int waits) {
   struct mmsghdr messages[SLUICE_RECEIVE_BATCH_MAX];
   struct iovec vectors[SLUICE_RECEIVE_BATCH_MAX];
   if (count > SLUICE_RECEIVE_BATCH_MAX) count = SLUICE_RECEIVE_BATCH_MAX;
@@ -10,7 +13,7 @@ int sluice_receive_batch(
     messages[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &vectors[i], .msg_iovlen = 1}};
   }
   // MSG_TRUNC: the full length comes back also for what did not fit.
-  int received = recvmmsg(descriptor, messages, count, MSG_DONTWAIT | MSG_TRUNC, NULL);
+  int received = recvmmsg(descriptor, messages, count, (waits ? MSG_WAITFORONE : MSG_DONTWAIT) | MSG_TRUNC, NULL);
   for (int i = 0; i < received; i++) lengths[i] = messages[i].msg_len;
   return received;
 }
@@ -30,6 +33,28 @@ int sluice_open_netfilter_socket(void) {
 
 int sluice_join_netfilter_group(int descriptor, int group) {
   return setsockopt(descriptor, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group);
+}
+
+int sluice_limit_wait(int descriptor, int milliseconds) {
+  struct timeval limit = {.tv_sec = milliseconds / 1000, .tv_usec = milliseconds % 1000 * 1000};
+  return setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+}
+
+int sluice_hear_marked_connections(int descriptor, uint32_t mask) {
+  struct sock_filter steps[] = {
+    // The place of the attribute CTA_MARK behind nlmsghdr and nfgenmsg, 0 where there is none.
+    BPF_STMT(BPF_LD | BPF_IMM, NLMSG_HDRLEN + sizeof(struct nfgenmsg)),
+    BPF_STMT(BPF_LDX | BPF_IMM, CTA_MARK),
+    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_NLATTR)),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 3, 0),
+    BPF_STMT(BPF_MISC | BPF_TAX, 0),
+    BPF_STMT(BPF_LD | BPF_W | BPF_IND, NLA_HDRLEN),
+    BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, mask, 1, 0),
+    BPF_STMT(BPF_RET | BPF_K, 0),
+    BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+  };
+  struct sock_fprog filter = {.len = sizeof steps / sizeof steps[0], .filter = steps};
+  return setsockopt(descriptor, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
 }
 
 int sluice_force_receive_buffer(int descriptor, int octets) {

@@ -57,12 +57,14 @@ final class FlowInspection {
 
   /// Takes the next bytes of a stream.
   ///
-  /// - Parameter isLive: a packet brought them, so that a hole before them is known to be one.
-  func feed(_ chunk: borrowing StreamChunk, isLive: Bool = true) {
+  /// - Parameters:
+  ///   - isLive: a packet brought them, so that a hole before them is known to be one.
+  ///   - keepsBytes: rules may look at the raw stream.
+  func feed(_ chunk: borrowing StreamChunk, isLive: Bool = true, keepsBytes: Bool = true) {
     if chunk.gapBefore > 0, isLive {
       if chunk.direction == .toServer { hasGap.toServer = true } else { hasGap.toClient = true }
     }
-    self[chunk.direction].append(chunk)
+    self[chunk.direction].append(chunk, keepsBytes: keepsBytes)
     if chunk.isRawOnly { return }
     appLayer?.consume(chunk)
   }
@@ -102,7 +104,7 @@ struct StreamWindow {
   /// Octets of the stream seen so far.
   var streamEnd: UInt64 { offset &+ UInt64(bytes.count) }
 
-  mutating func append(_ chunk: borrowing StreamChunk) {
+  mutating func append(_ chunk: borrowing StreamChunk, keepsBytes: Bool = true) {
     hasNews = true
     if chunk.isEnd { isEnd = true }
     if chunk.gapBefore > 0 {
@@ -112,7 +114,11 @@ struct StreamWindow {
       newFrom = 0
       offset = chunk.offset
     }
-    bytes.append(chunk.bytes)
+    if keepsBytes { return bytes.append(chunk.bytes) }
+    offset = streamEnd &+ UInt64(chunk.bytes.byteCount)
+    newFrom = 0
+    if !bytes.isEmpty { bytes = [] }
+    if !beforeGap.isEmpty { beforeGap = [] }
   }
 
   mutating func markInspected() {

@@ -53,6 +53,8 @@ extension PacketPath {
     let inspection = inspections.indices.contains(index.index) ? inspections[index.index] : nil
     var flow = flow
     if let inspection { inspectRest(index, &flow, inspection) }
+    // Most short connections leave nothing to tell.
+    guard settings.logs.flows || inspection?.journal.entries.isEmpty == false else { return }
     var context = endContext(index, flow, inspection, .toServer)
     context.flow?.reason = reason.eveName
     if let inspection, let record = context.flow { pastFlows.add(record, inspection.journal) }
@@ -71,8 +73,9 @@ extension PacketPath {
   private mutating func inspectRest(
     _ index: FlowIndex, _ flow: inout Flow, _ inspection: FlowInspection
   ) {
+    let keepsBytes = stream.looksAtStreams
     reassembler.finish(flow: index.rawValue, time: flow.lastTime) { chunk in
-      inspection.feed(chunk, isLive: false)
+      inspection.feed(chunk, isLive: false, keepsBytes: keepsBytes)
     }
     inspection.appLayer?.finish(at: flow.lastTime)
     if inspection.appLayer?.parser != nil {
@@ -88,12 +91,15 @@ extension PacketPath {
     // What came of a flow that is cut is no transaction that took place.
     if settings.isInline, flow.isDropped { return }
     for direction in Direction.allCases
-    where flow.disposition == .inspect && !inspection.detection.isPassed {
+    where stream.looksAtStreams && flow.disposition == .inspect && !inspection.detection.isPassed
+      && inspection[direction].hasNews
+    {
       let context = endContext(index, flow, inspection, direction)
       var facts = facts(flow, direction, inspection)
       facts.isEstablished = true
       stream.inspect(
         inspection, direction: direction, packet: context.packet, bytes: RawSpan(), facts: facts)
+      guard stream.hasMatches else { continue }
       // What rules have noted by now is part of what is told.
       let told = endContext(index, flow, inspection, direction)
       let decision = stream.decide(inspection, facts: facts, context: told, bytes: RawSpan())
@@ -104,6 +110,7 @@ extension PacketPath {
         flow.disposition = .pass
       }
     }
+    guard stream.hasRecords(inspection, isEnd: true) else { return }
     let context = endContext(index, flow, inspection, .toServer)
     stream.logTransactions(inspection, isEnd: true, context: context, bytes: RawSpan())
   }

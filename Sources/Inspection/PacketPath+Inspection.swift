@@ -169,15 +169,16 @@ extension PacketPath {
     let isSynData = packet.tcp.has(TCPFields.syn) && !flows.session(lookup.index).isFastOpen
     let payload = isSynData ? bytes.extracting(0..<0) : packet.payload(of: bytes)
     var isDelivered = false
+    let keepsBytes = stream.looksAtStreams
     let result = reassembler.add(flow: lookup.index.rawValue, segment, payload: payload) { chunk in
       if chunk.direction == lookup.direction, chunk.bytes.byteCount > 0 { isDelivered = true }
-      flow.feed(chunk)
+      flow.feed(chunk, keepsBytes: keepsBytes)
     }
     if packet.tcp.has(TCPFields.rst), lookup.tcp.isSessionEnded {
       // Whoever resets has nothing more to say: what was said is inspected with this packet.
       reassembler.finish(
         flow: lookup.index.rawValue, direction: lookup.direction, time: packet.time
-      ) { chunk in flow.feed(chunk, isLive: false) }
+      ) { chunk in flow.feed(chunk, isLive: false, keepsBytes: keepsBytes) }
     }
     work.streamEvents.formUnion(result.events)
     work.isConflicting = result.isConflicting

@@ -40,10 +40,14 @@ public struct PacketPath: ~Copyable {
     reassembler = StreamReassembler(settings: settings.reassembly)
     stream = StreamPath(
       detector: Detector(ruleSet: ruleSet, shared: shared), settings: settings, sink: sink)
+    reassembler.keepsHistory = stream.looksAtStreams
   }
 
   /// Takes another rule set; flows keep their state.
-  public mutating func replace(ruleSet: RuleSet) { stream.replace(ruleSet: ruleSet) }
+  public mutating func replace(ruleSet: RuleSet) {
+    stream.replace(ruleSet: ruleSet)
+    reassembler.keepsHistory = stream.looksAtStreams
+  }
 
   /// Takes one packet through the whole path.
   ///

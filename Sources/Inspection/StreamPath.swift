@@ -35,6 +35,9 @@ struct StreamPath: ~Copyable {
     files.ruleNeeds = ruleSet.fileNeeds
   }
 
+  /// There are rules, which may look at the raw stream and at what it said before.
+  var looksAtStreams: Bool { detector.ruleSet.ruleCount > 0 }
+
   /// Rules have matched since the last decision.
   var hasMatches: Bool { !matches.isEmpty }
 

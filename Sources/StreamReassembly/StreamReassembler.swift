@@ -13,6 +13,9 @@ import Traffic
 public struct StreamReassembler: ~Copyable {
   public let settings: ReassemblySettings
   public private(set) var counters = ReassemblyCounters()
+  /// What was delivered inline is remembered until it is acknowledged, so that nobody can say otherwise later. Without rules nobody
+  /// has been deceived by then, and a super-segment is copied for nothing.
+  public var keepsHistory = true
   /// Two for each flow: `flow * 2 + direction`.
   private var streams: [StreamCore] = []
   private var holds: [HeldStream] = []
@@ -397,7 +400,7 @@ extension StreamReassembler {
   }
 
   private mutating func keepHistory(_ stream: Int, _ range: Range<Int64>, _ payload: RawSpan) {
-    guard settings.historyBytesMax > 0, !streams[stream].isEnded,
+    guard keepsHistory, settings.historyBytesMax > 0, !streams[stream].isEnded,
       heldBytes &+ payload.byteCount <= settings.memcapBytes
     else {
       streams[stream].historyStart = streams[stream].position

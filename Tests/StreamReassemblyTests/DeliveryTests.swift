@@ -14,6 +14,24 @@ import Traffic
   #expect(scene.reassembler.counters.passedThrough == 2)
 }
 
+@Test func withoutHistoryTheSameIsDeliveredAndNothingIsHeld() {
+  let scene = StreamScene(.inline)
+  scene.reassembler.keepsHistory = false
+  scene.handshake()
+  scene.add(at: 1001, "hello ")
+  scene.add(at: 1012, "!")
+  scene.add(at: 1007, "world")
+  scene.acknowledge(1013)
+  scene.add(at: 1013, "?")
+  #expect(scene.text == "hello world!?" && scene.isConsistent)
+  #expect(scene.reassembler.counters.heldBytes == 0)
+  // From here on it is remembered again.
+  scene.reassembler.keepsHistory = true
+  scene.add(at: 1014, "abc")
+  #expect(scene.add(at: 1014, "xyz").isConflicting)
+  #expect(scene.text == "hello world!?abc")
+}
+
 @Test func passiveBytesWaitForTheirAcknowledgement() {
   let scene = StreamScene(.acknowledged)
   scene.handshake()

@@ -13,12 +13,19 @@
 /// The most datagrams that `sluice_receive_batch` takes at once.
 #define SLUICE_RECEIVE_BATCH_MAX 64
 
-/// Receives up to `count` datagrams without waiting; the one at index i goes to `buffers + i * stride`.
+/// Receives up to `count` datagrams, waiting for the first where `waits` (see `sluice_limit_wait`); the one at index i goes to `buffers + i * stride`.
 /// `lengths[i]` is its full length, which is more than `stride` when it was cut.
 /// Returns how many there were, or -1 with errno.
 int sluice_receive_batch(
   int descriptor, void *_Nonnull buffers, size_t stride, unsigned count,
-  uint32_t *_Nonnull lengths);
+  uint32_t *_Nonnull lengths, int waits);
+
+/// SO_RCVTIMEO; 0 waits for ever. Returns -1 with errno.
+int sluice_limit_wait(int descriptor, int milliseconds);
+
+/// Of the messages of connection tracking only those of connections whose mark has a bit of `mask` are received from
+/// here on. Returns -1 with errno.
+int sluice_hear_marked_connections(int descriptor, uint32_t mask);
 
 /// Opens and binds a NETLINK_NETFILTER socket. Returns -1 with errno.
 int sluice_open_netfilter_socket(void);

@@ -12,11 +12,16 @@ public struct Conntrack: ~Copyable {
   /// Events that the kernel could not hand over: the receive buffer was full.
   public private(set) var lostEventCount: UInt64 = 0
 
-  /// - Parameter hearsEnds: connections that end are told by `ends`; such a socket asks nothing.
-  public init(hearsEnds: Bool = false) throws(CaptureError) {
+  /// - Parameters:
+  ///   - hearsEnds: connections that end are told by `ends`; such a socket asks nothing.
+  ///   - mask: only of connections whose mark has one of these bits; 0 for all. Where many short connections pass, hearing
+  ///     of each of them costs as much as a packet.
+  public init(hearsEnds: Bool = false, mask: UInt32 = 0) throws(CaptureError) {
     let opened = try NetfilterSocket("connection tracking")
     if hearsEnds {
       _ = sluice_force_receive_buffer(opened.descriptor, 8 * 1024 * 1024)
+      // A kernel that does not take the filter tells all.
+      if mask != 0 { _ = sluice_hear_marked_connections(opened.descriptor, mask) }
       guard sluice_join_netfilter_group(opened.descriptor, Int32(NFNLGRP_CONNTRACK_DESTROY.rawValue)) == 0 else {
         throw CaptureError(
           "connection tracking", .kernel, "tells of no ends (nf_conntrack_netlink)", systemError: errno)

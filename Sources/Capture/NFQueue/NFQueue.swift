@@ -36,6 +36,8 @@ public struct NFQueue: ~Copyable {
   private var received = Counters()
   private var verdicts: VerdictBatch
   private let batchSize: Int
+  /// As the socket knows it.
+  private var waitMilliseconds: Int32 = 0
   private var buffers: [UInt8]
   private var lengths: [UInt32]
   /// The packets of the current batch; their payloads lie in `buffers`.
@@ -156,21 +158,15 @@ public struct NFQueue: ~Copyable {
   /// - Returns: how many buffers hold a datagram.
   private mutating func fillBuffers(timeoutMilliseconds: Int32) throws(CaptureError) -> Int {
     if !early.isEmpty { return takeEarly() }
-    var hasWaited = false
+    let waits = timeoutMilliseconds != 0 && limitWait(timeoutMilliseconds)
     while true {
-      let count = receiveNow()
+      let count = receiveNow(waits: waits)
       if count > 0 {
         received.receiveCount &+= 1
         return count
       }
       switch errno {
-      case EAGAIN, EWOULDBLOCK:
-        if hasWaited || timeoutMilliseconds == 0 { return 0 }
-        var request = pollfd(fd: fileDescriptor, events: Int16(POLLIN), revents: 0)
-        // SAFETY: one element, and the count says so.
-        if unsafe poll(&request, 1, timeoutMilliseconds) <= 0 { return 0 }
-        hasWaited = true
-      case EINTR: return 0
+      case EAGAIN, EWOULDBLOCK, EINTR: return 0
       case ENOBUFS: received.overrunCount &+= 1
       default:
         throw CaptureError("queue \(number)", .kernel, "can't be read", systemError: errno)
@@ -178,13 +174,21 @@ public struct NFQueue: ~Copyable {
     }
   }
 
-  private mutating func receiveNow() -> Int {
+  /// One system call waits and receives, where asking first whether something is there would take three.
+  private mutating func limitWait(_ milliseconds: Int32) -> Bool {
+    guard milliseconds != waitMilliseconds else { return true }
+    guard sluice_limit_wait(fileDescriptor, max(0, milliseconds)) == 0 else { return false }
+    waitMilliseconds = milliseconds
+    return true
+  }
+
+  private mutating func receiveNow(waits: Bool) -> Int {
     let (descriptor, limit) = (fileDescriptor, UInt32(batchSize))
     let count = unsafe buffers.withUnsafeMutableBytes { bytes in
       unsafe lengths.withUnsafeMutableBufferPointer { lengths in
         guard let buffer = bytes.baseAddress, let length = lengths.baseAddress else { return Int32(0) }
         // SAFETY: there are `batchSize` buffers of `strideBytes` and as many lengths.
-        return unsafe sluice_receive_batch(descriptor, buffer, Self.strideBytes, limit, length)
+        return unsafe sluice_receive_batch(descriptor, buffer, Self.strideBytes, limit, length, waits ? 1 : 0)
       }
     }
     return Int(count)

@@ -49,7 +49,7 @@ final class KernelConnections: Sendable {
   var activeCount: UInt64 { active.load(ordering: .relaxed) }
 
   private func run() {
-    guard var events = try? Conntrack(hearsEnds: true), var asking = try? Conntrack() else { return }
+    guard var events = try? Conntrack(hearsEnds: true, mask: marks.release), var asking = try? Conntrack() else { return }
     var next = 0.0
     while !isStopping.load(ordering: .acquiring) {
       if let ended = try? events.ends(timeoutMilliseconds: 200) {
