@@ -13,10 +13,26 @@ open class AppLayerParser {
   /// The flow goes on as another protocol from the next byte (CONNECT, Upgrade, STARTTLS).
   public internal(set) var successor: ProtocolChange?
 
+  /// A message has ended in this direction since the owner last asked: what the raw stream holds by then is inspected
+  /// together, without waiting for more.
+  final var messageEnds: (toServer: Bool, toClient: Bool) = (false, false)
+  /// What follows is ciphertext: no rule on payload has anything to find in it.
+  public internal(set) final var hidesPayload = false
+
   /// Where rules look at frames, those of this flow.
   public internal(set) var frames: FrameLog?
 
   public init(appProtocol: AppProtocol) { self.appProtocol = appProtocol }
+
+  /// The end of a transaction is the end of a message.
+  ///
+  /// - Source: seen of Suricata 8: it waits for `toserver-chunk-size` whatever an FTP or telnet session says, and
+  ///   has ends of their own for SMTP (each command and reply), SSH (the banner) and TLS (each handshake record).
+  open var endsMessagesWithTransactions: Bool { true }
+
+  final func endMessage(_ direction: Direction) {
+    if direction == .toServer { messageEnds.toServer = true } else { messageEnds.toClient = true }
+  }
 
   /// Takes the next chunk of a stream, or a whole datagram.
   open func consume(_ chunk: borrowing StreamChunk) {}

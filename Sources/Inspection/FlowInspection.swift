@@ -55,6 +55,11 @@ final class FlowInspection {
     }
   }
 
+  /// The rest is ciphertext, and rules are not tried on that (`encryption-handling`).
+  var hidesPayload = false
+  /// One side has said that it is done, and it was heard: nothing is waited for any more.
+  var isClosing = false
+
   /// Takes the next bytes of a stream.
   ///
   /// - Parameters:
@@ -64,7 +69,7 @@ final class FlowInspection {
     if chunk.gapBefore > 0, isLive {
       if chunk.direction == .toServer { hasGap.toServer = true } else { hasGap.toClient = true }
     }
-    self[chunk.direction].append(chunk, keepsBytes: keepsBytes)
+    self[chunk.direction].append(chunk, keepsBytes: keepsBytes && !hidesPayload)
     if chunk.isRawOnly { return }
     appLayer?.consume(chunk)
   }
@@ -73,65 +78,5 @@ final class FlowInspection {
   func feedDatagram(_ chunk: borrowing StreamChunk) {
     self[chunk.direction].hasNews = true
     appLayer?.consumeDatagram(chunk)
-  }
-}
-
-/// The tail of one direction of a stream that rules on the raw stream look at.
-struct StreamWindow {
-  /// Octets that stay after inspection, so that matches may reach over chunks.
-  static let tailBytes = 2048
-  /// Memory that a window may keep for what comes next. The room for a super-segment of 64 kB is given back: each
-  /// connection that is open would hold it.
-  static let capacityKeptBytes = 16_384
-
-  private(set) var bytes: [UInt8] = []
-  /// What was there before a hole, and how wide that was, in words: for records that show what was seen.
-  private(set) var beforeGap: [UInt8] = []
-  /// Where the bytes not yet inspected begin.
-  private(set) var newFrom = 0
-  /// Where `bytes` begins in the stream.
-  private(set) var offset: UInt64 = 0
-  private(set) var isEnd = false
-  /// Something came since the last inspection, if only the end.
-  var hasNews = false
-
-  /// What has come but waits for its acknowledgement, where a record is to show it.
-  var waiting: [UInt8] = []
-
-  /// The bytes as records show them.
-  var shown: [UInt8] { beforeGap.isEmpty && waiting.isEmpty ? bytes : beforeGap + bytes + waiting }
-
-  /// Octets of the stream seen so far.
-  var streamEnd: UInt64 { offset &+ UInt64(bytes.count) }
-
-  mutating func append(_ chunk: borrowing StreamChunk, keepsBytes: Bool = true) {
-    hasNews = true
-    if chunk.isEnd { isEnd = true }
-    if chunk.gapBefore > 0 {
-      beforeGap = Array((beforeGap + bytes).suffix(Self.tailBytes)) + Array("[\(chunk.gapBefore) bytes missing]".utf8)
-      // What follows a gap is not the continuation of what was before.
-      bytes.removeAll(keepingCapacity: true)
-      newFrom = 0
-      offset = chunk.offset
-    }
-    if keepsBytes { return bytes.append(chunk.bytes) }
-    offset = streamEnd &+ UInt64(chunk.bytes.byteCount)
-    newFrom = 0
-    if !bytes.isEmpty { bytes = [] }
-    if !beforeGap.isEmpty { beforeGap = [] }
-  }
-
-  mutating func markInspected() {
-    let surplus = bytes.count > 2 * Self.tailBytes ? bytes.count - Self.tailBytes : 0
-    if surplus > 0 {
-      beforeGap = []
-      offset &+= UInt64(surplus)
-    }
-    if bytes.capacity > Self.capacityKeptBytes {
-      bytes = Array(bytes[surplus...])
-    } else if surplus > 0 {
-      bytes.removeFirst(surplus)
-    }
-    newFrom = bytes.count
   }
 }

@@ -29,6 +29,8 @@ public struct InspectionSettings: Sendable {
   public var exceptionPolicies = ExceptionPolicies()
   /// Packets that break the TCP state machine are dropped when inline (`stream.drop-invalid`).
   public var dropsInvalidSegments = true
+  /// No rule on payload is tried on TLS once it is encrypted (`tls.encryption-handling: track-only`).
+  public var hidesEncrypted = true
   /// Encrypted TLS is let go once the handshake is seen (`tls.encryption-handling: bypass`).
   public var bypassesEncrypted = false
   /// The same of SSH (`ssh.encryption-handling: bypass`).

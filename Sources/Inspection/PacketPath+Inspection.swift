@@ -94,6 +94,7 @@ extension PacketPath {
     var inspected = packet
     // Of a packet that TCP refuses and that is dropped for it, headers and events are still told.
     if verdict.isStopped { inspected.payloadLength = 0 }
+    inspected.hidesPayload = work.isHidden
     stream.isPacketStopped = verdict.isStopped
     defer { stream.isPacketStopped = false }
     stream.inspect(
@@ -159,7 +160,9 @@ extension PacketPath {
   ) {
     let lookup = work.lookup
     if lookup.tcp.flags.contains(.sessionStarted) { reassembler.reset(flow: lookup.index.rawValue) }
+    work.isHidden = flow.hidesPayload
     guard lookup.tcp.isAccepted else { return }
+    flow.isClosing = flows.session(lookup.index).state.isClosing
     if flow.appLayer == nil { flow.appLayer = appLayer(lookup.index, .tcp) }
     var segment = StreamSegment(
       packet, direction: lookup.direction,
@@ -180,9 +183,10 @@ extension PacketPath {
         flow: lookup.index.rawValue, direction: lookup.direction, time: packet.time
       ) { chunk in flow.feed(chunk, isLive: false, keepsBytes: keepsBytes) }
     }
+    if settings.hidesEncrypted, flow.appLayer?.hidesPayload == true { flow.hidesPayload = true }
     work.streamEvents.formUnion(result.events)
     work.isConflicting = result.isConflicting
-    work.isInStream = payload.byteCount > 0 && !result.isRefused
+    work.isInStream = payload.byteCount > 0 && !result.isRefused && !result.isBeyondDepth
     work.isUrgentRefused = result.isUrgentRefused
     work.isOverLimit = result.isOverLimit
     // What is let through now must be looked at now, also where it waits for what is before it.
@@ -245,6 +249,8 @@ struct PacketWork {
   /// Its data contradicts what was let through before.
   var isConflicting = false
   var isEstablished = false
+  /// Its payload is ciphertext, as that of the packets before it was.
+  var isHidden = false
   /// No rule is tried on this packet: a policy has decided about it.
   var isExempt = false
 

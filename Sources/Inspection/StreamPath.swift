@@ -61,15 +61,18 @@ struct StreamPath: ~Copyable {
     payloadIsInStream: Bool, streamEvents: StreamEventSet
   ) {
     let direction = facts.packetDirection
+    // An ICMP error about the flow belongs to it, but must not use up what its streams have to show.
+    let isOfStream = packet.isTCP ? true : packet.isUDP
     // Taken out while it is looked at, so that its bytes are not copied when it moves on.
     var window = StreamWindow()
-    swap(&window, &flow[direction])
-    defer { swap(&window, &flow[direction]) }
+    if isOfStream { swap(&window, &flow[direction]) }
+    defer { if isOfStream { swap(&window, &flow[direction]) } }
     // What TCP fast open brings is looked at once the flow is established, where nothing can be stopped.
     let isEarly = packet.isTCP && !facts.isEstablished && !window.isEnd
     let isPutOff = window.hasNews && isEarly && settings.reassembly.delivery != .inline
     if isPutOff { window.hasNews = false }
     let isDue = window.hasNews && isStreamDue(flow, window, direction)
+    if isDue { inspectCutOff(window, direction, packet, facts, flow) }
     inspect(
       flow, window, isDue: isDue, packet: packet, bytes: bytes, facts: facts,
       payloadIsInStream: payloadIsInStream, streamEvents: streamEvents)
@@ -108,6 +111,7 @@ struct StreamPath: ~Copyable {
     guard window.hasNews else { return }
     let isDue = isStreamDue(flow, window, direction)
     if isDue {
+      inspectCutOff(window, direction, packet, facts, flow)
       detector.inspectStream(
         window.bytes.rawSpan, newFrom: window.newFrom, offset: window.offset, isEnd: window.isEnd,
         direction: direction, packet: packet, flow: facts, state: flow.detection, into: &matches)
@@ -120,6 +124,18 @@ struct StreamPath: ~Copyable {
     inspectTransactions(flow, direction, packet, bytes, facts, window)
     window.hasNews = false
     if isDue { window.markInspected() }
+  }
+
+  /// What lies before a hole and waited for more to come.
+  private mutating func inspectCutOff(
+    _ window: borrowing StreamWindow, _ direction: Direction, _ packet: borrowing DecodedPacket, _ facts: FlowFacts,
+    _ flow: FlowInspection
+  ) {
+    for piece in window.cutOff {
+      detector.inspectStream(
+        piece.bytes.rawSpan, newFrom: piece.newFrom, offset: piece.offset, isEnd: false, direction: direction,
+        packet: packet, flow: facts, state: flow.detection, into: &matches)
+    }
   }
 
   private mutating func inspectTransactions(
@@ -184,23 +200,28 @@ struct StreamPath: ~Copyable {
   /// Whether the raw stream is to be inspected now.
   ///
   /// Inline every octet is, before it passes. Otherwise a chunk is waited for, so that what is said
-  /// twice within one is told once: until there are enough octets, the stream ends, or an exchange of
-  /// the application layer is complete (Suricata `toserver-chunk-size`).
+  /// twice within one is told once: until there are enough octets, the stream ends, or a message of
+  /// the application layer does (Suricata `toserver-chunk-size`).
   private func isStreamDue(_ flow: FlowInspection, _ window: borrowing StreamWindow, _ direction: Direction) -> Bool {
-    let newBytes = window.bytes.count - window.newFrom
     if window.isEnd { return true }
-    guard newBytes > 0 else { return false }
-    if settings.reassembly.delivery == .inline { return true }
+    guard window.hasNewBytes else { return false }
+    if settings.reassembly.delivery == .inline || flow.hidesPayload { return true }
+    let hasMessageEnded = hasMessageEnded(flow, direction)
     let wanted = direction == .toServer ? settings.chunkBytes.toServer : settings.chunkBytes.toClient
-    if newBytes >= wanted { return true }
+    return hasMessageEnded || flow.isClosing || window.newCount >= UInt64(max(0, wanted))
+  }
+
+  private func hasMessageEnded(_ flow: FlowInspection, _ direction: Direction) -> Bool {
+    guard let appLayer = flow.appLayer else { return false }
+    var hasEnded = appLayer.takeMessageEnd(direction)
+    guard appLayer.endsMessagesWithTransactions else { return hasEnded }
     let bit = direction == .toServer ? Self.requestEnded : Self.responseEnded
-    var isEnded = false
-    for transaction in flow.appLayer?.transactions ?? []
+    for transaction in appLayer.transactions
     where transaction.isComplete(direction) && transaction.loggedBits & bit == 0 {
       transaction.loggedBits |= bit
-      isEnded = true
+      hasEnded = true
     }
-    return isEnded
+    return hasEnded
   }
 
   /// The end of a transaction in a direction has let the stream be inspected.

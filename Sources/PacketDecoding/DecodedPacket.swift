@@ -77,6 +77,8 @@ public struct DecodedPacket: Sendable, BitwiseCopyable {
   public var tunnelDepth: UInt8 = 0
   /// Stands for a stretch or the end of a flow: its addresses mean something, other header fields do not.
   public var isStandIn = false
+  /// The payload is ciphertext, which rules are not tried on.
+  public var hidesPayload = false
   /// Headers decoded so far, those of the packets around this one included.
   var layerCount: UInt8 = 0
 
@@ -121,7 +123,7 @@ public struct DecodedPacket: Sendable, BitwiseCopyable {
   @_lifetime(copy bytes)
   public func payload(of bytes: RawSpan) -> RawSpan {
     let start = min(Int(payloadOffset), bytes.byteCount)
-    let end = min(start &+ Int(payloadLength), bytes.byteCount)
+    let end = hidesPayload ? start : min(start &+ Int(payloadLength), bytes.byteCount)
     return bytes.extracting(start..<max(start, end))
   }
 }

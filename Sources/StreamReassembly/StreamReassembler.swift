@@ -223,6 +223,7 @@ extension StreamReassembler {
     let start = streams[stream].position(of: first)
     let end = start &+ Int64(payload.byteCount)
     if segment.isFin { streams[stream].noteFin(at: end) }
+    if settings.depthBytes > 0, start >= Int64(clamping: settings.depthBytes) { result.isBeyondDepth = true }
     if streams[stream].isDepthReached {
       result.isDepthReached = true
       return

@@ -64,6 +64,8 @@ public struct ReassemblyResult: Sendable, BitwiseCopyable {
   public var isOverLimit = false
   /// The stream has reached its depth; the rest of it is not delivered.
   public var isDepthReached = false
+  /// The whole segment lies beyond the depth: who looks at its payload has to look at the packet.
+  public var isBeyondDepth = false
 
   @inlinable
   public init() {}

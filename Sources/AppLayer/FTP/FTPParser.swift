@@ -30,6 +30,8 @@ public final class FTPParser: AppLayerParser {
     super.init(appProtocol: .ftp)
   }
 
+  override public var endsMessagesWithTransactions: Bool { false }
+
   override public func consume(_ chunk: borrowing StreamChunk) {
     guard successor == nil else { return }
     let time = chunk.time

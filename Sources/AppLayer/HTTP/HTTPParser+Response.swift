@@ -294,6 +294,7 @@ extension HTTPParser {
     let early = request.line
     completeRequest()
     feedRequest(early.rawSpan, transaction.start)
+    closeIfWhole()
   }
 
   // MARK: Body

@@ -58,6 +58,8 @@ public final class AppLayerFlow {
   public private(set) var parentID: UInt64 = 0
   private var expected: AppProtocol?
   private var changeCount = 0
+  /// A change of protocol ends what both sides were saying.
+  private var messageEnds = (toServer: false, toClient: false)
 
   /// Tunnels within tunnels that are followed; what comes behind them is not looked into.
   private static let changeCountMax = 8
@@ -90,6 +92,27 @@ public final class AppLayerFlow {
     guard !retired.isEmpty else { return parser?.transactions ?? [] }
     return retired.flatMap(\.transactions) + (parser?.transactions ?? [])
   }
+
+  /// Whether a message has ended in this direction since this was asked last: what the raw stream holds is then
+  /// inspected without waiting for more.
+  public func takeMessageEnd(_ direction: Direction) -> Bool {
+    let hasEnded: Bool
+    if direction == .toServer {
+      hasEnded = messageEnds.toServer || parser?.messageEnds.toServer ?? false
+      messageEnds.toServer = false
+      parser?.messageEnds.toServer = false
+    } else {
+      hasEnded = messageEnds.toClient || parser?.messageEnds.toClient ?? false
+      messageEnds.toClient = false
+      parser?.messageEnds.toClient = false
+    }
+    return hasEnded
+  }
+
+  public var endsMessagesWithTransactions: Bool { parser?.endsMessagesWithTransactions ?? true }
+
+  /// What follows is ciphertext: no rule on payload has anything to find in it.
+  public var hidesPayload: Bool { parser?.hidesPayload ?? false }
 
   /// Takes away the oldest transactions for which `isDone` holds.
   public func removeTransactions(while isDone: (Transaction) -> Bool) {
@@ -416,6 +439,7 @@ public final class AppLayerFlow {
     if !done.transactions.isEmpty { retired.append(done) }
     if originalProtocol == .unknown { originalProtocol = appProtocol }
     parser = nil
+    messageEnds = (true, true)
     changeCount += 1
     if changeCount > Self.changeCountMax {
       giveUp()

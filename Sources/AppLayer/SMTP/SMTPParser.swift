@@ -51,6 +51,8 @@ public final class SMTPParser: AppLayerParser {
     super.init(appProtocol: .smtp)
   }
 
+  override public var endsMessagesWithTransactions: Bool { false }
+
   override public func consume(_ chunk: borrowing StreamChunk) {
     guard successor == nil else { return }
     switch chunk.direction {
@@ -198,6 +200,7 @@ public final class SMTPParser: AppLayerParser {
     let line = commandLine.text
     let isCut = commandLine.isCut
     commandLine.next()
+    endMessage(.toServer)
     let all = 0..<line.count
     func begins(_ text: StaticString) -> Bool { HTTPText.hasPrefix(line, all, text) }
     // Nothing to tell of a session that only says goodbye.
@@ -316,6 +319,7 @@ public final class SMTPParser: AppLayerParser {
       if awaited == nil { return transaction(time).raise(.invalidReply) }
     }
     if code == 354 { skipToData() }
+    endMessage(.toClient)
     guard let command = awaited else {
       current?.raise(.unmatchedReply)
       return

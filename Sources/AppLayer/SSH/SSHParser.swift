@@ -10,6 +10,8 @@ public final class SSHParser: AppLayerParser {
 
   public init() { super.init(appProtocol: .ssh) }
 
+  override public var endsMessagesWithTransactions: Bool { false }
+
   override public func consume(_ chunk: borrowing StreamChunk) {
     let direction = chunk.direction
     if transactions.isEmpty, hasBegun { return }
@@ -45,6 +47,7 @@ public final class SSHParser: AppLayerParser {
   private func take(_ output: SSHLeg.Output, _ direction: Direction, _ connection: SSHTransaction) {
     switch output {
     case .banner(let version, let software):
+      endMessage(direction)
       connection.update(direction, to: SSHProgress.banner) {
         $0.version = version
         $0.software = software
@@ -61,6 +64,8 @@ public final class SSHParser: AppLayerParser {
       }
     case .newKeys:
       if direction == .toServer { hasKeys.toServer = true } else { hasKeys.toClient = true }
+      // Nothing is parsed from here on: what was said so far is inspected as it is.
+      if isEncrypted { messageEnds = (true, true) }
       connection.update(direction, to: SSHProgress.complete) { _ in }
     case .record(let header, let content):
       frames?.add("record.hdr", direction, header.rawSpan, transaction: connection.id)

@@ -27,6 +27,8 @@ public final class TLSParser: AppLayerParser {
   /// What follows is ciphertext in both directions.
   public var isEncrypted: Bool { toServer.isEncrypted && toClient.isEncrypted }
 
+  public override var endsMessagesWithTransactions: Bool { false }
+
   public override func consume(_ chunk: borrowing StreamChunk) {
     let direction = chunk.direction
     let connection = self.connection ?? begin(at: chunk.time)
@@ -131,7 +133,10 @@ public final class TLSParser: AppLayerParser {
     leg.position = 0
     leg.isInRecord = true
     markContent(type, length, direction)
-    if type == TLSContent.applicationData { beginEncrypted(&leg, direction, connection) }
+    if type == TLSContent.applicationData {
+      beginEncrypted(&leg, direction, connection)
+      if leg.isEncrypted { hidesPayload = true }
+    }
     if type == TLSContent.heartbeat { beginHeartbeat(length, leg, direction, connection) }
     if length > 0 {
       leg.emptyRecordCount = 0
@@ -170,6 +175,7 @@ public final class TLSParser: AppLayerParser {
     leg.remaining -= piece.byteCount
     guard leg.remaining == 0 else { return }
     if let frames { for name in ["pdu", "data", "alert", "heartbeat"] { frames.end(name, direction) } }
+    if leg.contentType == TLSContent.handshake { endMessage(direction) }
     if leg.contentType == TLSContent.changeCipherSpec {
       changeCipherSpec(&leg, direction, connection)
     }

@@ -24,6 +24,8 @@ public final class TelnetParser: AppLayerParser {
 
   public init() { super.init(appProtocol: .telnet) }
 
+  override public var endsMessagesWithTransactions: Bool { false }
+
   override public func consume(_ chunk: borrowing StreamChunk) {
     // There is nothing else to find out.
     guard frames != nil else { return }

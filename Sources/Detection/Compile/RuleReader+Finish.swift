@@ -84,7 +84,7 @@ extension RuleReader {
   /// - Source: Suricata "Rule Types and Categorization", `ip_only`; with negated addresses the rule is
   ///   tried on each packet (`like_ip_only`). Either way its action reaches the flow.
   private var isAboutHeaderAlone: Bool {
-    draft.conditions.isEmpty && draft.buffers.isEmpty && draft.payload == nil && draft.head.flow.isEmpty
+    draft.conditions.allSatisfy { if case .packet(.ipProtocol) = $0 { true } else { false } } && draft.buffers.isEmpty && draft.payload == nil && draft.head.flow.isEmpty
       && draft.head.appProtocols.isAny
   }
 

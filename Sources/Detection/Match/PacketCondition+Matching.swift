@@ -11,6 +11,7 @@ extension PacketCondition {
     switch self {
     case .payloadSize(let condition):
       // What is said to be of another size is there at all; below a size counts without a payload too.
+      if packet.hidesPayload { return false }
       if case .notEqual = condition, packet.payloadLength <= 0 { return false }
       return condition.holds(for: UInt64(max(0, packet.payloadLength)))
     case .tcpFlags(let condition): return packet.isTCP && condition.holds(packet.tcp.flags)

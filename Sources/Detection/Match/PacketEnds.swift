@@ -11,6 +11,8 @@ struct PacketEnds: Sendable {
   var protocols: ProtocolMask
   var ipVersion: UInt8
   var isReassembled: Bool
+  /// A fragment: it has no ports to be compared.
+  var isFragment: Bool
   var direction: Direction
   var time: Timestamp
 
@@ -24,6 +26,7 @@ struct PacketEnds: Sendable {
     destinationPort = isSwapped ? packet.sourcePort : packet.destinationPort
     ipVersion = packet.ipVersion
     isReassembled = packet.isReassembled
+    isFragment = packet.isFragment && !packet.hasTransport
     self.direction = direction
     time = packet.time
     protocols = Self.mask(packet)
@@ -68,6 +71,7 @@ extension Detector {
           || flow.appProtocol == .http2 && head.appProtocols.contains(.websocket)
       else { return false }
     }
+    if ends.isFragment, head.sourcePorts != 0 || head.destinationPorts != 0 { return false }
     if sidesHold(
       head, ends.source, ends.sourcePort, ends.destination, ends.destinationPort)
     {

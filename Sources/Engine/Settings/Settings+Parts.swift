@@ -77,6 +77,7 @@ extension Settings {
     try readPOP3(&reader, "app-layer.protocols.pop3.")
     if let handling = try reader.text("app-layer.protocols.tls.encryption-handling") {
       inspection.bypassesEncrypted = handling == "bypass"
+      inspection.hidesEncrypted = handling != "full"
       capture.releasesEncrypted = handling != "full"
     }
   }
