@@ -88,13 +88,23 @@ extension PacketPath {
     _ packet: DecodedPacket, _ bytes: RawSpan, _ flow: FlowInspection, _ work: PacketWork,
     _ verdict: inout PacketVerdict
   ) {
+    guard !verdict.isStopped, !work.isHidden else {
+      var headers = packet
+      // Of a packet that TCP refuses and that is dropped for it, headers and events are still told.
+      if verdict.isStopped { headers.payloadLength = 0 }
+      headers.hidesPayload = work.isHidden
+      return tryRules(packet, inspected: headers, bytes, flow, work, &verdict)
+    }
+    tryRules(packet, inspected: packet, bytes, flow, work, &verdict)
+  }
+
+  private mutating func tryRules(
+    _ packet: DecodedPacket, inspected: DecodedPacket, _ bytes: RawSpan, _ flow: FlowInspection, _ work: PacketWork,
+    _ verdict: inout PacketVerdict
+  ) {
     let lookup = work.lookup
     var facts = facts(flows[lookup.index], lookup.direction, flow)
     facts.isEstablished = work.isEstablished
-    var inspected = packet
-    // Of a packet that TCP refuses and that is dropped for it, headers and events are still told.
-    if verdict.isStopped { inspected.payloadLength = 0 }
-    inspected.hidesPayload = work.isHidden
     stream.isPacketStopped = verdict.isStopped
     defer { stream.isPacketStopped = false }
     stream.inspect(

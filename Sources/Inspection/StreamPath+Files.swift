@@ -5,10 +5,13 @@ import Traffic
 extension StreamPath {
   /// A file is over and not told yet, or the store has something to do.
   func hasFileNews(_ transaction: Transaction, _ flow: FlowInspection) -> Bool {
-    for direction in Direction.allCases where isInspected(transaction, flow, direction) {
-      for file in transaction.files(direction)
-      where file.hasNewsForStore || !file.isRecorded && file.state != .open { return true }
-    }
+    hasFileNews(transaction, flow, .toServer) || hasFileNews(transaction, flow, .toClient)
+  }
+
+  private func hasFileNews(_ transaction: Transaction, _ flow: FlowInspection, _ direction: Direction) -> Bool {
+    guard isInspected(transaction, flow, direction) else { return false }
+    for file in transaction.files(direction)
+    where file.hasNewsForStore || !file.isRecorded && file.state != .open { return true }
     return false
   }
 

@@ -27,7 +27,7 @@ public struct ClassificationFile: Sendable {
 
   /// The entry of that name in any case.
   public func entry(_ name: String) -> Entry? {
-    indexes[ASCII.lowercased(name.utf8).text].map { entries[$0] }
+    (indexes[name] ?? indexes[ASCII.lowercased(name.utf8).text]).map { entries[$0] }
   }
 
   public static func parse(_ bytes: [UInt8], fileName: String) -> ClassificationFile {

@@ -46,12 +46,23 @@ struct NameTable {
 /// - Limits: keeps `expressionsMax`; further ones are parsed anew.
 struct ExpressionTable<Leaf: HeaderLeaf> {
   static var expressionsMax: Int { 65_536 }
-  private var expressions: [[UInt8]: HeaderExpression<Leaf>] = [:]
+  private var expressions: [Text: HeaderExpression<Leaf>] = [:]
+
+  /// Hashed as one number: the library's hash takes an array element by element.
+  private struct Text: Hashable {
+    var bytes: [UInt8]
+
+    func hash(into hasher: inout Hasher) {
+      var sum: UInt64 = 0xcbf2_9ce4_8422_2325
+      for byte in bytes { sum = (sum ^ UInt64(byte)) &* 0x100_0000_01b3 }
+      hasher.combine(sum)
+    }
+  }
 
   mutating func expression(_ bytes: [UInt8]) throws(RuleValueError) -> HeaderExpression<Leaf> {
-    if let known = expressions[bytes] { return known }
+    if let known = expressions[Text(bytes: bytes)] { return known }
     let expression = try HeaderExpression<Leaf>(bytes)
-    if expressions.count < Self.expressionsMax { expressions[bytes] = expression }
+    if expressions.count < Self.expressionsMax { expressions[Text(bytes: bytes)] = expression }
     return expression
   }
 }

@@ -27,6 +27,14 @@ public struct RuleOption: Sendable {
     hasValue ? Array(source.bytes[Int(valueOffset)..<Int(valueOffset &+ valueLength)]) : nil
   }
 
+  /// Octets of the value; 0 without one.
+  public var valueByteCount: Int { hasValue ? Int(valueLength) : 0 }
+
+  /// Whether the byte stands in the value. Copies nothing.
+  public func valueContains(_ byte: UInt8) -> Bool {
+    hasValue && source.bytes[Int(valueOffset)..<Int(valueOffset &+ valueLength)].contains(byte)
+  }
+
   /// The value as text, for messages and for values made of names; not for patterns, which may hold any byte.
   public var valueText: String? { value?.text }
 

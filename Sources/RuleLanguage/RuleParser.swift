@@ -33,6 +33,8 @@ struct RuleParser {
   private let end: Int
   private var index: Int
   private var offsets = RuleHeaderOffsets()
+  /// Where the list read last begins.
+  private var listOffset: UInt32 = 0
   private(set) var warnings: [RuleSyntaxError] = []
 
   init(_ text: RuleText) {
@@ -47,11 +49,15 @@ struct RuleParser {
   ) throws(RuleSyntaxError) -> RuleSyntax {
     let (action, actionScope) = try readAction()
     let (protocolName, protocolHook) = try readProtocol(&tables)
-    let source = try readAddresses(&tables, "source address", \.source)
-    let sourcePorts = try readPorts(&tables, "source port", \.sourcePorts)
+    let source = try readAddresses(&tables, "source address")
+    offsets.source = listOffset
+    let sourcePorts = try readPorts(&tables, "source port")
+    offsets.sourcePorts = listOffset
     let direction = try readDirection()
-    let destination = try readAddresses(&tables, "destination address", \.destination)
-    let destinationPorts = try readPorts(&tables, "destination port", \.destinationPorts)
+    let destination = try readAddresses(&tables, "destination address")
+    offsets.destination = listOffset
+    let destinationPorts = try readPorts(&tables, "destination port")
+    offsets.destinationPorts = listOffset
     let options = try readOptions(&tables.names)
     let identity = try RuleIdentity(options, at: text)
     return RuleSyntax(
@@ -114,11 +120,10 @@ struct RuleParser {
   }
 
   private mutating func readAddresses(
-    _ tables: inout RuleTables, _ name: StaticString,
-    _ offset: WritableKeyPath<RuleHeaderOffsets, UInt32>
+    _ tables: inout RuleTables, _ name: StaticString
   ) throws(RuleSyntaxError) -> AddressExpression {
     let range = try readList(name)
-    offsets[keyPath: offset] = UInt32(range.lowerBound)
+    listOffset = UInt32(range.lowerBound)
     do throws(RuleValueError) {
       return try tables.addresses.expression(Array(bytes[range]))
     } catch {
@@ -127,11 +132,10 @@ struct RuleParser {
   }
 
   private mutating func readPorts(
-    _ tables: inout RuleTables, _ name: StaticString,
-    _ offset: WritableKeyPath<RuleHeaderOffsets, UInt32>
+    _ tables: inout RuleTables, _ name: StaticString
   ) throws(RuleSyntaxError) -> PortExpression {
     let range = try readList(name)
-    offsets[keyPath: offset] = UInt32(range.lowerBound)
+    listOffset = UInt32(range.lowerBound)
     do throws(RuleValueError) {
       return try tables.ports.expression(Array(bytes[range]))
     } catch {

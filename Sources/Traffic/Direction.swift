@@ -5,6 +5,9 @@ public enum Direction: UInt8, Sendable, Hashable, CaseIterable, BitwiseCopyable 
   case toServer = 0
   case toClient = 1
 
+  /// Stored: the list that the compiler would make is allocated anew each time it is asked for.
+  public static let allCases: [Direction] = [.toServer, .toClient]
+
   @inlinable
   public var opposite: Direction { self == .toServer ? .toClient : .toServer }
 

@@ -101,6 +101,9 @@ import Traffic
       found.append((0..<scanner.hitCount).map { table.rules[Int(table.starts[scanner.hit($0)])] }.sorted())
     }
     #expect(found == [[1, 2], [3]])
+    let isDone = scanner.scan(table, bytes.rawSpan, member: PatternScanner.everyMember)
+    #expect(isDone)
+    #expect(scanner.hitCount == 3)
   }
 
   /// Vectorscan 5.4.9 overlooks some of these with AVX-512 when it is given no more than the buffer.

@@ -103,6 +103,38 @@ import Traffic
     #expect(bench.stream("evil") == [1])
   }
 
+  /// Enough literals of a protocol that its table holds those for any protocol, too.
+  private static let manyOfAProtocol =
+    "alert tcp any any -> any any (content:\"general evil\"; sid:1;)\n"
+    + (10..<60).map { "alert smtp any any -> any any (content:\"own literal \($0)x\"; sid:\($0);)\n" }.joined()
+
+  @Test func oneScanFindsRulesOfAProtocolAndThoseOfAny() {
+    let bench = Bench(Self.manyOfAProtocol)
+    bench.flow.appProtocol = .smtp
+    #expect(bench.stream("general evil, own literal 20x, ") == [1, 20])
+    #expect(bench.stream("own lit") == [])
+    #expect(bench.stream("eral 31x, general e") == [31])
+    #expect(bench.stream("vil") == [1])
+    // Packets that are in no stream are looked up for both as well.
+    #expect(bench.packet("general evil, own literal 15x", isInStream: false) == [1, 15])
+  }
+
+  @Test func whatWasToldBeforeTheProtocolWasKnownIsNotToldAgain() {
+    let bench = Bench(Self.manyOfAProtocol)
+    #expect(bench.stream("general evil, own literal 20x, ") == [1])
+    bench.flow.appProtocol = .smtp
+    #expect(bench.stream("x") == [20])
+    #expect(bench.stream("own literal 21x") == [21])
+    // A piece aside of the stream is scanned as a whole, and leaves no trace.
+    #expect(bench.aside("general evil, own literal 22x") == [1, 22])
+  }
+
+  @Test func aProtocolsLiteralsAreNotFoundWhereItIsAnother() {
+    let bench = Bench(Self.manyOfAProtocol)
+    bench.flow.appProtocol = .ftp
+    #expect(bench.stream("general evil, own literal 20x, ") == [1])
+  }
+
   @Test func negatedContentsNeedNoLiteral() {
     let bench = Bench("alert tcp any any -> any any (content:!\"good\"; sid:1;)")
     #expect(bench.stream("good") == [])

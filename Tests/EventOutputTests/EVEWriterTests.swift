@@ -73,7 +73,7 @@ func context(
 private func rule(_ source: String) throws -> RuleInfo {
   let syntax = try RuleFile.parseRule(source)
   return RuleInfo(
-    sid: 2_000_001, gid: 1, rev: 3, action: .alert, message: "A \"quoted\" message",
+    sid: 2_000_001, gid: 1, rev: 3, action: .alert,
     className: "trojan-activity", classDescription: "A Network Trojan was detected", priority: 1,
     target: nil, text: syntax.textReference)
 }
@@ -90,7 +90,7 @@ private func alert(_ rule: RuleInfo, blocked: Bool = false, transaction: Transac
 }
 
 private let ruleText = """
-  alert tcp any any -> any any (msg:"x"; metadata:created_at 2020_01_01, tag a, tag b; sid:2000001;)
+  alert tcp any any -> any any (msg:"A \\"quoted\\" message"; metadata:created_at 2020_01_01, tag a, tag b; sid:2000001;)
   """
 
 @Test func `an alert tells of the rule, the flow and the packet`() throws {

@@ -54,6 +54,8 @@ struct HTTPHead {
   private var repetitionCount = 0
 
   private static let repetitionCountMax = 64
+  private static let usualBytes = 480
+  private static let usualFields = 12
 
   enum Outcome {
     case new
@@ -72,6 +74,11 @@ struct HTTPHead {
   ) -> Outcome {
     if let index = indexOfField(named: bytes, name) {
       return join(index, valueBytes, value)
+    }
+    if fields.isEmpty {
+      // Room for an ordinary head at once, where growing would take an allocation for every other field.
+      text.reserveCapacity(Self.usualBytes)
+      fields.reserveCapacity(Self.usualFields)
     }
     let nameStart = text.count
     text.append(contentsOf: bytes[name])

@@ -86,6 +86,7 @@ extension HTTPTransaction {
     let key = DerivedKey(id: id, direction: direction)
     if let made = derived[key] { return BufferView(made) }
     var out: [UInt8] = []
+    out.reserveCapacity(id == .httpStart ? line.count + head.text.count + 4 : head.text.count + 4)
     switch id {
     case .httpHeader:
       for field in head.fields where field.known != hidden {
@@ -93,15 +94,23 @@ extension HTTPTransaction {
       }
       if out.isEmpty { return nil }
     case .httpHeaderNames:
-      out = [13, 10]
+      out.append(13)
+      out.append(10)
       for field in head.fields {
         out.append(contentsOf: head.text[field.name])
-        out.append(contentsOf: [13, 10])
+        out.append(13)
+        out.append(10)
       }
-      out.append(contentsOf: [13, 10])
+      out.append(13)
+      out.append(10)
     case .httpStart:
       if line.isEmpty { return nil }
-      out = line + [13, 10] + head.text + [13, 10]
+      out.append(contentsOf: line)
+      out.append(13)
+      out.append(10)
+      out.append(contentsOf: head.text)
+      out.append(13)
+      out.append(10)
     default: return nil
     }
     derived[key] = out

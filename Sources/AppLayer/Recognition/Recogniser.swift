@@ -23,23 +23,40 @@ struct Recogniser {
   /// - Parameter bytes: all that this side sent so far.
   func recogniseStream(_ bytes: [UInt8]) -> Answer {
     guard !bytes.isEmpty else { return .needMore }
+    // One after the other: a list of functions would be allocated, and each of them.
     var waits = false
-    for check in [tls, ssl2, http2Preface, smb, dcerpc, ssh, telnet, dnsStream, textual] {
-      switch check(bytes) {
-      case .none: break
-      case .needMore: waits = true
-      case let answer: return answer
-      }
-    }
+    if let answer = Self.settled(tls(bytes), &waits) { return answer }
+    if let answer = Self.settled(ssl2(bytes), &waits) { return answer }
+    if let answer = Self.settled(http2Preface(bytes), &waits) { return answer }
+    if let answer = Self.settled(smb(bytes), &waits) { return answer }
+    if let answer = Self.settled(dcerpc(bytes), &waits) { return answer }
+    if let answer = Self.settled(ssh(bytes), &waits) { return answer }
+    if let answer = Self.settled(telnet(bytes), &waits) { return answer }
+    if let answer = Self.settled(dnsStream(bytes), &waits) { return answer }
+    if let answer = Self.settled(textual(bytes), &waits) { return answer }
     return waits ? .needMore : .none
+  }
+
+  private static func settled(_ answer: Answer, _ waits: inout Bool) -> Answer? {
+    switch answer {
+    case .none: return nil
+    case .needMore:
+      waits = true
+      return nil
+    case .found, .foundReversed: return answer
+    }
   }
 
   /// A whole datagram.
   func recogniseDatagram(_ bytes: [UInt8]) -> Answer {
-    for check in [mdns, dnsDatagram, dhcp, ntp, tftp, sip, quic] {
-      let answer = check(bytes)
-      if answer != .none, answer != .needMore { return answer }
-    }
+    var waits = false
+    if let answer = Self.settled(mdns(bytes), &waits) { return answer }
+    if let answer = Self.settled(dnsDatagram(bytes), &waits) { return answer }
+    if let answer = Self.settled(dhcp(bytes), &waits) { return answer }
+    if let answer = Self.settled(ntp(bytes), &waits) { return answer }
+    if let answer = Self.settled(tftp(bytes), &waits) { return answer }
+    if let answer = Self.settled(sip(bytes), &waits) { return answer }
+    if let answer = Self.settled(quic(bytes), &waits) { return answer }
     return .none
   }
 

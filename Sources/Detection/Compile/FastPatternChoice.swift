@@ -16,8 +16,6 @@ enum FastPatternChoice {
     var isNearStart: Bool
     /// The number of the content among those of its program; nil where a part of it is looked for.
     var content: Int?
-
-    fileprivate var rank: (Int, Int, Int) { (isNearStart ? 1 : 0, isRequested ? 1 : 0, score) }
   }
 
   /// Octets that begin so many streams that they tell nothing.
@@ -49,33 +47,39 @@ enum FastPatternChoice {
   static func best(
     _ programs: [(step: Int?, program: PayloadProgram, weight: Int)], reach: UInt32 = .max
   ) -> Choice? {
-    var best: Choice?
-    for (step, program, weight) in programs {
+    // The place of the best so far; its pattern is made once, at the end.
+    var best: (program: Int, content: Int, rank: (Int, Int, Int))?
+    for (index, (step, program, weight)) in programs.enumerated() {
       // A rule that also matches without the buffer cannot be found by what is in it.
       guard program.absence == .mustExist else { continue }
       for (number, content) in program.contents.enumerated()
       where !content.isNegated && !content.bytes.isEmpty {
         let bytes = chopped(content)
-        var constraint = constraint(content)
-        let isNearStart = step == nil && isTellingNearStart(bytes, constraint)
-        constraint.endMax = min(constraint.endMax, reach)
-        let choice = Choice(
-          step: step,
-          pattern: FastPattern(
-            bytes: content.isCaseInsensitive ? bytes.map(ByteSearch.lower) : bytes,
-            isCaseInsensitive: content.isCaseInsensitive, constraint: constraint),
-          score: strength(bytes) * weight / 100, isRequested: content.fastPattern != nil,
-          isNearStart: isNearStart, content: bytes.count == content.bytes.count ? number : nil)
-        guard let known = best else {
-          best = choice
-          continue
-        }
-        if choice.rank > known.rank {
-          best = choice
-        }
+        let isNearStart = step == nil && isTellingNearStart(bytes, constraint(content))
+        let rank = (isNearStart ? 1 : 0, content.fastPattern != nil ? 1 : 0, strength(bytes) * weight / 100)
+        if let best, rank <= best.rank { continue }
+        best = (index, number, rank)
       }
     }
-    return best
+    return best.map { best in
+      let (step, program, _) = programs[best.program]
+      return choice(program.contents[best.content], best.content, step, best.rank, reach)
+    }
+  }
+
+  private static func choice(
+    _ content: ContentStep, _ number: Int, _ step: Int?, _ rank: (Int, Int, Int), _ reach: UInt32
+  ) -> Choice {
+    let bytes = chopped(content)
+    var constraint = constraint(content)
+    constraint.endMax = min(constraint.endMax, reach)
+    return Choice(
+      step: step,
+      pattern: FastPattern(
+        bytes: content.isCaseInsensitive ? bytes.map(ByteSearch.lower) : bytes,
+        isCaseInsensitive: content.isCaseInsensitive, constraint: constraint),
+      score: rank.2, isRequested: rank.1 != 0, isNearStart: rank.0 != 0,
+      content: bytes.count == content.bytes.count ? number : nil)
   }
 
   private static func chopped(_ content: ContentStep) -> [UInt8] {

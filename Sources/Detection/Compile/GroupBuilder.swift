@@ -51,13 +51,14 @@ struct GroupBuilder {
   }
 
   /// Notes in the draft which content the prefilter finds.
-  mutating func add(_ draft: inout RuleDraft, as rule: RuleIndex) {
+  mutating func add(_ draft: RuleDraft, as rule: RuleIndex) {
     switch draft.kind {
     case .addressOnly: addresses.append((rule, draft.head))
     case .packet: addPacket(draft, rule)
-    case .payload: addPayload(&draft, rule)
+    case .payload: addPayload(draft, rule)
     case .transaction:
-      for place in draft.transactionPlaces { addTransaction(&draft, rule, place) }
+      var found = FoundLiteral()
+      for place in draft.transactionPlaces { addTransaction(draft, rule, place, &found) }
     case .protocolFound: groups.protocolFound.append(rule)
     case .event: addEvent(draft, rule)
     case .frame: groups.frames.append(rule)
@@ -99,7 +100,7 @@ struct GroupBuilder {
     }
   }
 
-  private mutating func addPayload(_ draft: inout RuleDraft, _ rule: RuleIndex) {
+  private mutating func addPayload(_ draft: RuleDraft, _ rule: RuleIndex) {
     guard let payload = draft.payload else { return }
     let choice = FastPatternChoice.best([(nil, payload, 100)], reach: draft.payloadReach)
     if let content = choice?.content { draft.payload?.orderLiterals(withoutContent: content) }
@@ -160,29 +161,48 @@ struct GroupBuilder {
 
   // MARK: Transactions
 
+  /// The literal chosen for a place, and the buffers chosen from, a bit for each: most places of a rule have the same.
+  private struct FoundLiteral {
+    var steps: UInt64?
+    var choice: FastPatternChoice.Choice?
+  }
+
+  private func findLiteral(_ draft: RuleDraft, _ place: TransactionPlace, _ found: inout FoundLiteral) {
+    var steps: UInt64 = 0
+    for (index, step) in draft.buffers.enumerated() where step.isBuffer {
+      guard draft.isTransactional || step.exists(place.appProtocol, place.direction) else { continue }
+      // A rule has fewer buffers than 64 (`RuleReader.buffersMax`).
+      steps |= 1 << UInt64(index & 63)
+    }
+    guard found.steps != steps else { return }
+    var programs: [(step: Int?, program: PayloadProgram, weight: Int)] = []
+    for (index, step) in draft.buffers.enumerated() where steps & 1 << UInt64(index & 63) != 0 {
+      programs.append((index, step.program, FastPatternChoice.weight(step.subject)))
+    }
+    found = FoundLiteral(steps: steps, choice: FastPatternChoice.best(programs))
+    programs = []
+    if let choice = found.choice, let index = choice.step, let content = choice.content {
+      draft.buffers[index].program.orderLiterals(withoutContent: content)
+    }
+  }
+
   private mutating func addTransaction(
-    _ draft: inout RuleDraft, _ rule: RuleIndex, _ place: TransactionPlace
+    _ draft: RuleDraft, _ rule: RuleIndex, _ place: TransactionPlace, _ found: inout FoundLiteral
   ) {
     let slot = RuleGroups.slot(place.appProtocol, place.direction)
     // Taken out while it is changed, or its tables would be copied for each rule.
     var plan = transactions.removeValue(forKey: slot) ?? TransactionPlan()
     defer { transactions[slot] = plan }
-    var programs: [(step: Int?, program: PayloadProgram, weight: Int)] = []
-    for (index, step) in draft.buffers.enumerated() where step.isBuffer {
-      guard draft.isTransactional || step.progress(place.appProtocol, place.direction) != nil else { continue }
-      programs.append((index, step.program, FastPatternChoice.weight(step.subject)))
-    }
-    guard let choice = FastPatternChoice.best(programs), let index = choice.step,
-      case .buffer(let buffer) = draft.buffers[index].subject
+    findLiteral(draft, place, &found)
+    guard let choice = found.choice, let index = choice.step, case .buffer(let buffer) = draft.buffers[index].subject
     else {
       let isOnEvent = draft.transactionConditions.contains { if case .event = $0 { true } else { false } }
       if isOnEvent { plan.events.append(rule) } else { plan.unconditional.append(rule) }
       return
     }
-    if let content = choice.content { draft.buffers[index].program.orderLiterals(withoutContent: content) }
     let step = draft.buffers[index]
     // A rule over both directions is found in the one that has the literal's buffer.
-    guard step.progress(place.appProtocol, place.direction) != nil else { return }
+    guard step.exists(place.appProtocol, place.direction) else { return }
     let scanned = buffer.original(place.appProtocol, place.direction)
     let key = ScanKey(buffer: scanned, transforms: step.program.transforms)
     let number = plan.numbers[key] ?? plan.scans.count
@@ -205,7 +225,7 @@ struct GroupBuilder {
     let packetPayload = self.packetPayload.map { payloadTables($0, .packets, &jobs) }
     let stream = self.stream.map { payloadTables($0, .streams, &jobs) }
     let streamByProtocol = self.streamByProtocol.sorted { $0.key < $1.key }.map {
-      (slot: $0.key, tables: payloadTables($0.value, .streams, &jobs))
+      (slot: $0.key, tables: payloadTables($0.value, .streams, &jobs, beside: self.stream[$0.key & 1].any))
     }
     let transactions = self.transactions.sorted { $0.key < $1.key }.map {
       (slot: $0.key, plan: $0.value, places: tablePlaces($0.value, &jobs))
@@ -261,22 +281,36 @@ struct GroupBuilder {
   /// What is to become a ``PayloadGroup`` when its tables, named by their numbers, are compiled.
   private struct PayloadTables {
     var table: Int?
+    var isShared = false
     var portTables: [(port: UInt16, table: Int)] = []
     var unconditional: [RuleIndex]
 
     func group(_ tables: [PatternTable]) -> PayloadGroup {
       PayloadGroup(
-        table: table.map { tables[$0] }, portTables: portTables.map { ($0.port, tables[$0.table]) },
+        table: table.map { tables[$0] }, isShared: isShared, portTables: portTables.map { ($0.port, tables[$0.table]) },
         unconditional: unconditional)
     }
   }
 
+  /// Literals of a protocol's rules on streams from which on its table holds those for any protocol as well. A
+  /// scan for fewer costs little, and a table takes memory.
+  private static let sharedStreamMin = 32
+
   /// One table for rules on any port, and one for each class of ports with the same narrow sets.
+  ///
+  /// - Parameter general: of a protocol: what is looked for in streams of any.
   private func payloadTables(
-    _ plan: PayloadPlan, _ use: PatternTableUse, _ jobs: inout PatternJobs
+    _ plan: PayloadPlan, _ use: PatternTableUse, _ jobs: inout PatternJobs, beside general: PatternTablePlan? = nil
   ) -> PayloadTables {
     var result = PayloadTables(unconditional: plan.unconditional)
-    if !plan.any.isEmpty { result.table = jobs.add(plan.any, for: use) }
+    if let general, !general.isEmpty, plan.any.patterns.count >= Self.sharedStreamMin {
+      var both = general
+      both.add(plan.any, as: PayloadGroup.memberOfProtocol)
+      result.isShared = true
+      result.table = jobs.add(both, for: use)
+    } else if !plan.any.isEmpty {
+      result.table = jobs.add(plan.any, for: use)
+    }
     var setsByPort: [UInt16: [UInt32]] = [:]
     for number in plan.narrow.keys.sorted() {
       for range in portSets[Int(number)].ranges {

@@ -35,11 +35,11 @@ final class RuleBody: Sendable {
   /// The rest of the flow goes by unseen (`bypass`).
   let bypasses: Bool
 
-  init(draft: RuleDraft) {
+  init(draft: RuleDraft, _ reaches: inout SharedStep.Reaches) {
     conditions = draft.conditions
     payload = draft.payload.map(SharedProgram.init)
     payloadScope = draft.payloadScope
-    buffers = draft.buffers.map(SharedStep.init)
+    buffers = draft.buffers.map { SharedStep($0, &reaches) }
     transactionConditions = draft.transactionConditions
     actions = draft.actions
     tags = draft.tags
@@ -83,8 +83,8 @@ struct PayloadScope: OptionSet, Sendable {
   static let stream = PayloadScope(rawValue: 2)
 }
 
-/// The steps of a rule over one sticky buffer, or over a header of the packet.
-struct BufferStep: Sendable {
+/// The steps of a rule over one sticky buffer, or over a header of the packet, while the rule is compiled.
+final class BufferStep {
   enum Subject: Sendable, Hashable {
     case buffer(BufferID)
     case packetHeader(PacketHeader)
@@ -101,6 +101,16 @@ struct BufferStep: Sendable {
   var isStreaming = false
   /// While the buffer grows its steps cannot tell yet.
   var dependsOnEnd = false
+
+  init(subject: Subject, program: PayloadProgram) {
+    self.subject = subject
+    self.program = program
+  }
+
+  func exists(_ appProtocol: AppProtocol, _ direction: Direction) -> Bool {
+    for source in sources where source.appProtocol == appProtocol && source.direction == direction { return true }
+    return false
+  }
 
   /// The first and the last progress at which the buffer may hold something new; nil where there is
   /// no such buffer.
@@ -148,12 +158,30 @@ final class SharedStep: Sendable {
     var last: Int
   }
 
-  init(_ step: BufferStep) {
+  /// Where buffers reach, made once for all rules that look into the same one.
+  struct Reaches {
+    fileprivate struct Key: Hashable {
+      var subject: BufferStep.Subject
+      /// Of a rule over both directions that has named a side, fewer than the buffer has.
+      var sourceCount: Int
+      var direction: Direction?
+    }
+    fileprivate var known: [Key: [Reach]] = [:]
+  }
+
+  init(_ step: BufferStep, _ reaches: inout Reaches) {
     subject = step.subject
     program = step.program
     isMultiple = step.isMultiple
     isStreaming = step.isStreaming
     dependsOnEnd = step.dependsOnEnd
+    let key = Reaches.Key(
+      subject: step.subject, sourceCount: step.sources.count, direction: step.sources.first?.direction)
+    self.reaches = reaches.known[key] ?? Self.reaches(of: step)
+    if reaches.known[key] == nil { reaches.known[key] = self.reaches }
+  }
+
+  private static func reaches(of step: BufferStep) -> [Reach] {
     var reaches: [Reach] = []
     for source in step.sources {
       guard let reach = step.progress(source.appProtocol, source.direction),
@@ -162,7 +190,7 @@ final class SharedStep: Sendable {
       reaches.append(
         Reach(appProtocol: source.appProtocol, direction: source.direction, first: reach.first, last: reach.last))
     }
-    self.reaches = reaches
+    return reaches
   }
 
   /// nil where there is no such buffer.

@@ -65,7 +65,7 @@ public struct RuleCompiler {
   public mutating func add(_ rule: RuleSyntax) {
     do throws(RuleDiagnostic) {
       var ledger: RuleLedger?
-      var draft = try compile(rule, noting: &ledger)
+      let draft = try compile(rule, noting: &ledger)
       draft.number = drafts.count
       let key = SuppressionKey(gid: rule.gid, sid: rule.sid)
       guard let index = known[key] else {
@@ -104,9 +104,9 @@ public struct RuleCompiler {
     diagnostics += overlay.diagnostics
     parts.suppressions = overlay.suppressions
     parts.rateFilters = overlay.rateFilters
-    for index in drafts.indices { overlay.apply(to: &drafts[index]) }
+    for draft in drafts { overlay.apply(to: draft) }
     var builder = GroupBuilder(addressSets: addressSets, portSets: portSets)
-    for index in drafts.indices { builder.add(&drafts[index], as: RuleIndex(index)) }
+    for (index, draft) in drafts.enumerated() { builder.add(draft, as: RuleIndex(index)) }
     let built = builder.finish(
       threadCount: settings.threadCount, cache: settings.cacheDirectory.map(PatternCache.init))
     parts.groups = built.groups
@@ -123,12 +123,13 @@ public struct RuleCompiler {
   private mutating func bodies() -> [RuleBody] {
     var bodies: [RuleBody] = []
     bodies.reserveCapacity(drafts.count)
-    for index in drafts.indices {
-      drafts[index].payload?.forgetContents()
-      for step in drafts[index].buffers.indices { drafts[index].buffers[step].program.forgetContents() }
-      bodies.append(RuleBody(draft: drafts[index]))
+    var reaches = SharedStep.Reaches()
+    drafts.reverse()
+    while let draft = drafts.popLast() {
+      draft.payload?.forgetContents()
+      for step in draft.buffers { step.program.forgetContents() }
+      bodies.append(RuleBody(draft: draft, &reaches))
     }
-    drafts = []
     // Compiling databases leaves large holes in the heap, which the C library would keep.
     _ = malloc_trim(0)
     // What traffic frees from here on is for the traffic that follows: to give it back and have it cleared
@@ -146,7 +147,6 @@ public struct RuleCompiler {
   ) throws(RuleDiagnostic) -> RuleDraft {
     let info = RuleInfo(
       sid: rule.sid, gid: rule.gid, rev: rule.rev, action: rule.action,
-      message: rule.message.map { String(decoding: $0, as: UTF8.self) } ?? "",
       className: nil, classDescription: "", priority: Self.defaultPriority, target: nil,
       text: rule.textReference)
     var reader = RuleReader(draft: RuleDraft(info: info), settings: settings, names: shared.names)

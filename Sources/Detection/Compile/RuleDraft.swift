@@ -2,8 +2,9 @@ import AppLayer
 import RuleLanguage
 import Traffic
 
-/// A rule while its keywords are being read.
-struct RuleDraft {
+/// A rule while its keywords are being read. One reader has it, then the compiler, so it is passed on and never
+/// copied: a copy would touch the counts of all that it refers to.
+final class RuleDraft {
   var head = RuleHead()
   var info: RuleInfo
   var conditions: [RuleCondition] = []
@@ -39,6 +40,8 @@ struct RuleDraft {
   var usesFlowIntegers: VariableUse = []
   var usesHostBits: VariableUse = []
   var usesPairBits: VariableUse = []
+
+  init(info: RuleInfo) { self.info = info }
 }
 
 /// What a rule does with variables of one kind; setters are tried before readers.

@@ -61,6 +61,11 @@ enum PacketClass: Int {
 final class PayloadGroup: Sendable {
   /// The table for rules that are looked for on all ports; nil for none.
   let table: PatternTable?
+  /// Which literals of the table are those of the group: of a protocol it may hold those for any protocol as well,
+  /// so that a stream is scanned once for both.
+  let member: UInt8
+  /// The table holds the literals of the group for any protocol, too.
+  let isShared: Bool
   /// Tables for narrow port sets by server port, sorted.
   private let ports: [UInt16]
   private let portTables: [PatternTable]
@@ -68,16 +73,21 @@ final class PayloadGroup: Sendable {
   let unconditional: [RuleIndex]
 
   init(
-    table: PatternTable? = nil, portTables: [(port: UInt16, table: PatternTable)] = [],
-    unconditional: [RuleIndex] = []
+    table: PatternTable? = nil, isShared: Bool = false,
+    portTables: [(port: UInt16, table: PatternTable)] = [], unconditional: [RuleIndex] = []
   ) {
     self.table = table
+    self.isShared = isShared
+    member = isShared ? Self.memberOfProtocol : 0
     ports = portTables.map(\.port)
     self.portTables = portTables.map(\.table)
     self.unconditional = unconditional
   }
 
   var isEmpty: Bool { table == nil && ports.isEmpty && unconditional.isEmpty }
+
+  /// The number of a protocol's literals in a table shared with those for any protocol, whose number is 0.
+  static var memberOfProtocol: UInt8 { 1 }
 
   /// The table of the rules for one server port.
   func table(forPort port: UInt16) -> PatternTable? {

@@ -11,7 +11,6 @@ public struct RuleInfo: Sendable {
   public var gid: UInt32
   public var rev: UInt32
   public var action: RuleAction
-  public var message: String
   /// Short name of the class ("trojan-activity"); nil without `classtype`.
   public var className: String?
   /// Its description ("A Network Trojan was detected"), empty without a class.
@@ -21,6 +20,9 @@ public struct RuleInfo: Sendable {
   public var target: Target?
   /// The rule's text; reads the file's bytes that all rules of the file share.
   let text: RuleTextReference
+
+  /// What `msg` says.
+  public var message: String { text.message.map { String(decoding: $0, as: UTF8.self) } ?? "" }
 
   /// The rule as written.
   public var originalText: String { String(decoding: text.bytes, as: UTF8.self) }

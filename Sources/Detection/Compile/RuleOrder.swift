@@ -22,11 +22,13 @@ enum RuleOrder {
       case .rejectsrc, .rejectdst, .rejectboth: .reject
       case let other: other
       }
-    let parts: [(value: Int, bits: UInt64)] = [
-      (ranks[action] ?? 15, 4), (3 - draft.usesFlowBits.rank, 2), (3 - draft.usesFlowIntegers.rank, 2),
-      (3 - draft.usesHostBits.rank, 2), (3 - draft.usesPairBits.rank, 2),
-      (Int(draft.info.priority), 8),
-    ]
-    return parts.reduce(0) { $0 << $1.bits | UInt64(clamping: $1.value) }
+    var key = UInt64(clamping: ranks[action] ?? 15)
+    func append(_ value: Int, bits: UInt64) { key = key << bits | UInt64(clamping: value) }
+    append(3 - draft.usesFlowBits.rank, bits: 2)
+    append(3 - draft.usesFlowIntegers.rank, bits: 2)
+    append(3 - draft.usesHostBits.rank, bits: 2)
+    append(3 - draft.usesPairBits.rank, bits: 2)
+    append(Int(draft.info.priority), bits: 8)
+    return key
   }
 }

@@ -47,8 +47,8 @@ extension RuleReader {
 
   private mutating func finishBuffers() throws(RuleValueError) {
     for block in blocks.dropFirst() where !block.builder.isEmpty {
-      var step = BufferStep(subject: block.subject, program: try block.builder.finish())
-      step.program.bufferName = (block.declaration?.names.first ?? "").map { $0 == "." ? "_" : String($0) }.joined()
+      let step = BufferStep(subject: block.subject, program: try block.builder.finish())
+      if let declaration = block.declaration { step.program.bufferName = KeywordTable.recordName(declaration.id) }
       if let declaration = block.declaration {
         step.sources = declaration.sources.filter { block.side == nil || $0.direction == block.side }
         step.isMultiple = declaration.isMultiple
@@ -167,19 +167,27 @@ extension RuleDraft {
   /// Where the rule is tried.
   func places(limit: [AppProtocol]?) -> [TransactionPlace] {
     var result: [TransactionPlace] = []
-    for appProtocol in AppProtocol.allCases where head.appProtocols.allows(appProtocol) {
+    for appProtocol in Self.parsedProtocols where head.appProtocols.allows(appProtocol) {
       if let limit, !limit.contains(appProtocol) { continue }
-      guard TransactionKeywords.parsed.contains(appProtocol) else { continue }
-      for direction in Direction.allCases where isTransactional || allows(direction) {
-        let fits = buffers.allSatisfy { step in
-          guard step.isBuffer else { return true }
-          return step.sources.contains {
-            $0.appProtocol == appProtocol && (isTransactional || $0.direction == direction)
-          }
+      for direction in Self.directions where isTransactional || allows(direction) {
+        if hasBuffers(appProtocol, direction) {
+          result.append(TransactionPlace(appProtocol: appProtocol, direction: direction))
         }
-        if fits { result.append(TransactionPlace(appProtocol: appProtocol, direction: direction)) }
       }
     }
     return result
+  }
+
+  // Lists of all cases are made anew each time they are asked for.
+  private static let parsedProtocols = AppProtocol.allCases.filter { TransactionKeywords.parsed.contains($0) }
+  private static let directions = Array(Direction.allCases)
+
+  private func hasBuffers(_ appProtocol: AppProtocol, _ direction: Direction) -> Bool {
+    for step in buffers where step.isBuffer {
+      let exists =
+        step.exists(appProtocol, direction) || isTransactional && step.exists(appProtocol, direction.opposite)
+      if !exists { return false }
+    }
+    return true
   }
 }

@@ -13,7 +13,7 @@ struct RuleReader {
     var builder = PayloadProgramBuilder()
   }
 
-  var draft: RuleDraft
+  let draft: RuleDraft
   let settings: RuleCompiler.Settings
   let names: VariableNames
   /// The first is the payload's.
@@ -46,26 +46,24 @@ struct RuleReader {
   }
 
   mutating func read(_ option: RuleOption) throws(RuleValueError) {
-    if let handler = KeywordTable.handlers[option.name] {
-      try handler(&self, option)
-    } else if PayloadProgramBuilder.keywords.contains(option.name) {
-      if Self.valueless.contains(option.name) { try option.refuseValue() }
+    switch KeywordTable.uses[option.name] {
+    case .handled(let handler): try handler(&self, option)
+    case .payload(let isValueless):
+      if isValueless { try option.refuseValue() }
       try readPayload(option)
-    } else if let declaration = KeywordTable.buffers[option.name] {
-      try select(declaration, side: try side(option, of: declaration))
-    } else if let declaration = KeywordTable.legacyModifiers[option.name] {
+    case .buffer(let declaration): try select(declaration, side: try side(option, of: declaration))
+    case .legacyModifier(let declaration):
       try option.refuseValue()
       try moveLastContent(to: declaration, option.name)
-    } else if let header = KeywordTable.headers[option.name] {
+    case .header(let header):
       try option.refuseValue()
       try select(header)
-    } else {
-      throw KeywordTable.unknown(option.name)
+    case nil: throw KeywordTable.unknown(option.name)
     }
   }
 
   /// Keywords about payloads that Suricata takes without a value only.
-  private static let valueless: Set<String> = [
+  static let valueless: Set<String> = [
     "nocase", "rawbytes", "startswith", "endswith", "base64_data", "dotprefix", "strip_whitespace",
     "compress_whitespace", "to_lowercase", "to_uppercase", "header_lowercase", "strip_pseudo_headers",
     "url_decode", "domain", "tld", "to_md5", "to_sha1", "to_sha256",

@@ -45,7 +45,7 @@ struct ThresholdOverlay {
   }
 
   /// A line for the rule itself replaces its threshold; one for many only fills in where there is none.
-  func apply(to draft: inout RuleDraft) {
+  func apply(to draft: RuleDraft) {
     guard !thresholds.isEmpty else { return }
     if let own = thresholds[SuppressionKey(gid: draft.info.gid, sid: draft.info.sid)] {
       draft.threshold = own

@@ -8,9 +8,9 @@ extension RuleCompiler {
   /// - Throws: where the rule is refused.
   public mutating func explain(_ rule: RuleSyntax) throws(RuleDiagnostic) -> RuleExplanation {
     var ledger: RuleLedger? = RuleLedger()
-    var draft = try compile(rule, noting: &ledger)
+    let draft = try compile(rule, noting: &ledger)
     let overlay = ThresholdOverlay(settings.thresholds, variables: settings.variables)
-    overlay.apply(to: &draft)
+    overlay.apply(to: draft)
     var result = RuleExplanation(
       sid: draft.info.sid, gid: draft.info.gid, rev: draft.info.rev, action: draft.info.action,
       message: draft.info.message, priority: draft.info.priority, location: rule.location,

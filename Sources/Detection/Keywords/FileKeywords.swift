@@ -115,9 +115,11 @@ extension RuleReader {
 
 extension RuleDraft {
   var usesHASSH: Bool {
-    let buffers: Set<BufferID> = [.hassh, .hasshString, .hasshServer, .hasshServerString]
-    return self.buffers.contains { step in
-      if case .buffer(let id) = step.subject { buffers.contains(id) } else { false }
+    buffers.contains { step in
+      switch step.subject {
+      case .buffer(.hassh), .buffer(.hasshString), .buffer(.hasshServer), .buffer(.hasshServerString): true
+      default: false
+      }
     }
   }
 

@@ -27,6 +27,35 @@ public enum KeywordTable {
     "icmpv4.hdr": .icmpv4, "icmpv6.hdr": .icmpv6, "ip.src": .sourceAddress, "ip.dst": .destinationAddress,
   ]
 
+  /// What is done with an option, by its name.
+  enum Use: Sendable {
+    case handled(KeywordHandler)
+    case payload(isValueless: Bool)
+    case buffer(BufferDeclaration)
+    case legacyModifier(BufferDeclaration)
+    case header(PacketHeader)
+  }
+
+  /// One table, since each of hundreds of thousands of options is looked up.
+  static let uses: [String: Use] = {
+    var uses = handlers.mapValues { Use.handled($0) }
+    func add(_ name: String, _ use: Use) { if uses[name] == nil { uses[name] = use } }
+    for name in PayloadProgramBuilder.keywords {
+      add(name, .payload(isValueless: RuleReader.valueless.contains(name)))
+    }
+    for (name, declaration) in buffers { add(name, .buffer(declaration)) }
+    for (name, declaration) in legacyModifiers { add(name, .legacyModifier(declaration)) }
+    for (name, header) in headers { add(name, .header(header)) }
+    return uses
+  }()
+
+  /// The buffer's name in records of what was found in it.
+  static func recordName(_ id: BufferID) -> String { recordNames[id] ?? "" }
+
+  private static let recordNames: [BufferID: String] = declarations.mapValues { declaration in
+    (declaration.names.first ?? "").map { $0 == "." ? "_" : String($0) }.joined()
+  }
+
   private static let declarations: [BufferID: BufferDeclaration] = BufferTable.all.reduce(into: [:]) {
     $0[$1.id] = $1
   }
@@ -61,6 +90,11 @@ public enum KeywordTable {
 }
 
 extension RuleOption {
+  /// For values that are not looked at.
+  func requireValue() throws(RuleValueError) {
+    guard hasValue, valueByteCount > 0 else { throw .misplaced("a value is missing") }
+  }
+
   /// The value, which must be there.
   func required() throws(RuleValueError) -> [UInt8] {
     guard let value, !value.isEmpty else { throw .misplaced("a value is missing") }
@@ -69,11 +103,28 @@ extension RuleOption {
 
   /// The value as text without blanks and quotes around it.
   func word() throws(RuleValueError) -> String {
-    var text = String(decoding: try required(), as: UTF8.self).trimmed
+    let bytes = try required()
+    if let word = Self.plainWord(bytes) { return word }
+    var text = String(decoding: bytes, as: UTF8.self).trimmed
     if text.count >= 2, text.hasPrefix("\""), text.hasSuffix("\"") {
       text = String(text.dropFirst().dropLast())
     }
     return text
+  }
+
+  /// The same where both ends are ASCII, which spares looking at characters.
+  private static func plainWord(_ bytes: [UInt8]) -> String? {
+    func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0d).contains(byte) }
+    var first = 0
+    var end = bytes.count
+    while first < end, isBlank(bytes[first]) { first += 1 }
+    while end > first, isBlank(bytes[end - 1]) { end -= 1 }
+    guard first < end, bytes[first] < 0x80, bytes[end - 1] < 0x80 else { return nil }
+    if end - first >= 2, bytes[first] == UInt8(ascii: "\""), bytes[end - 1] == UInt8(ascii: "\"") {
+      first += 1
+      end -= 1
+    }
+    return String(decoding: bytes[first..<end], as: UTF8.self)
   }
 
   func condition(max: UInt64) throws(RuleValueError) -> NumericCondition {
@@ -81,6 +132,6 @@ extension RuleOption {
   }
 
   func refuseValue() throws(RuleValueError) {
-    guard !hasValue || value?.isEmpty == true else { throw RuleValueError("takes no value") }
+    guard !hasValue || valueByteCount == 0 else { throw RuleValueError("takes no value") }
   }
 }

@@ -5,8 +5,8 @@ import RuleLanguage
 /// - Source: Suricata "Meta Keywords", "Prefiltering Keywords".
 enum MetaKeywords {
   static let table: [String: KeywordHandler] = [
-    "msg": { (_, option) throws(RuleValueError) in _ = try option.required() }, "sid": { _, _ in }, "gid": { _, _ in }, "rev": { _, _ in },
-    "metadata": { (_, option) throws(RuleValueError) in _ = try option.required() },
+    "msg": { (_, option) throws(RuleValueError) in try option.requireValue() }, "sid": { _, _ in }, "gid": { _, _ in }, "rev": { _, _ in },
+    "metadata": { (_, option) throws(RuleValueError) in try option.requireValue() },
     "reference": reference, "classtype": classtype, "priority": priority, "target": target,
     "noalert": { (reader, option) throws(RuleValueError) in
       try option.refuseValue()
@@ -26,7 +26,8 @@ enum MetaKeywords {
   ]
 
   private static let reference: KeywordHandler = { (_, option) throws(RuleValueError) in
-    guard try option.word().contains(",") else {
+    try option.requireValue()
+    guard option.valueContains(UInt8(ascii: ",")) else {
       throw RuleValueError("must be a kind and an identifier", hint: "reference:cve,2021-44228")
     }
   }
@@ -40,6 +41,8 @@ enum MetaKeywords {
       }
       return
     }
+    // One string for all rules of the class.
+    if entry.name == name { reader.draft.info.className = entry.name }
     reader.draft.info.classDescription = entry.description
     if !reader.draft.hasPriority { reader.draft.info.priority = entry.priority }
   }

@@ -46,16 +46,21 @@ extension Detector {
       packet: packet, ends: ends, flow: flow, state: state, streamEvents: streamEvents,
       packetBytes: bytes, isInStream: packet.isTCP && payloadIsInStream)
     inspectOnce(packetContext, into: &matches)
+    prepare(state)
+    streamCandidates.removeAll(keepingCapacity: true)
+    guard stream.hasNews else {
+      if stream.isEnd { state[direction].pending.removeAll(keepingCapacity: true) }
+      collectPacket(packetContext)
+      var none: [FlowDetection.PendingRule] = []
+      // Without candidates on the stream its context is not looked at.
+      return tryInOrder(packetContext, bytes, packetContext, stream, &none, into: &matches)
+    }
     let streamContext = TrialContext(
       packet: packet, ends: ends, flow: flow, state: state, packetBytes: bytes.extracting(0..<0))
-    prepare(state)
     var pending: [FlowDetection.PendingRule] = []
     swap(&pending, &state[direction].pending)
-    streamCandidates.removeAll(keepingCapacity: true)
-    if stream.hasNews {
-      collectStream(stream, direction, flow, state, streamContext, &pending)
-      swap(&candidates, &streamCandidates)
-    }
+    collectStream(stream, direction, flow, state, streamContext, &pending)
+    swap(&candidates, &streamCandidates)
     collectPacket(packetContext)
     tryInOrder(packetContext, bytes, streamContext, stream, &pending, into: &matches)
     if stream.isEnd { pending.removeAll(keepingCapacity: true) }

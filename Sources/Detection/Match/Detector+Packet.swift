@@ -66,7 +66,7 @@ extension Detector {
   ) {
     guard !group.isEmpty else { return }
     candidates += group.unconditional
-    if let table = group.table { collectCandidates(table, payload) }
+    if let table = group.table { collectCandidates(table, payload, member: group.member) }
     if let table = group.table(forPort: context.ends.serverPort) { collectCandidates(table, payload) }
   }
 

@@ -73,38 +73,44 @@ extension Detector {
     candidates.removeAll(keepingCapacity: true)
     forget(&pending, before: piece.offset)
     for rule in pending { candidates.append(rule.rule) }
-    collect(
-      ruleSet.groups.stream[direction.index], piece.window, piece.newFrom, piece.offset, context, &pending)
-    if flow.appProtocol != .unknown {
-      // The protocol may have become known only now: what was not scanned for it yet is still there.
-      let isNew = !isAside && state[direction].streamProtocol != flow.appProtocol
-      collect(
-        ruleSet.groups.streamByProtocol[RuleGroups.slot(flow.appProtocol, direction)], piece.window,
-        isNew ? 0 : piece.newFrom, piece.offset, context, &pending)
-      if isNew { state[direction].streamProtocol = flow.appProtocol }
+    let general = ruleSet.groups.stream[direction.index]
+    guard flow.appProtocol != .unknown else {
+      collect(general, general.member, piece, piece.newFrom, context, &pending)
+      return sortCandidates()
     }
+    let own = ruleSet.groups.streamByProtocol[RuleGroups.slot(flow.appProtocol, direction)]
+    // The protocol may have become known only now: what was not scanned for it yet is still there.
+    let isNew = !isAside && state[direction].streamProtocol != flow.appProtocol
+    let scansBoth = own.isShared && (!isNew || piece.newFrom == 0)
+    collect(general, scansBoth ? nil : general.member, piece, piece.newFrom, context, &pending)
+    collect(
+      own, scansBoth ? PatternScanner.everyMember : own.member, piece, isNew ? 0 : piece.newFrom, context, &pending)
+    if isNew { state[direction].streamProtocol = flow.appProtocol }
     sortCandidates()
   }
 
+  /// - Parameter member: of the table for any port; nil where another table holds the same.
   private mutating func collect(
-    _ group: PayloadGroup, _ window: RawSpan, _ newFrom: Int, _ offset: UInt64,
+    _ group: PayloadGroup, _ member: UInt8?, _ piece: borrowing StreamPiece, _ newFrom: Int,
     _ context: borrowing TrialContext, _ pending: inout [FlowDetection.PendingRule]
   ) {
     guard !group.isEmpty else { return }
     candidates += group.unconditional
-    if let table = group.table { scan(table, window, newFrom, offset, context, &pending) }
+    if let member, let table = group.table {
+      scan(table, member, piece.window, newFrom, piece.offset, context, &pending)
+    }
     if let table = group.table(forPort: context.ends.serverPort) {
-      scan(table, window, newFrom, offset, context, &pending)
+      scan(table, 0, piece.window, newFrom, piece.offset, context, &pending)
     }
   }
 
   /// Of the rules whose literals were seen those are kept whose heads hold.
   private mutating func scan(
-    _ table: PatternTable, _ window: RawSpan, _ newFrom: Int, _ offset: UInt64,
+    _ table: PatternTable, _ member: UInt8, _ window: RawSpan, _ newFrom: Int, _ offset: UInt64,
     _ context: borrowing TrialContext, _ pending: inout [FlowDetection.PendingRule]
   ) {
     let before = candidates.count
-    collectCandidates(table, window, newFrom: newFrom, offset: offset)
+    collectCandidates(table, window, newFrom: newFrom, offset: offset, member: member)
     let hitEnd = offset &+ UInt64(window.byteCount)
     var kept = before
     for index in before..<candidates.count {

@@ -96,6 +96,7 @@ extension Detector {
     if !state.hasStarted {
       state.hasStarted = true
       candidates += group.unconditional
+      state.scans.reserveCapacity(group.scans.count)
       while state.scans.count < group.scans.count {
         state.scans.append(TransactionInspection.ScanState())
       }

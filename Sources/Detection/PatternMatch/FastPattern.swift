@@ -3,6 +3,16 @@ struct FastPattern: Hashable, Sendable {
   var bytes: [UInt8]
   var isCaseInsensitive: Bool
   var constraint = HitConstraint()
+
+  /// The octets go into one number first: the library's hash takes an array element by element, which was a
+  /// twentieth of the time that a rule set takes to load. Who writes rules gains nothing by collisions.
+  func hash(into hasher: inout Hasher) {
+    var sum: UInt64 = 0xcbf2_9ce4_8422_2325
+    for byte in bytes { sum = (sum ^ UInt64(byte)) &* 0x100_0000_01b3 }
+    hasher.combine(sum)
+    hasher.combine(UInt64(constraint.endMin) << 32 | UInt64(constraint.endMax))
+    hasher.combine(isCaseInsensitive)
+  }
 }
 
 /// Where in the buffer a hit must end to count; lets positions prune hits before rules are looked up.
@@ -12,6 +22,6 @@ struct HitConstraint: Hashable, Sendable, BitwiseCopyable {
   var endMax: UInt32 = .max
   /// The hit must end where the buffer does.
   var isAtEnd = false
-  /// Which of the buffers that share a table the literal belongs to.
+  /// Which of the buffers, or of the groups of rules, that share a table the literal belongs to.
   var member: UInt8 = 0
 }

@@ -21,13 +21,15 @@ struct PatternCache: Sendable {
     guard let path = path(patterns), let file = Self.read(path) else { return nil }
     let header = Self.magic.count + Self.digestCount
     guard file.count > header, Array(file[..<Self.magic.count]) == Self.magic else { return nil }
-    let body = Array(file[header...])
-    guard let digest = Self.digest(body), Array(file[Self.magic.count..<header]) == digest else { return nil }
+    guard let digest = Self.digest(file, from: header), Array(file[Self.magic.count..<header]) == digest else {
+      return nil
+    }
     var database: OpaquePointer?
-    // SAFETY: `body` is borrowed for the call; Vectorscan copies it, and checks version and platform.
-    let status = unsafe body.withUnsafeBytes { raw in
+    // SAFETY: `file` is borrowed for the call and longer than `header`; Vectorscan copies what it is given, and
+    // checks version and platform.
+    let status = unsafe file.withUnsafeBytes { raw in
       unsafe hs_deserialize_database(
-        raw.baseAddress?.assumingMemoryBound(to: CChar.self), raw.count, &database)
+        raw.baseAddress.map { unsafe ($0 + header).assumingMemoryBound(to: CChar.self) }, raw.count - header, &database)
     }
     guard status == HS_SUCCESS, let database = unsafe database else { return nil }
     return unsafe PatternDatabase(adopting: database, patternCount: patterns.count)
@@ -81,10 +83,14 @@ struct PatternCache: Sendable {
     return text
   }
 
-  private static func digest(_ bytes: [UInt8]) -> [UInt8]? {
+  /// - Precondition: 0 <= first <= bytes.count
+  private static func digest(_ bytes: [UInt8], from first: Int = 0) -> [UInt8]? {
     var result = [UInt8](repeating: 0, count: digestCount)
     var count: UInt32 = 0
-    let status = unsafe EVP_Digest(bytes, bytes.count, &result, &count, EVP_sha256(), nil)
+    // SAFETY: the octets from `first` on lie inside the array; the digest has the room that SHA-256 needs.
+    let status = unsafe bytes.withUnsafeBytes { raw in
+      unsafe EVP_Digest(raw.baseAddress.map { unsafe $0 + first }, raw.count - first, &result, &count, EVP_sha256(), nil)
+    }
     return status == 1 && count == UInt32(digestCount) ? result : nil
   }
 

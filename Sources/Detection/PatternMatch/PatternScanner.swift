@@ -76,7 +76,7 @@ struct PatternScanner: ~Copyable {
   ///   - newFrom: hits that end at or before it are left out.
   ///   - offset: where the first octet of `bytes` lies in the whole buffer.
   ///   - isComplete: the buffer ends here, so a literal that must stand at its end may count.
-  ///   - member: which of the buffers that share the table this is.
+  ///   - member: which of those that share the table is meant; ``everyMember`` for all of them.
   /// - Returns: false when the scan could not be done and every literal must be taken as seen.
   mutating func scan(
     _ table: PatternTable, part number: Int = 0, _ bytes: RawSpan, newFrom: Int = 0, offset: UInt64 = 0,
@@ -112,6 +112,9 @@ struct PatternScanner: ~Copyable {
     }
     return true
   }
+
+  /// Stands for all that share a table.
+  static var everyMember: UInt8 { .max }
 
   /// Databases of more literals do not overlook any; of one there is another matcher.
   private static let paddedCountMax = 128
@@ -231,7 +234,9 @@ private let noteHit:
     let to = unsafe to &+ context.pointee.shift
     guard unsafe to > context.pointee.newFrom, unsafe to <= context.pointee.length else { return 0 }
     let constraint = unsafe context.pointee.constraints[pattern]
-    guard unsafe constraint.member == context.pointee.member else { return 0 }
+    guard
+      unsafe constraint.member == context.pointee.member || context.pointee.member == PatternScanner.everyMember
+    else { return 0 }
     let end = unsafe context.pointee.base &+ to
     guard end >= UInt64(constraint.endMin), constraint.endMax == .max || end <= UInt64(constraint.endMax) else {
       return 0

@@ -79,13 +79,15 @@ struct PatternTablePlan {
     parts = [0..<patterns.count]
   }
 
-  /// Takes the literals of another buffer in, told apart by its number.
+  /// Takes the literals of another buffer in, told apart by its number, which no other has: so none is there yet.
   mutating func add(_ other: PatternTablePlan, as member: UInt8) {
     for (pattern, rules) in zip(other.patterns, other.rules) {
       var pattern = pattern
       pattern.constraint.member = member
-      for rule in rules { add(pattern, rule: rule) }
+      patterns.append(pattern)
+      self.rules.append(rules)
     }
+    parts = [0..<patterns.count]
   }
 
   /// Literals that count within so many octets from the start of a stream alone are looked for there alone.

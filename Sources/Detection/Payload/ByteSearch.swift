@@ -146,13 +146,20 @@ struct LiteralAnchors: Sendable, BitwiseCopyable {
 
   init(_ literal: [UInt8]) {
     self.init(first: 0, second: 0)
-    let places = 0..<min(literal.count, 256)
-    guard let rarest = places.max(by: { Self.rarity(literal[$0]) < Self.rarity(literal[$1]) }) else { return }
-    first = UInt8(rarest)
-    let next =
-      places.filter { literal[$0] != literal[rarest] }
-      .max { Self.rarity(literal[$0]) < Self.rarity(literal[$1]) }
-    second = UInt8(next ?? places.last { $0 != rarest } ?? rarest)
+    // Loops, since each content of each rule comes here.
+    let count = min(literal.count, 256)
+    guard count > 0 else { return }
+    var rarest = 0
+    for place in 1..<max(count, 1) where Self.rarity(literal[place]) > Self.rarity(literal[rarest]) { rarest = place }
+    var next = -1
+    var known = -1
+    for place in 0..<count where literal[place] != literal[rarest] && Self.rarity(literal[place]) > known {
+      next = place
+      known = Self.rarity(literal[place])
+    }
+    if next < 0 { next = rarest == count - 1 ? max(0, count - 2) : count - 1 }
+    first = UInt8(truncatingIfNeeded: rarest)
+    second = UInt8(truncatingIfNeeded: next)
   }
 
   /// How seldom an octet is met in text and in binary data, 0…3.
@@ -171,7 +178,9 @@ struct LiteralAnchors: Sendable, BitwiseCopyable {
   }
 
   /// How well a literal tells one buffer from another; more is better.
-  static func strength(_ literal: [UInt8]) -> Int {
-    literal.prefix(32).reduce(0) { $0 + 2 + rarity($1) }
+  static func strength(_ literal: ArraySlice<UInt8>) -> Int {
+    var sum = 0
+    for byte in literal.prefix(32) { sum += 2 + rarity(byte) }
+    return sum
   }
 }

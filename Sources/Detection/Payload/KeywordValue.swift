@@ -57,6 +57,16 @@ struct KeywordValue {
 extension String {
   /// Without blanks at both ends.
   var trimmed: String {
+    func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0d).contains(byte) }
+    var low = utf8.startIndex
+    var high = utf8.endIndex
+    while low < high, isBlank(utf8[low]) { low = utf8.index(after: low) }
+    while low < high, isBlank(utf8[utf8.index(before: high)]) { high = utf8.index(before: high) }
+    guard low < high else { return "" }
+    // Beyond ASCII there are other blanks, and marks that make one character with a blank.
+    if utf8[low] < 0x80, utf8[utf8.index(before: high)] < 0x80 {
+      return low == utf8.startIndex && high == utf8.endIndex ? self : String(self[low..<high])
+    }
     var view = self[...]
     while let first = view.first, first.isWhitespace { view.removeFirst() }
     while let last = view.last, last.isWhitespace { view.removeLast() }

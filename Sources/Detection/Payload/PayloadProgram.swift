@@ -72,19 +72,26 @@ extension PayloadProgram {
   ///
   /// - Parameter found: a content that the prefilter has seen already.
   mutating func orderLiterals(withoutContent found: Int? = nil) {
-    var ranks: [(step: Int, rank: Int)] = []
+    // Rank and step in one number, best first; of equal ranks the earlier step.
+    var keys = SIMD16<Int32>(repeating: -1)
     var content = 0
     for (index, step) in steps.enumerated() {
       guard case .content(let instruction) = step else { continue }
       defer { content += 1 }
-      guard !instruction.isNegated, content != found else { continue }
+      guard !instruction.isNegated, content != found, index < LiteralOrder.stepsMax else { continue }
       let start = Int(instruction.literalStart)
-      let literal = Array(literals[start..<start + Int(instruction.literalCount)])
+      let strength = LiteralAnchors.strength(literals[start..<start + Int(instruction.literalCount)])
       let isBound = !instruction.isRelative && (instruction.startsWith || instruction.depth != nil)
-      ranks.append((index, LiteralAnchors.strength(literal) + (isBound ? 1000 : 0)))
+      // The strength is below 256, the number of the step below 16.
+      var key = Int32(truncatingIfNeeded: (strength + (isBound ? 1000 : 0)) * 16 + 15 - index)
+      for place in 0..<LiteralOrder.stepsMax where keys[place] < key {
+        let other = keys[place]
+        keys[place] = key
+        key = other
+      }
     }
     literalOrder = LiteralOrder()
-    for entry in ranks.sorted(by: { $0.rank > $1.rank }) { literalOrder.append(entry.step) }
+    for place in 0..<LiteralOrder.stepsMax where keys[place] >= 0 { literalOrder.append(15 - Int(keys[place] & 15)) }
     needsNewLiteral = !steps.isEmpty && steps.allSatisfy { step in
       guard case .content(let instruction) = step else { return false }
       return !(instruction.isNegated && instruction.endsWith)
