@@ -54,22 +54,6 @@ struct HTTPRequestTests {
     #expect(exchange.text(.httpRequestHeader, .toServer, 3) == nil)
   }
 
-  @Test func whatComesWithARequestAndBeginsNoOtherIsAnUnannouncedBody() throws {
-    let head = "POST /form HTTP/1.1\r\nHost: a.example\r\n\r\n"
-    let posted = http([.client(Array((head + "login=foo&password=bar\r\n").utf8))])
-    let first = try #require(posted.first)
-    #expect(posted.count == 1)
-    #expect(first.text(.httpRequestBody, .toServer) == "login=foo&password=bar\r\n")
-    #expect(first.events.contains { $0.name == "request_body_unexpected" })
-    // Another request stays one, also with a method that nobody knows.
-    for next in ["GET /b HTTP/1.1", "BREW /b HTTP/1.1"] {
-      let pair = http([.client(Array((head + next + "\r\nHost: a.example\r\n\r\n").utf8))])
-      #expect(pair.count == 2)
-      #expect(pair.last?.text(.httpURI, .toServer) == "/b")
-      #expect(pair.first?.events.isEmpty == true)
-    }
-  }
-
   @Test func aRequestThatIsNotCompleteShowsOnlyWhatIsThere() throws {
     let line = try #require(http([.client(Array("GET / HTTP/1.1".utf8))]).first)
     #expect(line.text(.httpURI, .toServer) == nil)

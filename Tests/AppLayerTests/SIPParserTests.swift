@@ -61,10 +61,10 @@ import Traffic
     let body = "v=0\r\ns=late\r\n"
     let head = "INVITE sip:a SIP/2.0\r\nContent-Type: application/sdp\r\nContent-Length: \(body.utf8.count)\r\n\r\n"
     let parser = SIPParser(isStream: true)
-    _ = feed(parser, [.client(head + body.prefix(5))])
+    _ = feed(parser, [.client(Array((head + body.prefix(5)).utf8))])
     let message = try #require(parser.transactions.first)
     #expect(message.buffer(.sipMethod, .toServer, index: 0) != nil && !message.isComplete)
-    _ = feed(parser, [.client(String(body.dropFirst(5)))])
+    _ = feed(parser, [.client(Array(body.dropFirst(5).utf8))])
     #expect(message.isComplete && message.spelled(.sdpSessionName, .toServer) == "late")
   }
 

@@ -14,8 +14,6 @@ struct HTTPRequestSide {
     case body
     case chunkSize, chunkData, chunkEnd
     case trailer
-    /// All that the request has announced is there; what comes with it tells whether that was all.
-    case closing
     /// After HTTP/0.9 nothing of meaning follows.
     case ignored
     /// After a gap: looking for the start of a request.
@@ -41,7 +39,6 @@ extension HTTPParser {
   func consumeRequest(_ chunk: borrowing StreamChunk) {
     if chunk.gapBefore > 0 { skipRequestGap(chunk.gapBefore) }
     feedRequest(chunk.bytes, chunk.time)
-    closeIfWhole()
     if chunk.isEnd, successor == nil { endRequest(chunk.time) }
   }
 
@@ -77,7 +74,6 @@ extension HTTPParser {
       requestTransaction?.requestWireCount &+= UInt64((end ?? bytes.byteCount) - at)
       if end != nil { request.state = .chunkSize }
       return end ?? bytes.byteCount
-    case .closing: return readBehindRequest(bytes, at)
     case .ignored: return bytes.byteCount
     case .lost: return findRequest(bytes, at, time)
     }
@@ -169,7 +165,7 @@ extension HTTPParser {
       return bytes.byteCount
     case .ended(let next, let carry):
       if request.state == .trailer {
-        closeRequest()
+        completeRequest()
       } else {
         endRequestHead(transaction)
       }
@@ -198,13 +194,13 @@ extension HTTPParser {
       request.state = .chunkSize
       return
     }
-    guard let length = head.field(.contentLength) else { return closeRequest() }
+    guard let length = head.field(.contentLength) else { return completeRequest() }
     guard let count = HTTPText.contentLength(head.text, length.value) else {
       failRequest(.invalidRequestContentLength)
       return
     }
     request.left = count
-    if count == 0 { closeRequest() } else { request.state = .body }
+    if count == 0 { completeRequest() } else { request.state = .body }
   }
 
   private func resolveHost(_ transaction: HTTPTransaction) {
@@ -244,7 +240,7 @@ extension HTTPParser {
     requestTransaction?.addRequestBody(bytes.extracting(at..<at + count))
     request.left -= UInt64(count)
     if request.left == 0 {
-      if request.state == .chunkData { request.state = .chunkEnd } else { closeRequest() }
+      if request.state == .chunkData { request.state = .chunkEnd } else { completeRequest() }
     }
     return at + count
   }
@@ -277,30 +273,6 @@ extension HTTPParser {
   }
 
   // MARK: Ends
-
-  private func closeRequest() { request.state = .closing }
-
-  /// Nothing came along with the end of the request.
-  func closeIfWhole() {
-    if request.state == .closing { completeRequest() }
-  }
-
-  /// What comes along with the end of a request and does not begin another is a body that was not announced, as
-  /// servers and Suricata take it.
-  private func readBehindRequest(_ bytes: RawSpan, _ at: Int) -> Int {
-    let end = HTTPScan.lineEnd(bytes, at) ?? bytes.byteCount
-    var line = bytes.extracting(at..<end).copied()
-    line.removeLast(line.count - HTTPText.chompedCount(line))
-    let next = HTTPRequestLine(line, personality: settings.personality)
-    let isRequest = next.methodKind != .unknown || !next.lacksVersion && next.versionNumber != .invalid
-    guard !isRequest, !line.allSatisfy(HTTPText.isSpace) else {
-      completeRequest()
-      return at
-    }
-    requestTransaction?.raise(.requestBodyUnexpected)
-    requestTransaction?.addRequestBody(bytes.extracting(at..<end))
-    return end
-  }
 
   func completeRequest(isCut: Bool = false) {
     frames?.end("request", .toServer)
@@ -351,7 +323,6 @@ extension HTTPParser {
       completeRequest()
     case .body, .chunkData, .chunkSize, .chunkEnd: completeRequest(isCut: true)
     case .afterShortLine: completeRequest()
-    case .closing: completeRequest()
     case .idle, .connect, .ignored, .lost: break
     }
   }
@@ -371,7 +342,7 @@ extension HTTPParser {
       if count > within { request.state = .lost }
       return
     case .ignored, .connect: return
-    case .idle, .line, .afterShortLine, .head, .chunkSize, .chunkEnd, .trailer, .closing, .lost: break
+    case .idle, .line, .afterShortLine, .head, .chunkSize, .chunkEnd, .trailer, .lost: break
     }
     if request.state == .line, !request.line.isEmpty {
       // Source: libhtp: what is missing in a line is left out of it, and told.

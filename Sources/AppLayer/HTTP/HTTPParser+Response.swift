@@ -294,7 +294,6 @@ extension HTTPParser {
     let early = request.line
     completeRequest()
     feedRequest(early.rawSpan, transaction.start)
-    closeIfWhole()
   }
 
   // MARK: Body

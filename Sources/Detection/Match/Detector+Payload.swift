@@ -94,7 +94,8 @@ extension Detector {
     scratch.beginRule()
     if let shared = body.payload {
       guard let payload, body.payloadScope.contains(source == .stream ? .stream : .packet)
-        || (source == .packet && !context.isInStream), runs(shared.program, on: payload, facts)
+        || (source == .packet && !context.isInStream && !ruleSet.heads[Int(rule)].flow.contains(.onlyStream)),
+        runs(shared.program, on: payload, facts)
       else { return .undecided }
     }
     guard areConditionsMet else { return .ruledOut }
