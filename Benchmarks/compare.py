@@ -93,6 +93,7 @@ class Sluice:
     def command(self, capture):
         command = [self.options.sluice, "eval", "--output", self.work, "--json",
                    "--set", "vars.address-groups.HOME_NET=" + self.options.home,
+                   "--set", "vars.address-groups.EXTERNAL_NET=any",
                    "--set", "detect.sgh-mpm-caching-path=" + os.path.join(self.work, "cache")]
         for rules in self.options.rules:
             command += ["--rules", rules]

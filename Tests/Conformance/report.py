@@ -70,7 +70,13 @@ def page(cases, causes):
     unknown = sorted(failing - explained)
     if unknown:
         out += f"\n**Not looked into yet.** ({len(unknown)})\n\n" + wrapped(unknown)
-    return out, unknown
+    return out + alert_counts(read(HERE / "alert-differences.json")), unknown
+
+
+def alert_counts(known):
+    """Where alerts on a capture are more or fewer than Suricata's, and why."""
+    out = "\n## Alerts on mixed traffic\n\n" + known["about"] + "\n\n"
+    return out + "".join(f"- {entry['sid']}: {entry['reason']}.\n" for entry in known["differences"])
 
 
 def wrapped(ids):
