@@ -55,7 +55,7 @@ final class FlowInspection {
     }
   }
 
-  /// The rest is ciphertext, and rules are not tried on that (`encryption-handling`).
+  /// What comes is ciphertext, and rules are not tried on that (`encryption-handling`); as long as the parser says so.
   var hidesPayload = false
   /// One side has said that it is done, and it was heard: nothing is waited for any more.
   var isClosing = false
@@ -69,9 +69,10 @@ final class FlowInspection {
     if chunk.gapBefore > 0, isLive {
       if chunk.direction == .toServer { hasGap.toServer = true } else { hasGap.toClient = true }
     }
+    // The parser comes first: with these very bytes it may find that what seemed to be ciphertext is none.
+    if !chunk.isRawOnly { appLayer?.consume(chunk) }
+    if hidesPayload, appLayer?.hidesPayload != true { hidesPayload = false }
     self[chunk.direction].append(chunk, keepsBytes: keepsBytes && !hidesPayload)
-    if chunk.isRawOnly { return }
-    appLayer?.consume(chunk)
   }
 
   /// Takes a whole datagram.

@@ -193,6 +193,8 @@ extension PacketPath {
         flow: lookup.index.rawValue, direction: lookup.direction, time: packet.time
       ) { chunk in flow.feed(chunk, isLive: false, keepsBytes: keepsBytes) }
     }
+    // The packet that begins or ends the ciphertext is looked at.
+    if !flow.hidesPayload { work.isHidden = false }
     if settings.hidesEncrypted, flow.appLayer?.hidesPayload == true { flow.hidesPayload = true }
     work.streamEvents.formUnion(result.events)
     work.isConflicting = result.isConflicting

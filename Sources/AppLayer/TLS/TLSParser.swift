@@ -66,8 +66,18 @@ public final class TLSParser: AppLayerParser {
     direction == .toServer ? hasFailed.toServer : hasFailed.toClient
   }
 
+  /// What is no TLS after all hides nothing, in neither direction: who feigns it would hide an attack behind it.
   private func fail(_ direction: Direction) {
     if direction == .toServer { hasFailed.toServer = true } else { hasFailed.toClient = true }
+    hidesPayload = false
+  }
+
+  /// Rules on payload have nothing to find once both sides speak TLS and one of them sends ciphertext. Records of one
+  /// side alone are what an attacker may write before anything.
+  private func noteCiphertext(_ leg: TLSLeg, _ direction: Direction) {
+    let other = direction == .toServer ? toClient : toServer
+    guard leg.isEncrypted, other.hasSeenRecord, !hasFailed.toServer, !hasFailed.toClient else { return }
+    hidesPayload = true
   }
 
   /// A gap is harmless where it lies within a record of ciphertext.
@@ -104,8 +114,28 @@ public final class TLSParser: AppLayerParser {
     }
     leg.header = leg.header << 8 | UInt64(octet)
     leg.headerCount += 1
-    if leg.headerCount < 5 { return true }
+    if leg.headerCount < 5 { return mayBeHeader(leg, connection) }
     return beginRecord(&leg, direction, connection)
+  }
+
+  /// Refuses what is no record with its first octets: those that wait for the header to be whole are hidden from rules
+  /// where ciphertext is.
+  private func mayBeHeader(_ leg: TLSLeg, _ connection: TLSTransaction) -> Bool {
+    let octet = UInt8(truncatingIfNeeded: leg.header)
+    if leg.headerCount == 1 { return isContentType(octet, leg, connection) }
+    guard leg.headerCount == 2 else { return true }
+    // The first octet of TLS 1.0 to 1.3 and of its drafts.
+    guard [0x03, 0x7f, 0xfb].contains(octet) else {
+      connection.raise("invalid_record_version")
+      return false
+    }
+    return true
+  }
+
+  private func isContentType(_ type: UInt8, _ leg: TLSLeg, _ connection: TLSTransaction) -> Bool {
+    if (TLSContent.changeCipherSpec...TLSContent.heartbeat).contains(type) { return true }
+    connection.raise(leg.hasSeenRecord ? "invalid_record_type" : "invalid_tls_header")
+    return false
   }
 
   private func beginRecord(
@@ -114,10 +144,6 @@ public final class TLSParser: AppLayerParser {
     let type = UInt8(leg.header >> 32 & 0xff)
     let version = TLSVersion(rawValue: UInt16(leg.header >> 16 & 0xffff))
     let length = Int(leg.header & 0xffff)
-    guard (TLSContent.changeCipherSpec...TLSContent.heartbeat).contains(type) else {
-      connection.raise(leg.hasSeenRecord ? "invalid_record_type" : "invalid_tls_header")
-      return false
-    }
     guard version.isKnown, version != .ssl2 else {
       connection.raise("invalid_record_version")
       return false
@@ -135,7 +161,7 @@ public final class TLSParser: AppLayerParser {
     markContent(type, length, direction)
     if type == TLSContent.applicationData {
       beginEncrypted(&leg, direction, connection)
-      if leg.isEncrypted { hidesPayload = true }
+      noteCiphertext(leg, direction)
     }
     if type == TLSContent.heartbeat { beginHeartbeat(length, leg, direction, connection) }
     if length > 0 {
