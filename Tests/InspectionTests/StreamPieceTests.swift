@@ -115,4 +115,47 @@ import Traffic
       #expect(Set(searched.sids) == [1, 2, 3, 4], "inline: \(isInline)")
     }
   }
+
+  // MARK: Positions
+
+  /// Lines that each end a piece, where one of mail's commands does.
+  private static func mail(_ commands: [String]) -> TCPConversation {
+    var mail = TCPConversation(serverPort: 25)
+    mail.handshake()
+    mail.send(.toClient, "220 mail.example ESMTP\r\n")
+    for command in commands {
+      mail.send(.toServer, command + "\r\n")
+      mail.send(.toClient, "250 ok\r\n")
+    }
+    mail.fin()
+    return mail
+  }
+
+  @Test func `positions count from the start of a piece as well, where traffic is watched`() {
+    let mail = Self.mail(["EHLO a.example", "MAIL FROM:<a@a.example>", "RCPT TO:<b@b.example>"])
+    let rules = """
+      alert tcp any any -> any any (msg:"depth"; flow:to_server,only_stream; content:"RCPT"; depth:4; sid:1;)
+      alert tcp any any -> any any (msg:"start"; flow:to_server,only_stream; content:"MAIL"; startswith; sid:2;)
+      alert tcp any any -> any any (msg:"caret"; flow:to_server,only_stream; content:"RCPT"; pcre:"/^RCPT/"; sid:3;)
+      alert tcp any any -> any any (msg:"offset"; flow:to_server,only_stream; content:"TO|3a|"; offset:5; depth:3; sid:4;)
+      alert tcp any any -> any any (msg:"first"; flow:to_server,only_stream; content:"EHLO"; depth:4; sid:5;)
+      alert tcp any any -> any any (msg:"no"; flow:to_server,only_stream; content:"FROM"; depth:6; sid:6;)
+      """
+    #expect(PathScene.run(mail.packets, rules: rules, isInline: false).sids.sorted() == [1, 2, 3, 4, 5])
+    #expect(PathScene.run(mail.packets, rules: rules).sids.sorted() == [5])
+  }
+
+  @Test func `no rule is told twice of the same octets`() {
+    let mail = Self.mail(["EHLO a.example", "EHLO b.example", "NOOP", "EHLO c.example", "NOOP"])
+    let rules = """
+      alert tcp any any -> any any (msg:"start"; flow:to_server,only_stream; content:"EHLO"; depth:4; sid:1;)
+      alert tcp any any -> any any (msg:"expression"; flow:to_server,only_stream; pcre:"/a\\.exa/"; sid:2;)
+      alert tcp any any -> any any (msg:"both"; flow:to_server,only_stream; content:"EHLO"; content:" b"; sid:3;)
+      alert tcp any any -> any any (msg:"across"; flow:to_server,only_stream; pcre:"/b\\.example\\r\\nNOOP/"; sid:4;)
+      """
+    let watched = PathScene.run(mail.packets, rules: rules, isInline: false).sids
+    #expect([1, 2, 3, 4].map { sid in watched.count { $0 == sid } } == [3, 1, 1, 1])
+    let inline = PathScene.run(mail.packets, rules: rules).sids
+    #expect([1, 2, 3, 4].map { sid in inline.count { $0 == sid } } == [1, 1, 1, 1])
+  }
 }

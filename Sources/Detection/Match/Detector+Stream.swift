@@ -38,29 +38,71 @@ extension Detector {
     if !isAside { swap(&pending, &state[direction].pending) }
   }
 
-  /// Tries a rule on the stream, if it could hold on what is new.
+  /// Tries a rule on the stream, if it could hold on what is new; not on octets that it has matched on before.
+  ///
+  /// - Source: seen of Suricata 8: where traffic is watched, rules see nothing but the piece that was not inspected
+  ///   before, and positions count from its start. Here they see the window as well, so that no literal is cut.
   mutating func tryOnStream(
     _ rule: RuleIndex, _ piece: borrowing StreamPiece, _ context: borrowing TrialContext,
     _ pending: inout [FlowDetection.PendingRule], into matches: inout MatchList
   ) -> Trial {
     let place = pending.firstIndex { $0.rule == rule }
+    let end = piece.offset &+ UInt64(piece.window.byteCount)
+    let used = place.map { pending[$0].usedTo } ?? 0
+    let skipped = used > piece.offset ? Int(min(used, end) &- piece.offset) : 0
+    // A rule that waits for other bytes than its literal has nothing to find by that in the piece alone.
+    let isOfPiece = place.map { !pending[$0].isAwaited || pending[$0].hitEnd == end } ?? true
+    var trial = tryOnWindow(
+      rule, place, piece.window.extracting(skipped...), offset: piece.offset &+ UInt64(skipped), piece, context, &pending,
+      into: &matches)
+    if trial != .matched, !isInline, isOfPiece, piece.newFrom > 0,
+      ruleSet.bodies[Int(rule)].payload?.program.countsFromStart == true
+    {
+      let onPiece = tryRule(
+        rule, payload: piece.window.extracting(piece.newFrom...), facts: BufferFacts(), source: .stream, context,
+        into: &matches)
+      if onPiece == .matched { trial = .matched }
+    }
+    remember(trial, rule, place, end, &pending)
+    return trial
+  }
+
+  private mutating func tryOnWindow(
+    _ rule: RuleIndex, _ place: Int?, _ window: RawSpan, offset: UInt64, _ piece: borrowing StreamPiece,
+    _ context: borrowing TrialContext, _ pending: inout [FlowDetection.PendingRule], into matches: inout MatchList
+  ) -> Trial {
     if let place, !isPrefilterOff, let shared = ruleSet.bodies[Int(rule)].payload {
       let prospect = pending[place].growing.prospect(
-        shared.program, step: 0, instance: 0, piece.window, offset: piece.offset, isEnd: piece.isEnd,
+        shared.program, step: 0, instance: 0, window, offset: offset, isEnd: piece.isEnd,
         retriesAtOnce: true, searched: &scratch.searchedBytes)
       switch prospect {
       case .worthTrying: break
       case .notYet: return .undecided
-      case .never:
-        pending.remove(at: place)
-        return .ruledOut
+      case .never: return .ruledOut
       }
     }
-    let trial = tryRule(
-      rule, payload: piece.window, facts: BufferFacts(offset: piece.offset, isComplete: true),
-      source: .stream, context, into: &matches)
-    if let place, trial != .undecided { pending.remove(at: place) }
-    return trial
+    return tryRule(
+      rule, payload: window, facts: BufferFacts(offset: offset, isComplete: true), source: .stream, context,
+      into: &matches)
+  }
+
+  /// Keeps of a trial what the next needs: the rule waits, or has used up what is there, or is forgotten.
+  private func remember(
+    _ trial: Trial, _ rule: RuleIndex, _ place: Int?, _ end: UInt64, _ pending: inout [FlowDetection.PendingRule]
+  ) {
+    switch trial {
+    case .undecided: break
+    case .ruledOut:
+      guard let place else { return }
+      if pending[place].usedTo > 0 { pending[place].isAwaited = false } else { pending.remove(at: place) }
+    case .matched:
+      let used = FlowDetection.PendingRule(rule: rule, hitEnd: end, isAwaited: false, usedTo: end)
+      if let place {
+        pending[place] = used
+      } else if pending.count < FlowDetection.pendingMax {
+        pending.append(used)
+      }
+    }
   }
 
   /// Finds the rules to be tried on a stream, ascending, into `candidates`.
@@ -72,7 +114,7 @@ extension Detector {
     counters.streamBytesInspected &+= UInt64(piece.window.byteCount &- piece.newFrom)
     candidates.removeAll(keepingCapacity: true)
     forget(&pending, before: piece.offset)
-    for rule in pending { candidates.append(rule.rule) }
+    for rule in pending where rule.isAwaited { candidates.append(rule.rule) }
     let general = ruleSet.groups.stream[direction.index]
     guard flow.appProtocol != .unknown else {
       collect(general, general.member, piece, piece.newFrom, context, &pending)
@@ -96,27 +138,29 @@ extension Detector {
   ) {
     guard !group.isEmpty else { return }
     candidates += group.unconditional
-    if let member, let table = group.table {
-      scan(table, member, piece.window, newFrom, piece.offset, context, &pending)
-    }
-    if let table = group.table(forPort: context.ends.serverPort) {
-      scan(table, 0, piece.window, newFrom, piece.offset, context, &pending)
-    }
+    if let member, let table = group.table { scan(table, member, piece, newFrom, context, &pending) }
+    if let table = group.table(forPort: context.ends.serverPort) { scan(table, 0, piece, newFrom, context, &pending) }
   }
 
   /// Of the rules whose literals were seen those are kept whose heads hold.
   private mutating func scan(
-    _ table: PatternTable, _ member: UInt8, _ window: RawSpan, _ newFrom: Int, _ offset: UInt64,
+    _ table: PatternTable, _ member: UInt8, _ piece: borrowing StreamPiece, _ newFrom: Int,
     _ context: borrowing TrialContext, _ pending: inout [FlowDetection.PendingRule]
   ) {
     let before = candidates.count
-    collectCandidates(table, window, newFrom: newFrom, offset: offset, member: member)
-    let hitEnd = offset &+ UInt64(window.byteCount)
+    collectCandidates(
+      table, piece.window, newFrom: newFrom, offset: piece.offset, restartsAt: isInline ? 0 : piece.newFrom,
+      member: member)
+    let hitEnd = piece.offset &+ UInt64(piece.window.byteCount)
     var kept = before
     for index in before..<candidates.count {
       let rule = candidates[index]
       if let known = pending.firstIndex(where: { $0.rule == rule }) {
         pending[known].hitEnd = hitEnd
+        guard !pending[known].isAwaited else { continue }
+        pending[known].isAwaited = true
+        candidates[kept] = rule
+        kept &+= 1
         continue
       }
       guard headHolds(rule, context.ends, context.flow) else { continue }

@@ -75,20 +75,24 @@ struct PatternScanner: ~Copyable {
   /// - Parameters:
   ///   - newFrom: hits that end at or before it are left out.
   ///   - offset: where the first octet of `bytes` lies in the whole buffer.
+  ///   - restartsAt: from here on, too, the positions of rules count; 0 where they count from the start alone.
   ///   - isComplete: the buffer ends here, so a literal that must stand at its end may count.
   ///   - member: which of those that share the table is meant; ``everyMember`` for all of them.
   /// - Returns: false when the scan could not be done and every literal must be taken as seen.
   mutating func scan(
     _ table: PatternTable, part number: Int = 0, _ bytes: RawSpan, newFrom: Int = 0, offset: UInt64 = 0,
-    isComplete: Bool = true, member: UInt8 = 0
+    restartsAt: Int = 0, isComplete: Bool = true, member: UInt8 = 0
   ) -> Bool {
     hitCount = 0
     let part = table.parts[number]
     let from = newFrom &- (part.longest &- 1)
     var end = bytes.byteCount
     if part.reach != .max {
-      guard offset < UInt64(part.reach) else { return true }
-      end = min(end, Int(UInt64(part.reach) &- offset))
+      // Both sums stay far below the end of Int: a window is no longer than one, and a reach is of 32 bits.
+      let reached = offset < UInt64(part.reach) ? Int(UInt64(part.reach) &- offset) : 0
+      let restarted = restartsAt > 0 ? restartsAt &+ Int(part.reach) : 0
+      guard max(reached, restarted) > 0 else { return true }
+      end = min(end, max(reached, restarted))
     }
     let start = min(max(from, 0), end)
     guard start < end, newFrom < end else { return true }
@@ -101,7 +105,7 @@ struct PatternScanner: ~Copyable {
         stamps: stamps, ends: ends, hits: hits, constraints: rawConstraints, first: UInt32(part.first),
         hitCount: 0, generation: generation, base: offset &+ UInt64(start), shift: 0,
         newFrom: UInt64(max(0, newFrom &- start)), length: UInt64(end &- start), isComplete: isComplete,
-        member: member)
+        member: member, restart: restartsAt > 0 ? Int64(restartsAt &- start) : .max)
       let status = unsafe run(database, part, bytes, start..<end, scratch, &context)
       return unsafe (status, context.hitCount)
     }
@@ -220,6 +224,8 @@ private struct ScanContext {
   var length: UInt64
   var isComplete: Bool
   var member: UInt8
+  /// Where positions count from as well, in what is asked for; may lie before it. `max`: nowhere.
+  var restart: Int64
 }
 
 /// Vectorscan's callback: id, start (unknown), end, flags, context.
@@ -238,8 +244,9 @@ private let noteHit:
       unsafe constraint.member == context.pointee.member || context.pointee.member == PatternScanner.everyMember
     else { return 0 }
     let end = unsafe context.pointee.base &+ to
-    guard end >= UInt64(constraint.endMin), constraint.endMax == .max || end <= UInt64(constraint.endMax) else {
-      return 0
+    if !constraint.allows(end) {
+      let restart = unsafe context.pointee.restart
+      guard Int64(to) > restart, constraint.allows(UInt64(Int64(to) &- restart)) else { return 0 }
     }
     if constraint.isAtEnd {
       guard unsafe to == context.pointee.length, unsafe context.pointee.isComplete else { return 0 }

@@ -67,6 +67,28 @@ struct LiteralOrder: Sendable, BitwiseCopyable {
 }
 
 extension PayloadProgram {
+  /// A step says where in the buffer something stands, or that something is not there, so that it makes a difference
+  /// where the buffer begins.
+  var countsFromStart: Bool {
+    for (index, step) in steps.enumerated() {
+      switch step {
+      case .content(let content):
+        if content.isNegated || content.startsWith || content.offset != nil || content.depth != nil { return true }
+        if content.isRelative, index == 0 { return true }
+      case .pcre(let expression):
+        if expression.isNegated || !expression.isRelative { return true }
+      case .byteTest(let test): if !test.shape.isRelative { return true }
+      case .byteJump(let jump): if !jump.shape.isRelative || jump.fromBeginning { return true }
+      case .byteExtract(let extract): if !extract.shape.isRelative { return true }
+      case .byteMath(let math): if !math.shape.isRelative { return true }
+      case .isDataAt(let test): if !test.isRelative { return true }
+      case .base64(let decoded): if !decoded.isRelative { return true }
+      case .size, .entropy, .dataset, .asn1: return true
+      }
+    }
+    return false
+  }
+
   /// Puts the literals in the order in which they are to be looked for: those that may stand only in some
   /// place first, because they rule out for good, then the rarest.
   ///

@@ -5,13 +5,18 @@ import Traffic
 ///
 /// - Limits: at most ``pendingMax`` undecided stream rules and ``variablesMax`` flow variables.
 public final class FlowDetection {
-  /// Rules of one direction whose fast pattern was seen in the stream and that wait for more bytes.
+  /// Rules of one direction whose fast pattern was seen in the stream and that wait for more bytes, or that have
+  /// matched on bytes that are still there.
   struct PendingRule {
     var rule: RuleIndex
     /// Where the fast pattern ended, octets from the start of the stream; once the window has moved
     /// past it, the rule is forgotten.
     var hitEnd: UInt64
     var growing = GrowingBuffer()
+    /// It is to be tried on what comes next.
+    var isAwaited = true
+    /// The octets of the stream before this one have made the rule match, and count for it no more.
+    var usedTo: UInt64 = 0
   }
 
   struct DirectionState {
