@@ -92,10 +92,8 @@ extension EVEWriter {
     json.endObject()
   }
 
-  /// The members of `alert` that depend on the rule alone.
-  private func ruleText(_ rule: RuleInfo, _ settings: EVESettings.Alert) -> [UInt8] {
-    let key = RuleKey(gid: rule.gid, sid: rule.sid, rev: rule.rev)
-    if let known = ruleTexts[key] { return known }
+  /// The members of `alert` that say which rule it is.
+  private static func identity(of rule: RuleInfo) -> JSONWriter {
     var text = JSONWriter(capacity: 512)
     text.member("gid", rule.gid)
     text.member("signature_id", rule.sid)
@@ -103,6 +101,14 @@ extension EVEWriter {
     text.member("signature", text: rule.message)
     text.member("category", text: rule.classDescription)
     text.member("severity", rule.priority)
+    return text
+  }
+
+  /// The members of `alert` that depend on the rule alone.
+  private func ruleText(_ rule: RuleInfo, _ settings: EVESettings.Alert) -> [UInt8] {
+    let key = RuleKey(gid: rule.gid, sid: rule.sid, rev: rule.rev)
+    if let known = ruleTexts[key] { return known }
+    var text = Self.identity(of: rule)
     if settings.logsRuleMetadata { writeRuleMetadata(rule, into: &text) }
     if settings.logsReferences, !rule.references.isEmpty {
       text.beginArray("references")
@@ -263,9 +269,11 @@ extension EVEWriter {
     json.member("reason", text: event.reason)
     json.endObject()
     if settings.logsAlerts, let rule = event.rule {
+      if let id = event.transactionID { json.member("tx_id", id) }
       json.beginObject("alert")
       json.member("action", "blocked")
-      json.prepared(ruleText(rule, self.settings.alert ?? EVESettings.Alert()))
+      // Metadata, references and the text of the rule stand in its alert.
+      json.prepared(Self.identity(of: rule).bytes)
       json.endObject()
     }
     if settings.logsVerdict { writeVerdict(event.verdict) }

@@ -43,9 +43,12 @@ public struct DropEvent {
   /// Suricata's words where it has them: "rules", "flow drop", "stream error", "defrag memcap", …
   public var reason: String
   public var rule: RuleInfo?
+  /// The transaction that the rule matched in.
+  public var transactionID: UInt64?
   public var verdict: VerdictRecord
 
-  public init(reason: String, rule: RuleInfo? = nil, verdict: VerdictRecord) {
+  public init(reason: String, rule: RuleInfo? = nil, transactionID: UInt64? = nil, verdict: VerdictRecord) {
+    self.transactionID = transactionID
     self.reason = reason
     self.rule = rule
     self.verdict = verdict

@@ -22,8 +22,8 @@ final class FlowInspection {
   var hasGap: (toServer: Bool, toClient: Bool) = (false, false)
   /// The rest of the flow is dropped because of a policy, not of a rule.
   var isDroppedByPolicy = false
-  /// The parser gave up and the policy for that was applied.
-  var isErrorHandled = false
+  /// Directions in which the parser gave up and the policy for that was applied.
+  var errorsHandled: (toServer: Bool, toClient: Bool) = (false, false)
   /// The transaction that a match on packet or stream would be told with.
   var guessed: Transaction?
   /// A policy lets the flow go by without rules.

@@ -16,6 +16,7 @@ extension PacketPath {
         verdict.verdict = decision.verdict
         verdict.reason = decision.isRateFiltered ? .thresholdDetectionFilter : .rules
         verdict.rule = decision.decidingRule
+        verdict.transactionID = decision.decidingTransaction
       }
     }
     if settings.isInline { verdict.replacements += decision.replacements }
@@ -87,14 +88,13 @@ extension PacketPath {
       settings.exceptionPolicies.reassemblyMemcap, "stream_reassembly_memcap", .streamReassembly, flow, &work, &verdict)
   }
 
-  /// The parser gave up: what follows cannot be understood.
+  /// The parser gave up in a direction: what follows there cannot be understood.
   mutating func applyErrorPolicy(
     _ flow: FlowInspection, _ work: inout PacketWork, _ verdict: inout PacketVerdict
   ) {
-    guard !flow.isErrorHandled, let parser = flow.appLayer?.parser,
-      parser.hasFailed.toServer || parser.hasFailed.toClient
-    else { return }
-    flow.isErrorHandled = true
+    guard let failed = flow.appLayer?.parser?.hasFailed, failed != flow.errorsHandled else { return }
+    flow.errorsHandled = failed
+    guard failed.toServer || failed.toClient else { return }
     applyFlowPolicy(
       settings.exceptionPolicies.appLayerError, "app_layer_error", .applicationError, flow, &work,
       &verdict)

@@ -90,6 +90,10 @@ extension PacketPath {
     record.hasAlerted = inspection.hasAlerted
     record.frameEnds = inspection.frameEnds
     record.transactionCount = inspection.transactionCount
+    // Of a flow that is dropped the newest were never told.
+    if let newest = inspection.appLayer?.transactions.last {
+      record.transactionCount = max(record.transactionCount, newest.id &+ 1)
+    }
     record.linkAddresses = inspection.linkAddresses
     stream.noteVariables(inspection.detection, in: &record)
     record.exceptionPolicies = inspection.exceptionPolicies
@@ -138,7 +142,7 @@ extension PacketPath {
       "packet dropped (\(reason.rawValue))" + (rule.map { ": sid \($0.sid) \($0.message)" } ?? ""),
       at: context.time)
     let event = DropEvent(
-      reason: reason.rawValue, rule: rule,
+      reason: reason.rawValue, rule: rule, transactionID: verdict.transactionID,
       verdict: VerdictRecord(action: "drop", rejecting: verdict.rejectAction, context.packet))
     sink.emit(.drop(event), context, bytes: bytes)
   }

@@ -12,6 +12,8 @@ public struct PacketVerdict: Sendable {
   public var rejectAction: RuleAction?
   /// The rule that decided.
   public var rule: RuleIndex?
+  /// The transaction that it matched in.
+  public var transactionID: UInt64?
   /// Octets to be put over the payload (`replace`).
   public var replacements: [PayloadReplacement] = []
   /// The flow, where there is one.

@@ -136,13 +136,13 @@ public final class RelayFlow {
     if let streams = stoppedStreams, let cutter {
       let isNew = streams.contains { !cutter.isCut($0) }
       if case .rewritten(let forward, let back) = cutter.process(chunk, cutting: streams) {
-        if isNew { note(rule, context) }
+        if isNew { note(rule, decision.decidingTransaction, context) }
         return .rewrite(forward: forward, back: back, rule: isNew ? rule : nil)
       }
     }
     isCut = true
     record.action = "drop"
-    note(rule, context)
+    note(rule, decision.decidingTransaction, context)
     return .cut(rule: rule, reason: .rules)
   }
 
@@ -173,7 +173,7 @@ public final class RelayFlow {
     case .failed:
       isCut = true
       record.action = "drop"
-      note(nil, context(chunk.direction))
+      note(nil, nil, context(chunk.direction))
       return .cut(rule: nil, reason: .rules)
     }
   }
@@ -206,7 +206,8 @@ public final class RelayFlow {
         guard stops(decision) else { continue }
         isCut = true
         record.action = "drop"
-        note(decision.decidingRule.flatMap { path.stream.detector.ruleSet.info($0) }, context)
+        note(
+          decision.decidingRule.flatMap { path.stream.detector.ruleSet.info($0) }, decision.decidingTransaction, context)
       }
     }
     let context = context(.toServer)
@@ -236,10 +237,10 @@ public final class RelayFlow {
     path.settings.isInline && (decision.verdict == .drop || decision.verdict == .reject)
   }
 
-  private func note(_ rule: RuleInfo?, _ context: borrowing EventContext) {
+  private func note(_ rule: RuleInfo?, _ transactionID: UInt64?, _ context: borrowing EventContext) {
     guard path.settings.logs.drops else { return }
     let event = DropEvent(
-      reason: DropReason.rules.rawValue, rule: rule, verdict: VerdictRecord(action: "drop"))
+      reason: DropReason.rules.rawValue, rule: rule, transactionID: transactionID, verdict: VerdictRecord(action: "drop"))
     path.sink.emit(.drop(event), context, bytes: RawSpan())
   }
 

@@ -172,7 +172,7 @@ struct StreamPath: ~Copyable {
   }
 
   /// The transaction that a match on packet or stream is told with, where there is but one
-  /// (`detect.guess-applayer-tx`); once for each transaction.
+  /// (`detect.guess-applayer-tx`); on one packet for each transaction.
   private func noteGuess(_ flow: FlowInspection) {
     guard settings.guessesTransaction else { return }
     let transactions = flow.appLayer?.transactions ?? []
@@ -193,7 +193,6 @@ struct StreamPath: ~Copyable {
   private func takeGuess(_ flow: FlowInspection?) -> Transaction? {
     guard let guessed = flow?.guessed else { return nil }
     guessed.loggedBits |= Self.guessMade
-    flow?.guessed = nil
     return guessed
   }
 
@@ -237,6 +236,7 @@ struct StreamPath: ~Copyable {
     let decision = detector.decide(
       &matches, packet: context.packet, flow: facts, state: flow?.detection, into: &alerts)
     for alert in alerts { emit(alert, decision, flow, context, bytes) }
+    flow?.guessed = nil
     return decision
   }
 

@@ -144,7 +144,7 @@ private struct ThresholdLine {
   private func rate() throws(RuleValueError) -> ThresholdFile.Action {
     let numbers: ClosedRange<UInt64> = 1...UInt64(UInt32.max)
     return .rate(
-      try word("track", [.bySource, .byDestination, .byBoth, .byRule] as [ThresholdFile.Track]),
+      try word("track", [.bySource, .byDestination, .byBoth, .byRule, .byFlow] as [ThresholdFile.Track]),
       count: try number("count", numbers), seconds: try number("seconds", numbers),
       newAction: try word("new_action", [.alert, .drop, .pass, .reject] as [RuleAction]),
       timeoutSeconds: try number("timeout", 0...UInt64(UInt32.max)))

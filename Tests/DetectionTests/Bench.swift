@@ -10,7 +10,7 @@ final class Bench {
   let shared: SharedDetectionState
   let result: RuleCompiler.Result
   private var detector: Detector
-  let state = FlowDetection()
+  var state = FlowDetection()
   var flow = FlowFacts()
   var packet = DecodedPacket()
   private(set) var lastDecision = DetectionDecision()

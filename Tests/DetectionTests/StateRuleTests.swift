@@ -119,6 +119,24 @@ import Traffic
     #expect(bench.lastDecision.verdict == .drop)
   }
 
+  @Test func aRateFilterByFlowCountsEachFlowByItself() {
+    let bench = Bench(
+      """
+      alert tcp any any -> any any (content:"e"; sid:5;)
+      """,
+      thresholds: """
+        rate_filter gen_id 1, sig_id 5, track by_flow, count 1, seconds 60, new_action drop, timeout 30
+        """)
+    #expect(bench.result.diagnostics.isEmpty)
+    #expect(bench.stream("e") == [5])
+    #expect(bench.lastDecision.verdict == .accept)
+    #expect(bench.stream("e") == [5])
+    #expect(bench.lastDecision.verdict == .drop)
+    bench.state = FlowDetection()
+    #expect(bench.stream("e") == [5])
+    #expect(bench.lastDecision.verdict == .accept)
+  }
+
   @Test func aPassEndsTheInspectionOfTheFlow() {
     let bench = Bench(
       """

@@ -42,10 +42,21 @@ import Traffic
   }
 
   @Test func depthCountsFromTheStartOfTheStream() {
-    let bench = Bench("alert tcp any any -> any any (content:\"evil\"; depth:4; sid:1;)")
+    let bench = Bench("alert tcp any any -> any any (content:\"evil\"; depth:4; sid:1;)", isInline: true)
     #expect(bench.stream("evil") == [1])
     #expect(bench.stream("0123", keeping: 0) == [])
     #expect(bench.stream("evil", keeping: 0) == [])
+  }
+
+  @Test func depthCountsFromTheStartOfAPieceAsWellWhereTrafficIsWatched() {
+    for keeping in [0, 4096] {
+      let bench = Bench("alert tcp any any -> any any (content:\"evil\"; depth:4; sid:1;)")
+      #expect(bench.stream("evil") == [1])
+      #expect(bench.stream("0123", keeping: keeping) == [])
+      #expect(bench.stream("0evil", keeping: keeping) == [])
+      #expect(bench.stream("evil", keeping: keeping) == [1])
+      #expect(bench.stream("more", keeping: keeping) == [])
+    }
   }
 
   @Test func anAnchoredContentIsAlsoTriedOnEachPacket() {

@@ -191,7 +191,7 @@ private let ruleText = """
   // An IPv4 header: length 40, identification 7; the rest is not looked at here.
   let bytes: [UInt8] = [0x45, 0, 0, 40, 0, 7] + Array(repeating: 0, count: 34)
   let event = DropEvent(
-    reason: "rules", rule: try rule(ruleText), verdict: VerdictRecord(action: "drop"))
+    reason: "rules", rule: try rule(ruleText), transactionID: 3, verdict: VerdictRecord(action: "drop"))
   let record = try #require(try records(.drop(event), context, bytes: bytes).first)
   #expect(text(record, "event_type") == "drop")
   #expect(number(record, "drop.len") == 40)
@@ -202,6 +202,10 @@ private let ruleText = """
   #expect(flag(record, "drop.ack") == false)
   #expect(text(record, "drop.reason") == "rules")
   #expect(text(record, "alert.action") == "blocked")
+  #expect(number(record, "tx_id") == 3)
+  // The rule is named and no more: the rest stands in its alert.
+  #expect(text(record, "alert.signature") != nil)
+  #expect(value(record, "alert.rule") == nil && value(record, "alert.metadata") == nil)
   #expect(text(record, "verdict.action") == "drop")
   // Bytes that are shorter than the headers say leave fields out.
   let short = try #require(try records(.drop(event), context, bytes: [0x45]).first)

@@ -16,6 +16,22 @@ import Traffic
     #expect(scene.verdicts[4].reason == .flowDrop)
     #expect(scene.sink.flows.map(\.action) == ["drop"])
     #expect(scene.sink.transactionCount == 0)
+    // The one that was dropped is counted, if not told.
+    #expect(scene.sink.flows.map(\.transactionCount) == [1])
+    #expect(scene.sink.drops.first?.transactionID == 0)
+  }
+
+  @Test func `alerts of one packet are told with the same transaction where it is guessed, those of later ones are not`() {
+    let scene = PathScene.run(
+      PathScene.exchange().packets,
+      rules: """
+        alert tcp any any -> any any (msg:"a"; flow:to_server; content:"/evil"; sid:1;)
+        alert tcp any any -> any any (msg:"b"; flow:to_server; content:"a.example"; sid:2;)
+        alert tcp any any -> any any (msg:"c"; flow:to_client; content:"hello"; sid:3;)
+        """
+    ) { $0.guessesTransaction = true }
+    #expect(scene.sids.sorted() == [1, 2, 3])
+    #expect(scene.sink.transactionIDs == [0, 0])
   }
 
   /// As Suricata keeps them (`packet-alert-max`).

@@ -22,6 +22,7 @@ final class RecordSink: EventSink {
   struct DropSeen: Equatable {
     var packet: UInt64
     var reason: String
+    var transactionID: UInt64?
   }
 
   var alerts: [AlertSeen] = []
@@ -42,7 +43,7 @@ final class RecordSink: EventSink {
           sid: alert.rule.sid, packet: context.packetNumber, isBlocked: alert.alert.isBlocked,
           verdict: alert.verdict.action))
       if let tunnel = context.tunnel { tunnels.append(tunnel.means) }
-    case .drop(let drop): drops.append(DropSeen(packet: context.packetNumber, reason: drop.reason))
+    case .drop(let drop): drops.append(DropSeen(packet: context.packetNumber, reason: drop.reason, transactionID: drop.transactionID))
     case .flow: if let flow = context.flow { flows.append(flow) }
     case .transaction: transactionCount += 1
     case .anomaly, .arp, .interception, .file, .fileContent, .taggedPacket: break

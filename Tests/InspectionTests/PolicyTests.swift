@@ -110,4 +110,18 @@ import Traffic
       scene.sink.flows.map(\.exceptionPolicies)
         == [[ExceptionPolicyUse(target: "stream_reassembly_memcap", policy: "ignore")]])
   }
+
+  @Test func `a parser that gives up in one direction, then in the other, meets the policy twice`() {
+    var web = TCPConversation()
+    web.handshake()
+    web.acknowledges = false
+    web.send(.toServer, TLSClientHello(serverName: "a.example").records())
+    web.send(.toClient, TLSServerHello().records())
+    web.send(.toServer, "no record")
+    web.send(.toServer, "nothing that anybody parses")
+    web.send(.toClient, "no record either")
+    let scene = PathScene.run(web.packets, rules: Self.rules) { $0.exceptionPolicies.appLayerError = .dropPacket }
+    #expect(scene.stopped == [6, 8])
+    #expect(scene.verdicts[7].reason == .applicationError)
+  }
 }

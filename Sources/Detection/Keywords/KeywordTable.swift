@@ -78,6 +78,8 @@ public enum KeywordTable {
     "luaxform": "rules do not run programs: a script would have the rights of Sluice; write what it tests with other keywords",
     "ssh.protoversion": "it is obsolete: use ssh.proto",
     "ssh.softwareversion": "it is obsolete: use ssh.software",
+    "tls_store": "certificates are not stored as files: they can stand in the records of TLS (custom: certificate, chain)",
+    "tls.store": "certificates are not stored as files: they can stand in the records of TLS (custom: certificate, chain)",
     "geoip": "the countries of addresses are not known: name the addresses in a variable or an iprep list",
   ]
 

@@ -32,6 +32,8 @@ public struct DetectionDecision: Sendable {
   public var rejectAction: RuleAction?
   /// The rule that decided on drop or reject.
   public var decidingRule: RuleIndex?
+  /// The transaction that it matched in.
+  public var decidingTransaction: UInt64?
   /// The transactions in which rules asked for drop or reject.
   public var stoppedTransactions: [UInt64] = []
   /// Rules asked for it that matched elsewhere, or in no transaction alone.

@@ -62,7 +62,7 @@ extension Detector {
         return true
       }
     }
-    let filtered = rateFilterAction(info, ends)
+    let filtered = rateFilterAction(info, ends, state)
     let action = filtered ?? info.action
     if isSuppressed(info, ends) {
       counters.suppressed &+= 1
@@ -78,7 +78,7 @@ extension Detector {
       if filtered != nil { isLogged = false }
     } else if action.stops {
       if decision.decidingRule == nil { decision.isRateFiltered = filtered != nil }
-      stop(match.rule, action, reachesFlow: reachesFlow, &decision)
+      stop(match, action, reachesFlow: reachesFlow, &decision)
       if let id = match.transactionID { decision.stoppedTransactions.append(id) } else { decision.stopsMore = true }
     } else if !match.replacements.isEmpty {
       decision.replacements += match.replacements
@@ -104,10 +104,10 @@ extension Detector {
   }
 
   private func stop(
-    _ rule: RuleIndex, _ action: RuleAction, reachesFlow: Bool,
+    _ match: RuleMatch, _ action: RuleAction, reachesFlow: Bool,
     _ decision: inout DetectionDecision
   ) {
-    if decision.decidingRule == nil { decision.decidingRule = rule }
+    if decision.decidingRule == nil { (decision.decidingRule, decision.decidingTransaction) = (match.rule, match.transactionID) }
     if reachesFlow {
       decision.dropScope = .flow
     } else if decision.dropScope == .none {

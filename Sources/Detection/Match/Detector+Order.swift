@@ -23,6 +23,8 @@ public struct StreamPiece: ~Escapable {
   }
 
   var hasNews: Bool { window.byteCount > newFrom }
+  /// The new bytes are not the first of the stream.
+  var isLater: Bool { newFrom > 0 || offset > 0 }
 }
 
 extension Detector {

@@ -32,7 +32,7 @@ struct TrialContext: ~Escapable {
 extension Detector {
   /// Runs a table over a payload and adds the rules of the literals seen to the candidates.
   mutating func collectCandidates(
-    _ table: PatternTable, _ bytes: RawSpan, newFrom: Int = 0, offset: UInt64 = 0, restartsAt: Int = 0,
+    _ table: PatternTable, _ bytes: RawSpan, newFrom: Int = 0, offset: UInt64 = 0, restartsAt: Int? = nil,
     isComplete: Bool = true, member: UInt8 = 0
   ) {
     guard !isPrefilterOff else {

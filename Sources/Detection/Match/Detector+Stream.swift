@@ -55,7 +55,7 @@ extension Detector {
     var trial = tryOnWindow(
       rule, place, piece.window.extracting(skipped...), offset: piece.offset &+ UInt64(skipped), piece, context, &pending,
       into: &matches)
-    if trial != .matched, !isInline, isOfPiece, piece.newFrom > 0,
+    if trial != .matched, !isInline, isOfPiece, piece.isLater,
       ruleSet.bodies[Int(rule)].payload?.program.countsFromStart == true
     {
       let onPiece = tryRule(
@@ -149,7 +149,7 @@ extension Detector {
   ) {
     let before = candidates.count
     collectCandidates(
-      table, piece.window, newFrom: newFrom, offset: piece.offset, restartsAt: isInline ? 0 : piece.newFrom,
+      table, piece.window, newFrom: newFrom, offset: piece.offset, restartsAt: isInline || !piece.isLater ? nil : piece.newFrom,
       member: member)
     let hitEnd = piece.offset &+ UInt64(piece.window.byteCount)
     var kept = before

@@ -51,10 +51,14 @@ extension Detector {
   private static var backoffLifeSeconds: Int64 { 3600 }
 
   /// The action that a `rate_filter` puts in place of the rule's, if it is in force.
-  func rateFilterAction(_ info: RuleInfo, _ ends: PacketEnds) -> RuleAction? {
+  func rateFilterAction(_ info: RuleInfo, _ ends: PacketEnds, _ state: FlowDetection?) -> RuleAction? {
     guard !ruleSet.rateFilters.isEmpty else { return nil }
     for key in Self.keys(info) {
       for filter in ruleSet.rateFilters[key] ?? [] {
+        if filter.track == .byFlow {
+          if state?.count(filter, gid: info.gid, sid: info.sid, at: ends.time) == true { return filter.newAction }
+          continue
+        }
         let entryKey = Self.key(filter.track, info, ends, isRateFilter: true)
         let isInForce = shared.thresholds.update(entryKey, at: ends.time) { entry in
           var counted = entry ?? ThresholdEntry()
@@ -91,6 +95,17 @@ extension Detector {
 }
 
 extension FlowDetection {
+  /// - Returns: whether the filter's action is in force.
+  func count(_ filter: RateFilter, gid: UInt32, sid: UInt32, at time: Timestamp) -> Bool {
+    if let index = rates.firstIndex(where: { $0.gid == gid && $0.sid == sid }) {
+      return rates[index].entry.count(filter, at: time, isNew: false)
+    }
+    var entry = ThresholdEntry()
+    let isInForce = entry.count(filter, at: time, isNew: true)
+    if rates.count < Self.variablesMax { rates.append(FlowThreshold(gid: gid, sid: sid, entry: entry)) }
+    return isInForce
+  }
+
   func count(
     _ threshold: RuleThreshold, gid: UInt32, sid: UInt32, at time: Timestamp
   ) -> ThresholdEntry.Outcome {

@@ -75,13 +75,13 @@ struct PatternScanner: ~Copyable {
   /// - Parameters:
   ///   - newFrom: hits that end at or before it are left out.
   ///   - offset: where the first octet of `bytes` lies in the whole buffer.
-  ///   - restartsAt: from here on, too, the positions of rules count; 0 where they count from the start alone.
+  ///   - restartsAt: from here on, too, the positions of rules count; nil where they count from the start alone.
   ///   - isComplete: the buffer ends here, so a literal that must stand at its end may count.
   ///   - member: which of those that share the table is meant; ``everyMember`` for all of them.
   /// - Returns: false when the scan could not be done and every literal must be taken as seen.
   mutating func scan(
     _ table: PatternTable, part number: Int = 0, _ bytes: RawSpan, newFrom: Int = 0, offset: UInt64 = 0,
-    restartsAt: Int = 0, isComplete: Bool = true, member: UInt8 = 0
+    restartsAt: Int? = nil, isComplete: Bool = true, member: UInt8 = 0
   ) -> Bool {
     hitCount = 0
     let part = table.parts[number]
@@ -90,7 +90,7 @@ struct PatternScanner: ~Copyable {
     if part.reach != .max {
       // Both sums stay far below the end of Int: a window is no longer than one, and a reach is of 32 bits.
       let reached = offset < UInt64(part.reach) ? Int(UInt64(part.reach) &- offset) : 0
-      let restarted = restartsAt > 0 ? restartsAt &+ Int(part.reach) : 0
+      let restarted = restartsAt.map { $0 &+ Int(part.reach) } ?? 0
       guard max(reached, restarted) > 0 else { return true }
       end = min(end, max(reached, restarted))
     }
@@ -105,7 +105,7 @@ struct PatternScanner: ~Copyable {
         stamps: stamps, ends: ends, hits: hits, constraints: rawConstraints, first: UInt32(part.first),
         hitCount: 0, generation: generation, base: offset &+ UInt64(start), shift: 0,
         newFrom: UInt64(max(0, newFrom &- start)), length: UInt64(end &- start), isComplete: isComplete,
-        member: member, restart: restartsAt > 0 ? Int64(restartsAt &- start) : .max)
+        member: member, restart: restartsAt.map { Int64($0 &- start) } ?? .max)
       let status = unsafe run(database, part, bytes, start..<end, scratch, &context)
       return unsafe (status, context.hitCount)
     }

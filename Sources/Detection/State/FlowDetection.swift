@@ -52,6 +52,8 @@ public final class FlowDetection {
   public internal(set) var silencesFlow = false
   /// Counters of `by_flow` thresholds.
   var thresholds: [FlowThreshold] = []
+  /// Those of `rate_filter` by flow.
+  var rates: [FlowThreshold] = []
 
   public init() {}
 
