@@ -17,6 +17,8 @@ readonly state=/var/lib/sluice
 readonly logs=/var/log/sluice
 readonly unit=/etc/systemd/system/sluice.service
 readonly completion=/usr/local/share/bash-completion/completions/sluice
+# Whose the CA's key is; the daemon, which is root by name and has no right to files of others, can't read it.
+readonly authority=sluice-ca
 # What this script put where, with checksums, and the packages that came with it.
 readonly record=$state/install
 
@@ -191,6 +193,28 @@ place() {
   printf '%s %s\n' "$(sum_of "$target")" "$target" >>"$record/files.new"
 }
 
+has_user() { getent passwd "$1" >/dev/null; }
+
+# Where no user can be made the key stays root's, and the daemon warns that it could read it.
+make_user() {
+  has_user "$authority" && return
+  if ! useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin \
+    --comment "Sluice, the CA's key" "$authority" 2>/dev/null; then
+    say "the user $authority can't be made here: the CA's key will be root's"
+    return
+  fi
+  : >"$record/user"
+}
+
+# A key that was made before there was that user, where the configuration has it be the key's.
+give_key() {
+  if has_user "$authority" && [[ -f $state/ca.key ]] &&
+    grep -qE "^ +authority-user: *['\"]?$authority['\"]? *(#.*)?\$" "$settings/sluice.yaml"; then
+    chown "$authority:" "$state/ca.key"
+    chmod 0600 "$state/ca.key"
+  fi
+}
+
 default_settings() {
   cat <<'YAML'
 # Sluice's configuration. Keys that Suricata has too mean what they mean there; every key is in docs/configuration.md.
@@ -242,6 +266,13 @@ interception:
   ports: [443]
   ca-certificate: /var/lib/sluice/ca.pem
   ca-key: /var/lib/sluice/ca.key
+YAML
+  if has_user "$authority"; then
+    printf '%s\n' "  # Who holds the CA's key, in a process of its own." "  authority-user: $authority"
+  fi
+  cat <<'YAML'
+  learning:
+    file: /var/lib/sluice/learned/bypasses
 
 control:
   socket: /run/sluice/control.sock
@@ -271,7 +302,7 @@ RestartSec=1
 RuntimeDirectory=sluice
 RuntimeDirectoryMode=0750
 StateDirectory=sluice
-StateDirectoryMode=0700
+StateDirectoryMode=0711
 LogsDirectory=sluice
 LogsDirectoryMode=0750
 UMask=0027
@@ -309,7 +340,10 @@ has_systemd() { [[ -d /run/systemd/system ]]; }
 install_files() {
   step "Files"
   install -d -m 0755 "$settings" "$settings/rules" "$settings/categories"
-  install -d -m 0700 "$state" "$state/cache" "$record"
+  # The CA's key lies in it, and is another user's.
+  install -d -m 0711 "$state"
+  install -d -m 0700 "$state/cache" "$state/learned" "$record"
+  make_user
   install -d -m 0750 "$logs"
   : >"$record/files.new"
   # A running daemon keeps its old binary until it is started anew.
@@ -320,6 +354,7 @@ install_files() {
   work=$(mktemp -d)
   default_settings >"$work/sluice.yaml"
   place "$work/sluice.yaml" "$settings/sluice.yaml"
+  give_key
   service >"$work/sluice.service"
   place "$work/sluice.service" "$unit"
   rm -r "$work"
@@ -382,6 +417,7 @@ uninstall() {
     say "  $(sort -u "$record/packages" | tr '\n' ' ')"
   fi
   if [[ -e $state/ca.key ]]; then say "the CA's key goes too: clients may forget its certificate"; fi
+  if [[ -e $record/user ]]; then userdel "$authority" 2>/dev/null || say "the user $authority is still there"; fi
   rm -f "$completion"
   rmdir --ignore-fail-on-non-empty "${completion%/*}" "${completion%/*/*}" 2>/dev/null || true
   rm -rf "$binary" "$settings" "$state" "$logs" "$unit" /run/sluice /usr/local/share/doc/sluice

@@ -151,18 +151,26 @@ int sluice_write_only_below(const char *const *folders, size_t count) {
   return result;
 }
 
-int sluice_become_user(const char *name) {
-  if (geteuid() != 0) return 1;
+static const struct passwd *user_named(const char *name) {
   errno = 0;
   const struct passwd *user = getpwnam(name);
-  if (!user) {
-    if (!errno) errno = ENOENT;
-    return -1;
-  }
+  if (!user && !errno) errno = ENOENT;
+  return user;
+}
+
+int sluice_become_user(const char *name) {
+  if (geteuid() != 0) return 1;
+  const struct passwd *user = user_named(name);
+  if (!user) return -1;
   uid_t uid = user->pw_uid;
   gid_t gid = user->pw_gid;
   if (setgroups(0, NULL) || setresgid(gid, gid, gid) || setresuid(uid, uid, uid)) return -1;
   return 0;
+}
+
+int sluice_give_file(int descriptor, const char *name) {
+  const struct passwd *user = user_named(name);
+  return user ? fchown(descriptor, user->pw_uid, user->pw_gid) : -1;
 }
 
 int sluice_hide_memory(void) {

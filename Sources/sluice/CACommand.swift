@@ -50,7 +50,7 @@ struct CACommand: ParsableCommand {
       do throws(AuthorityError) {
         let authority = try CertificateAuthority.make(
           keyPath: stage.caKey, certificatePath: stage.caCertificate,
-          commonName: name ?? CertificateAuthority.defaultCommonName(),
+          commonName: name ?? CertificateAuthority.defaultCommonName(), owner: stage.authorityOwner,
           now: Timestamp(seconds: Int64(time(nil))))
         StandardOutput.write(authority.summary.text)
       } catch {

@@ -42,6 +42,24 @@ import Traffic
     #expect(mode(keyPath) == 0)
   }
 
+  @Test(.enabled(if: geteuid() == 0, "a file is given away by root alone"))
+  func `A key is made for the user who is to hold it, and none for one who is not there`() throws {
+    _ = try CertificateAuthority.make(
+      keyPath: keyPath, certificatePath: certificatePath, owner: "daemon", now: Lab.time)
+    var status = stat()
+    #expect(unsafe stat(keyPath, &status) == 0)
+    let owner = unsafe getpwnam("daemon").map { unsafe $0.pointee.pw_uid }
+    #expect(status.st_uid == owner)
+    #expect(mode(keyPath) == 0o600)
+    #expect(unsafe stat(certificatePath, &status) == 0)
+    #expect(status.st_uid == 0)
+    #expect(throws: AuthorityError.unwritable(path: keyPath + "2", reason: "there is no user no-such-user")) {
+      try CertificateAuthority.make(
+        keyPath: keyPath + "2", certificatePath: certificatePath + "2", owner: "no-such-user", now: Lab.time)
+    }
+    #expect(mode(keyPath + "2") == 0)
+  }
+
   @Test func `Each fault of the files is told apart`() throws {
     #expect(throws: AuthorityError.missing(path: keyPath)) {
       try CertificateAuthority.load(keyPath: keyPath, certificatePath: certificatePath)

@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 import Traffic
 
@@ -13,8 +14,10 @@ import Traffic
       destinationPort: 443, ipProtocol: IPProtocol.tcp)
   }
 
-  private func facts(client: UInt8 = 1, sni: String? = "pinned.example", shape: [UInt8] = [1]) -> RelayConnectionFacts {
-    var facts = RelayConnectionFacts(number: 1, worker: 0, flow: flow(client: client), openedAt: start)
+  private func facts(
+    client: UInt8 = 1, sni: String? = "pinned.example", shape: [UInt8] = [1], openedAt: Timestamp? = nil
+  ) -> RelayConnectionFacts {
+    var facts = RelayConnectionFacts(number: 1, worker: 0, flow: flow(client: client), openedAt: openedAt ?? start)
     facts.sni = sni
     facts.clientShape = shape
     facts.upstreamVerification = .trusted
@@ -41,10 +44,10 @@ import Traffic
 
   @Test func `Three refusals in a row make a tunnel for that client, name and software alone`() {
     let bypass = bypass()
-    #expect(bypass.noticed(unknownCA, on: facts(), at: start) == nil)
-    #expect(bypass.noticed(unknownCA, on: facts(), at: later(1)) == nil)
+    #expect(bypass.noticed(unknownCA, on: facts(openedAt: start), at: start) == nil)
+    #expect(bypass.noticed(unknownCA, on: facts(openedAt: later(1)), at: later(1)) == nil)
     #expect(decide(bypass, at: later(1)) == .inspect)
-    guard case .bypassLearned(let entry)? = bypass.noticed(unknownCA, on: facts(), at: later(2)) else {
+    guard case .bypassLearned(let entry)? = bypass.noticed(unknownCA, on: facts(openedAt: later(2)), at: later(2)) else {
       Issue.record("nothing learned")
       return
     }
@@ -59,11 +62,11 @@ import Traffic
 
   @Test func `A client that accepts in between starts anew, and so do refusals far apart`() {
     let bypass = bypass()
-    for second: Int64 in 0..<2 { _ = bypass.noticed(unknownCA, on: facts(), at: later(second)) }
+    for second: Int64 in 0..<2 { _ = bypass.noticed(unknownCA, on: facts(openedAt: later(second)), at: later(second)) }
     bypass.accepted(facts())
-    for second: Int64 in 2..<4 { _ = bypass.noticed(unknownCA, on: facts(), at: later(second)) }
+    for second: Int64 in 2..<4 { _ = bypass.noticed(unknownCA, on: facts(openedAt: later(second)), at: later(second)) }
     #expect(decide(bypass, at: later(4)) == .inspect)
-    #expect(bypass.noticed(unknownCA, on: facts(), at: later(4 + 601)) == nil)
+    #expect(bypass.noticed(unknownCA, on: facts(openedAt: later(4 + 601)), at: later(4 + 601)) == nil)
     #expect(decide(bypass, at: later(700)) == .inspect)
   }
 
@@ -89,13 +92,13 @@ import Traffic
 
   @Test func `What policy blocks stays blocked`() {
     let bypass = bypass(base: .block) { $0.refusalCount = 1 }
-    _ = bypass.noticed(unknownCA, on: facts(), at: start)
+    _ = bypass.noticed(unknownCA, on: facts(openedAt: start), at: start)
     #expect(decide(bypass, at: later(1)) == .block)
   }
 
   @Test func `With approval nothing changes until someone approves, and forgetting undoes it`() {
     let bypass = bypass { $0.mode = .approve }
-    for second: Int64 in 0..<5 { _ = bypass.noticed(unknownCA, on: facts(), at: later(second)) }
+    for second: Int64 in 0..<5 { _ = bypass.noticed(unknownCA, on: facts(openedAt: later(second)), at: later(second)) }
     #expect(decide(bypass, at: later(5)) == .inspect)
     let entry = bypass.entries.first
     #expect(entry?.state == .awaitingApproval)
@@ -109,10 +112,172 @@ import Traffic
 
   @Test func `Switched off it learns nothing, and its table stays below its limit`() {
     let off = bypass { $0.mode = .off }
-    for second: Int64 in 0..<5 { _ = off.noticed(unknownCA, on: facts(), at: later(second)) }
+    for second: Int64 in 0..<5 { _ = off.noticed(unknownCA, on: facts(openedAt: later(second)), at: later(second)) }
     #expect(off.entries.isEmpty)
     let small = bypass { $0.entryCountMax = 3 }
     for client: UInt8 in 0..<20 { _ = small.noticed(unknownCA, on: facts(client: client), at: start) }
     #expect(small.entries.count == 3)
+  }
+
+  // MARK: Attempts
+
+  private func moment(_ milliseconds: Int64) -> Timestamp {
+    Timestamp(nanoseconds: start.nanoseconds + milliseconds * 1_000_000)
+  }
+
+  @Test func `Connections that a client opens at once count once, however many break off and however late`() {
+    let bypass = bypass()
+    for number: Int64 in 0..<20 {
+      let opened = moment(number * 40)
+      // Some take seconds to fail: the client had opened them all before.
+      _ = bypass.noticed(unknownCA, on: facts(openedAt: opened), at: moment(number * 300))
+    }
+    #expect(decide(bypass, at: later(10)) == .inspect)
+    #expect(bypass.entries.map(\.refusals) == [1])
+    // It comes again, and once more.
+    for second: Int64 in [20, 40] {
+      for _ in 0..<6 { _ = bypass.noticed(unknownCA, on: facts(openedAt: later(second)), at: later(second + 1)) }
+      #expect((decide(bypass, at: later(second + 2)) == .tunnel) == (second == 40))
+    }
+  }
+
+  @Test func `Failures that are under way when a tunnel is learned change nothing about it`() {
+    let bypass = bypass { $0.refusalCount = 1 }
+    #expect(bypass.noticed(unknownCA, on: facts(), at: later(1)) != nil)
+    #expect(bypass.noticed(unknownCA, on: facts(openedAt: later(2)), at: later(3)) == nil)
+    #expect(bypass.entries.map(\.state) == [.active(until: later(1 + 86_400))])
+  }
+
+  @Test func `What has run out is learned anew by as many refusals, and approved anew`() {
+    let bypass = bypass { $0.mode = .approve; $0.refusalCount = 2; $0.bypassSeconds = 100 }
+    for second: Int64 in [0, 2] { _ = bypass.noticed(unknownCA, on: facts(openedAt: later(second)), at: later(second)) }
+    #expect(bypass.entries.map(\.state) == [.awaitingApproval])
+    if let id = bypass.entries.first?.id { #expect(bypass.approve(id: id, at: later(3))) }
+    #expect(decide(bypass, at: later(4)) == .tunnel)
+    for second: Int64 in [200, 202] { _ = bypass.noticed(unknownCA, on: facts(openedAt: later(second)), at: later(second)) }
+    #expect(bypass.entries.map(\.state) == [.awaitingApproval])
+    #expect(decide(bypass, at: later(203)) == .inspect)
+  }
+
+  @Test func `A client pushes out its own entries and nobody else's`() {
+    let bypass = bypass { $0.refusalCount = 2; $0.clientEntryCountMax = 8; $0.entryCountMax = 64 }
+    for second: Int64 in [0, 2] { _ = bypass.noticed(unknownCA, on: facts(client: 2, openedAt: later(second)), at: later(second)) }
+    _ = bypass.noticed(unknownCA, on: facts(client: 3, openedAt: later(3)), at: later(3))
+    for number in 0..<200 {
+      let name = "name\(number).example"
+      for second: Int64 in [4, 6] {
+        _ = bypass.noticed(unknownCA, on: facts(sni: name, openedAt: later(second)), at: later(second))
+      }
+      _ = bypass.noticed(unknownCA, on: facts(sni: "x" + name, openedAt: later(6)), at: later(6))
+    }
+    #expect(decide(bypass, client: 2, at: later(7)) == .tunnel)
+    #expect(bypass.entries.count { $0.key.client == flow(client: 1).source && $0.state == .counting } == 8)
+    #expect(bypass.entries.count { $0.key.client == flow(client: 1).source && $0.state != .counting } == 8)
+    #expect(decide(bypass, sni: "name199.example", at: later(7)) == .tunnel)
+    #expect(decide(bypass, sni: "name0.example", at: later(7)) == .inspect)
+    // The candidate of the third client counts on.
+    _ = bypass.noticed(unknownCA, on: facts(client: 3, openedAt: later(7)), at: later(7))
+    #expect(decide(bypass, client: 3, at: later(8)) == .tunnel)
+  }
+
+  @Test func `Addresses of one IPv6 network count as one client`() {
+    let bypass = bypass { $0.refusalCount = 1; $0.clientEntryCountMax = 4 }
+    for low: UInt64 in 0..<40 {
+      var one = facts()
+      one.flow.source = IPAddress(high: 0x2001_0db8_0000_0001, low: low)
+      _ = bypass.noticed(unknownCA, on: one, at: start)
+    }
+    #expect(bypass.entries.count == 4)
+  }
+
+  // MARK: Over a restart
+
+  private func inFolder(_ body: (String) -> Void) {
+    let folder = "/tmp/sluice-learned-\(hexadecimal(randomBytes(8) ?? []))"
+    guard unsafe mkdir(folder, 0o700) == 0 else {
+      Issue.record("no folder")
+      return
+    }
+    let path = folder + "/bypasses"
+    body(path)
+    for file in [path, path + ".target", path + ".new"] { unsafe unlink(file) }
+    #expect(unsafe rmdir(folder) == 0)
+  }
+
+  private func writeFile(_ path: String, _ text: String, mode: mode_t) {
+    let file = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC, mode)
+    defer { close(file) }
+    #expect(fchmod(file, mode) == 0)
+    #expect(CertificateAuthority.writeAll(Array(text.utf8), to: file))
+  }
+
+  @Test func `What was learned outlives a restart, what counts or has run out does not`() {
+    inFolder { path in
+      let first = bypass { $0.refusalCount = 2 }
+      for (client, name): (UInt8, String?) in [(1, "one.example"), (2, nil)] {
+        for second: Int64 in [0, 2] {
+          _ = first.noticed(unknownCA, on: facts(client: client, sni: name, openedAt: later(second)), at: later(second))
+        }
+      }
+      _ = first.noticed(unknownCA, on: facts(client: 3, openedAt: later(3)), at: later(3))
+      let file = LearnedBypassFile(path: path, entryCountMax: 100)
+      #expect(file.read().entries.isEmpty && file.read().trouble == nil)
+      #expect(file.write(first.kept) == nil)
+      let contents = file.read()
+      #expect(contents.badLines == 0 && contents.trouble == nil && contents.entries.count == 2)
+      let second = bypass { $0.refusalCount = 2 }
+      #expect(second.restore(contents.entries, at: later(10)) == 0)
+      #expect(decide(second, client: 1, sni: "one.example", at: later(11)) == .tunnel)
+      #expect(decide(second, client: 2, sni: nil, at: later(11)) == .tunnel)
+      #expect(decide(second, client: 3, at: later(11)) == .inspect)
+      #expect(second.entries.map(\.id).sorted() == first.entries.filter { $0.state != .counting }.map(\.id).sorted())
+      let third = bypass()
+      #expect(third.restore(contents.entries, at: later(100_000)) == 2)
+      #expect(third.entries.isEmpty)
+    }
+  }
+
+  @Test func `Lines that can't be entries are left out and counted, and no entry holds longer than a new one`() {
+    inFolder { path in
+      let good = "active\t1900000000\t1700000000\t3\t10.0.0.1\t01\tone.example\tclient refuses"
+      let bad = [
+        "nonsense", "active\t1900000000", good.replacing("active", with: "counting"), good.replacing("10.0.0.1", with: "10.0.0"),
+        good.replacing("1900000000", with: "99999999999999999999"), good.replacing("1900000000", with: "-1"),
+        good.replacing("\t01\t", with: "\t0\t"), good.replacing("\t01\t", with: "\t" + String(repeating: "00", count: 33) + "\t"),
+        good.replacing("one.example", with: ""), good.replacing("one.example", with: "one\u{1b}.example"),
+        good.replacing("refuses", with: String(repeating: "r", count: 2_000)), good + "\tmore",
+      ]
+      writeFile(path, ([good] + bad + [good.replacing("one", with: "two")]).joined(separator: "\n"), mode: 0o600)
+      let contents = LearnedBypassFile(path: path, entryCountMax: 100).read()
+      #expect(contents.entries.map(\.key.server) == ["one.example", "two.example"])
+      #expect(contents.badLines == bad.count && contents.firstBadLine == 2)
+      // No more lines than there can be entries.
+      #expect(LearnedBypassFile(path: path, entryCountMax: 6).read().entries.map(\.key.server) == ["one.example"])
+      let bypass = bypass()
+      #expect(bypass.restore(contents.entries, at: start) == 0)
+      #expect(decide(bypass, sni: "two.example", at: later(86_399)) == .tunnel)
+      #expect(decide(bypass, sni: "two.example", at: later(86_401)) == .inspect)
+    }
+  }
+
+  @Test func `A file that others could have written, that is none or too large is not believed`() {
+    inFolder { path in
+      let good = "active\t1900000000\t1700000000\t3\t10.0.0.1\t01\tone.example\tclient refuses\n"
+      let file = LearnedBypassFile(path: path, entryCountMax: 2)
+      writeFile(path, good, mode: 0o620)
+      #expect(file.read().entries.isEmpty && file.read().trouble != nil)
+      writeFile(path, String(repeating: good, count: 200), mode: 0o600)
+      #expect(file.read().entries.isEmpty && file.read().trouble != nil)
+      writeFile(path + ".target", good, mode: 0o600)
+      unsafe unlink(path)
+      #expect(unsafe symlink(path + ".target", path) == 0)
+      #expect(file.read().entries.isEmpty && file.read().trouble != nil)
+      // Writing puts a file in the link's place and leaves its target alone.
+      #expect(file.write([]) == nil)
+      #expect(file.read().trouble == nil)
+      #expect(LearnedBypassFile(path: path + ".target", entryCountMax: 2).read().entries.count == 1)
+      #expect(LearnedBypassFile(path: "/dev/null", entryCountMax: 2).read().trouble != nil)
+      #expect(LearnedBypassFile(path: path + "/none/there", entryCountMax: 2).write([]) != nil)
+    }
   }
 }

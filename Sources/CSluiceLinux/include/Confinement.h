@@ -23,6 +23,8 @@ uint64_t sluice_effective_capabilities(void);
 /// Becomes the user `name` with its group alone. 0, 1 where this process is not root and stays who it is, or -1 with errno
 /// (ENOENT: no such user).
 int sluice_become_user(const char *_Nonnull name);
+/// Makes an open file that user's. 0, or -1 with errno (ENOENT: no such user).
+int sluice_give_file(int descriptor, const char *_Nonnull name);
 /// No core files, and no look into its memory by others of the same user. 0, or -1 with errno.
 int sluice_hide_memory(void);
 /// Refuses (EPERM) all system calls but those of a process that answers messages on descriptors it has; with `may_fork`

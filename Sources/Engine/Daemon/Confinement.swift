@@ -21,6 +21,8 @@ public enum Confinement {
     let folders = writableFolders(settings)
     // Made later it could not be written to; the other folders are the operator's to make.
     unsafe mkdir(settings.outputs.directory, 0o755)
+    // So is this one: it shall hold nothing else, since whoever may write there may replace what lies beside.
+    if settings.wantsLearningKept, let file = settings.interception.learningFile { unsafe mkdir(folder(of: file), 0o700) }
     // SAFETY: the copies live through the call and are freed after it.
     var pointers = unsafe folders.map { unsafe UnsafePointer<CChar>(strdup($0)) }
     let result = unsafe sluice_write_only_below(&pointers, pointers.count)
@@ -40,6 +42,7 @@ public enum Confinement {
     if let store = settings.outputs.fileStore { folders.append(store.hasPrefix("/") ? store : settings.outputs.directory) }
     if let file = settings.interception.decrypted.file { folders.append(folder(of: file)) }
     if let socket = settings.interception.decrypted.socket { folders.append(folder(of: socket)) }
+    if settings.wantsLearningKept, let file = settings.interception.learningFile { folders.append(folder(of: file)) }
     if settings.outputs.fileName.hasPrefix("/") { folders.append(folder(of: settings.outputs.fileName)) }
     return folders
   }

@@ -185,6 +185,7 @@ public final class Daemon: Sendable {
       ServiceManager.notify("STOPPING=1")
     }
     stopAll()
+    stage?.keeper?.save()
     for path in shared.names.datasets.save() {
       DaemonLog.write("\(path): the set of values could not be saved: \(TextFile.lastError())")
     }
@@ -202,6 +203,7 @@ public final class Daemon: Sendable {
     var next = MonotonicClock.seconds() + interval
     while true {
       beat()
+      stage?.keeper?.save()
       let rest = min(1, max(0, next - MonotonicClock.seconds()))
       var timeout = timespec(tv_sec: Int(rest), tv_nsec: Int((rest - rest.rounded(.down)) * 1e9))
       switch unsafe sigtimedwait(&signals, nil, &timeout) {

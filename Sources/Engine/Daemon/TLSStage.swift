@@ -14,6 +14,7 @@ final class TLSStage: Sendable {
   private let decrypted: DecryptedOutput?
   private let proxy: ProxyListener?
   let policy: LearnedBypass
+  let keeper: LearnedBypassKeeper?
   private let verifier: UpstreamVerifier
   private let termination: TerminationPublication?
   private let monitor: HealthMonitor?
@@ -30,6 +31,7 @@ final class TLSStage: Sendable {
   ) throws(SettingsError) {
     let stage = settings.interception
     let learned = LearnedBypass(base: policy, settings: stage.learning)
+    keeper = settings.wantsLearningKept ? LearnedBypassKeeper(learned, stage) : nil
     var services = try Self.services(settings, learned, authority)
     services.signerIsGone = { failed("the process with the CA's key is gone; the daemon can't start another") }
     for warning in services.verifier.warnings { DaemonLog.write("warning: \(warning)") }
@@ -279,6 +281,11 @@ extension Settings {
     }
   }
 
+  /// Something can be learned that is to outlive a restart.
+  var wantsLearningKept: Bool {
+    interceptsOthers && interception.learning.mode != .off && interception.learningFile != nil
+  }
+
   /// There is work for the TLS stage.
   var wantsStage: Bool { interceptsOthers || !interception.terminate.listeners.isEmpty }
 }
@@ -335,7 +342,7 @@ extension TLSStage {
     } + [
       // Each worker notices the same restart.
       ("sluice.interception.signer_restarts", all.map(\.signerRestarts).max() ?? 0)
-    ] + defects + (decrypted?.statistics ?? []) + (proxy?.statistics ?? [])
+    ] + defects + (keeper?.statistics ?? []) + (decrypted?.statistics ?? []) + (proxy?.statistics ?? [])
   }
 }
 

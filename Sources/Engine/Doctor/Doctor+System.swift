@@ -36,6 +36,7 @@ extension Doctor {
       }
       return
     }
+    examineOwner(of: key)
     let days = (summary.notAfter.seconds &- now) / 86_400
     if summary.notBefore.seconds > now {
       wrong("the CA's certificate is not valid yet: this machine's clock is behind", mend: "timedatectl set-ntp true")
@@ -47,6 +48,17 @@ extension Doctor {
       good("the CA's key and certificate belong together, valid for \(days) days")
     }
     note("clients must trust the CA", mend: "sluice ca export\(option) > sluice-ca.pem, and put it into their stores")
+  }
+
+  /// The process that opens it has no right to read what is another's.
+  private mutating func examineOwner(of key: String) {
+    guard let owner = settings.interception.authorityOwner else { return }
+    var status = stat()
+    guard let entry = unsafe getpwnam(owner) else {
+      return wrong("there is no user \(owner) (interception.authority-user)", mend: "useradd --system --no-create-home \(owner)")
+    }
+    guard unsafe stat(key, &status) == 0, status.st_uid != (unsafe entry.pointee.pw_uid) else { return }
+    note("the CA's key \(key) is not \(owner)'s: the daemon itself could read it", mend: "chown \(owner): \(key)")
   }
 
   /// An authority is never overwritten.

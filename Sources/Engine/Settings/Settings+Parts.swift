@@ -341,6 +341,10 @@ extension Settings {
     if let count = try reader.number(path + "entries", in: 1...1_000_000) {
       interception.learning.entryCountMax = count
     }
+    if let count = try reader.number(path + "client-entries", in: 1...1_000_000) {
+      interception.learning.clientEntryCountMax = count
+    }
+    if let file = try reader.text(path + "file") { interception.learningFile = file == "no" ? nil : file }
   }
 
   private mutating func readExplicit(

@@ -1,6 +1,7 @@
 import Capture
 import Detection
 import EventOutput
+import Glibc
 import Inspection
 import Interception
 import RuleLanguage
@@ -114,6 +115,8 @@ public struct TLSStageSettings: Sendable {
   public var caKey = "/var/lib/sluice/ca.key"
   /// Who the process with that key runs as, where it is started as root.
   public var authorityUser = "nobody"
+  /// Whose the key's file is to be; nil for who makes it. What is nobody's is everybody's who is nobody.
+  public var authorityOwner: String? { authorityUser == "nobody" || geteuid() != 0 ? nil : authorityUser }
   /// What becomes of a connection whose certificate can't be made.
   public var mintingFailure = InterceptionSettings.MintingFailure.block
   /// Issuers trusted beside those of the system.
@@ -157,6 +160,8 @@ public struct TLSStageSettings: Sendable {
   /// Sites of our own (`terminate`).
   public var terminate = TerminationSettings()
   public var learning = LearnedBypassSettings()
+  /// Where what was learned outlives a restart; nil for nowhere.
+  public var learningFile: String?
   /// A file that the secrets of TLS connections are appended to.
   public var keyLogFile: String?
 }

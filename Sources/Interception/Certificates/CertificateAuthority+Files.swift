@@ -8,12 +8,13 @@ extension CertificateAuthority {
   ///
   /// Neither file is ever overwritten (O_EXCL, no symbolic links followed). When the certificate
   /// can't be written the key just written is removed again.
+  /// - Parameter owner: the user whose the key is to be; nil for who calls this.
   public static func make(
-    keyPath: String, certificatePath: String, commonName: String? = nil, now: Timestamp
+    keyPath: String, certificatePath: String, commonName: String? = nil, owner: String? = nil, now: Timestamp
   ) throws(AuthorityError) -> CertificateAuthority {
     let authority = try generate(commonName: commonName ?? defaultCommonName(), now: now)
     guard let key = authority.key?.pem() else { throw .library(OpenSSLErrors.drain().text) }
-    try write(key, to: keyPath, mode: 0o600)
+    try write(key, to: keyPath, mode: 0o600, owner: owner)
     do {
       try write(authority.certificatePEM(), to: certificatePath, mode: 0o644)
     } catch {
@@ -60,22 +61,26 @@ extension CertificateAuthority {
     return unsafe [UInt8](UnsafeBufferPointer(start: bytes, count: Int(ASN1_STRING_length(held))))
   }
 
-  private static func write(_ bytes: [UInt8], to path: String, mode: mode_t) throws(AuthorityError) {
+  private static func write(
+    _ bytes: [UInt8], to path: String, mode: mode_t, owner: String? = nil
+  ) throws(AuthorityError) {
     let file = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode)
     guard file >= 0 else {
       throw errno == EEXIST ? .exists(path: path) : .unwritable(path: path, reason: errorText(errno))
     }
     defer { close(file) }
     // Not subject to the umask, which could leave the certificate unreadable.
-    let complete = fchmod(file, mode) == 0 && writeAll(bytes, to: file) && fsync(file) == 0
+    let complete =
+      fchmod(file, mode) == 0 && writeAll(bytes, to: file)
+      && (owner.map { unsafe sluice_give_file(file, $0) } ?? 0) == 0 && fsync(file) == 0
     if !complete {
-      let reason = errorText(errno)
+      let reason = errno == ENOENT && owner != nil ? "there is no user \(owner ?? "")" : errorText(errno)
       unsafe unlink(path)
       throw .unwritable(path: path, reason: reason)
     }
   }
 
-  private static func writeAll(_ bytes: [UInt8], to file: Int32) -> Bool {
+  static func writeAll(_ bytes: [UInt8], to file: Int32) -> Bool {
     var rest = bytes[...]
     while !rest.isEmpty {
       // SAFETY: the buffer is valid for the call.

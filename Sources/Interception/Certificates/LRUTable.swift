@@ -55,6 +55,33 @@ struct LRUTable<Key: Hashable, Value> {
   /// In no order.
   var values: [Value] { places.values.map { nodes[$0].value } }
 
+  /// The least recently used one first.
+  var valuesByUse: [Value] {
+    var found: [Value] = []
+    var place = oldest
+    while place >= 0 {
+      found.append(nodes[place].value)
+      place = nodes[place].newer
+    }
+    return found
+  }
+
+  /// How many keys fit, and the least recently used of them.
+  /// - Complexity: O(n); for what is rare.
+  func oldest(where fits: (Key) -> Bool) -> (count: Int, key: Key?) {
+    var count = 0
+    var place = oldest
+    var first: Key?
+    while place >= 0 {
+      if fits(nodes[place].key) {
+        count += 1
+        first = first ?? nodes[place].key
+      }
+      place = nodes[place].newer
+    }
+    return (count, first)
+  }
+
   mutating func remove(_ key: Key) -> Value? {
     guard let place = places.removeValue(forKey: key) else { return nil }
     let value = nodes[place].value

@@ -13,6 +13,9 @@ public struct LearnedBypassSettings: Sendable {
   public var mode = Mode.automatic
   /// Refusals in a row before an entry is made.
   public var refusalCount = 3
+  /// A connection counts only where it was opened this long after the last refusal that counted: clients open several
+  /// at once, and all of them fail of what one of them fails of.
+  public var attemptSpacingSeconds: Int64 = 1
   /// Refusals further apart are not one row.
   public var refusalWindowSeconds: Int64 = 600
   /// A server that asks for a client certificate is learned at the first request, not only when it refuses to go
@@ -20,8 +23,10 @@ public struct LearnedBypassSettings: Sendable {
   public var learnsRequestedCertificates = false
   /// How long an entry holds.
   public var bypassSeconds: Int64 = 86_400
-  /// Entries and candidates together; the least recently used one goes first.
+  /// So many entries that hold, and as many candidates; of each the least recently used one goes first.
   public var entryCountMax = 4_096
+  /// Of each so many for one client (an IPv6 network of 64 bits counts as one), which pushes out its own only.
+  public var clientEntryCountMax = 64
 
   public init() {}
 }
@@ -64,22 +69,36 @@ public struct BypassEntry: Sendable, Hashable {
 /// entry holds for one client, one server name and one kind of client software, so that one pinned
 /// app does not open the way for others. Software that refuses on purpose gets a tunnel too, which
 /// metadata rules still see: where that is unwanted, set the mode to `approve`.
+///
+/// What a client does can't push out what others have learned: candidates and entries are kept apart, and a
+/// client with many of them loses its own.
 public final class LearnedBypass: InterceptionPolicy {
+  private struct Tables {
+    /// Counting, or awaiting approval.
+    var candidates: LRUTable<BypassKey, BypassEntry>
+    /// Active, also those that have run out and were not met since.
+    var learned: LRUTable<BypassKey, BypassEntry>
+    /// Changes of what outlives a restart.
+    var changes: UInt64 = 0
+  }
+
   private let base: any InterceptionPolicy
   private let settings: LearnedBypassSettings
-  private let table: Mutex<LRUTable<BypassKey, BypassEntry>>
+  private let tables: Mutex<Tables>
 
   public init(base: any InterceptionPolicy, settings: LearnedBypassSettings = LearnedBypassSettings()) {
     self.base = base
     self.settings = settings
-    table = Mutex(LRUTable(countMax: settings.entryCountMax))
+    tables = Mutex(
+      Tables(
+        candidates: LRUTable(countMax: settings.entryCountMax), learned: LRUTable(countMax: settings.entryCountMax)))
   }
 
   public func decide(_ facts: PolicyFacts) -> PolicyDecision {
     let decision = base.decide(facts)
     guard decision.action == .inspect, settings.mode != .off else { return decision }
     let key = Self.key(facts.flow, facts.sni, facts.clientShape)
-    let entry = table.withLock { $0.value(for: key) }
+    let entry = tables.withLock { $0.learned.value(for: key) }
     guard let entry, case .active(let until) = entry.state, facts.time < until else { return decision }
     return PolicyDecision(.tunnel, reason: "learned: \(entry.reason)")
   }
@@ -89,58 +108,129 @@ public final class LearnedBypass: InterceptionPolicy {
   ) -> InterceptionEvent? {
     guard settings.mode != .off, let (reason, isProof) = refusal(event, connection) else { return nil }
     let key = Self.key(connection.flow, connection.sni, connection.clientShape)
-    return table.withLock { table in
-      var entry = table.value(for: key)
-        ?? BypassEntry(key: key, state: .counting, refusals: 0, lastRefusal: time, reason: reason)
+    let openedAt = connection.openedAt
+    return tables.withLock { tables in
+      if let known = tables.learned.value(for: key), case .active(let until) = known.state {
+        // A connection that was under way when it was learned says nothing new; what has run out begins anew.
+        if time < until { return nil }
+        _ = tables.learned.remove(key)
+        tables.changes &+= 1
+      }
+      var entry: BypassEntry
+      if let candidate = tables.candidates.value(for: key) {
+        entry = candidate
+        guard isProof || isAnotherAttempt(openedAt, entry.lastRefusal, now: time) else { return nil }
+      } else {
+        entry = BypassEntry(key: key, state: .counting, refusals: 0, lastRefusal: time, reason: reason)
+        makeRoom(in: &tables.candidates, for: key)
+      }
       let before = entry.state
       count(&entry, reason, time, isProof)
-      table.set(entry, for: key)
-      return entry.state == before ? nil : .bypassLearned(entry)
+      put(entry, in: &tables)
+      guard entry.state != before else { return nil }
+      tables.changes &+= 1
+      return .bypassLearned(entry)
     }
   }
 
   public func accepted(_ connection: borrowing RelayConnectionFacts) {
     guard settings.mode != .off, !connection.upstreamWantsClientCertificate else { return }
     let key = Self.key(connection.flow, connection.sni, connection.clientShape)
-    table.withLock { table in
+    tables.withLock { tables in
       // So that only refusals in a row count; what was learned or asked for stays.
-      if table.count > 0, table.value(for: key)?.state == .counting { _ = table.remove(key) }
+      if tables.candidates.count > 0, tables.candidates.value(for: key)?.state == .counting {
+        _ = tables.candidates.remove(key)
+      }
     }
+  }
+
+  // MARK: Counting
+
+  /// Whether the client knew of the last refusal, and had time to think, when it opened this connection.
+  private func isAnotherAttempt(_ openedAt: Timestamp, _ last: Timestamp, now: Timestamp) -> Bool {
+    // Where the clock was set back, nothing is known of before.
+    now < last || openedAt.nanoseconds &- last.nanoseconds >= settings.attemptSpacingSeconds &* 1_000_000_000
   }
 
   /// - Parameter isProof: what the protocol itself says needs no repetition.
   private func count(_ entry: inout BypassEntry, _ reason: String, _ time: Timestamp, _ isProof: Bool) {
-    if time.seconds(since: entry.lastRefusal) > settings.refusalWindowSeconds { entry.refusals = 0 }
+    let apart = time.seconds(since: entry.lastRefusal)
+    if apart > settings.refusalWindowSeconds || apart < 0 { entry.refusals = 0 }
     entry.refusals = isProof ? max(entry.refusals + 1, settings.refusalCount) : entry.refusals + 1
     entry.lastRefusal = time
     entry.reason = reason
-    guard entry.refusals >= settings.refusalCount, entry.state != .awaitingApproval else { return }
-    if settings.mode == .approve, case .counting = entry.state {
-      entry.state = .awaitingApproval
-    } else {
-      // Also an entry that ran out, once it has been refused as often again.
-      entry.state = .active(until: end(from: time))
-      entry.refusals = 0
-    }
+    guard entry.refusals >= settings.refusalCount, entry.state == .counting else { return }
+    entry.state = settings.mode == .approve ? .awaitingApproval : .active(until: end(from: time))
+  }
+
+  private func put(_ entry: BypassEntry, in tables: inout Tables) {
+    guard case .active = entry.state else { return tables.candidates.set(entry, for: entry.key) }
+    _ = tables.candidates.remove(entry.key)
+    makeRoom(in: &tables.learned, for: entry.key)
+    tables.learned.set(entry, for: entry.key)
+  }
+
+  /// A client with as many entries as it may have loses the one it used least recently.
+  private func makeRoom(in table: inout LRUTable<BypassKey, BypassEntry>, for key: BypassKey) {
+    guard table.value(for: key) == nil else { return }
+    let (count, oldest) = table.oldest { Self.isSameClient($0.client, key.client) }
+    if count >= settings.clientEntryCountMax, let oldest { _ = table.remove(oldest) }
+  }
+
+  /// Whoever has an IPv6 address has most likely all of its network (RFC 4291 section 2.5.4).
+  private static func isSameClient(_ one: IPAddress, _ other: IPAddress) -> Bool {
+    one.high == other.high && (one.low == other.low || !one.isIPv4 && !other.isIPv4)
   }
 
   private func end(from time: Timestamp) -> Timestamp {
     Timestamp(nanoseconds: time.nanoseconds &+ settings.bypassSeconds &* 1_000_000_000)
   }
 
+  // MARK: Over a restart
+
+  /// Grows with each change of what ``kept`` gives.
+  public var changes: UInt64 { tables.withLock { $0.changes } }
+
+  /// What has been learned or awaits approval; the most recently used one last.
+  public var kept: [BypassEntry] {
+    tables.withLock { tables in tables.candidates.valuesByUse.filter { $0.state == .awaitingApproval } + tables.learned.valuesByUse }
+  }
+
+  /// Takes up what another run has learned; no entry holds longer than one learned now would.
+  /// - Returns: how many had run out.
+  public func restore(_ entries: [BypassEntry], at now: Timestamp) -> Int {
+    guard settings.mode != .off else { return 0 }
+    var expired = 0
+    tables.withLock { tables in
+      for var entry in entries {
+        if case .active(let until) = entry.state {
+          guard now < until else {
+            expired += 1
+            continue
+          }
+          entry.state = .active(until: min(until, end(from: now)))
+        }
+        entry.lastRefusal = min(entry.lastRefusal, now)
+        if case .awaitingApproval = entry.state { makeRoom(in: &tables.candidates, for: entry.key) }
+        put(entry, in: &tables)
+      }
+    }
+    return expired
+  }
+
   // MARK: For the control socket
 
   /// Everything learned or counted, in no order.
-  public var entries: [BypassEntry] { table.withLock { $0.values } }
+  public var entries: [BypassEntry] { tables.withLock { $0.candidates.values + $0.learned.values } }
 
   /// - Returns: false where there is no such entry.
   @discardableResult
   public func approve(_ key: BypassKey, at time: Timestamp) -> Bool {
-    table.withLock { table in
-      guard var entry = table.value(for: key) else { return false }
+    tables.withLock { tables in
+      guard var entry = tables.candidates.value(for: key) ?? tables.learned.value(for: key) else { return false }
       entry.state = .active(until: end(from: time))
-      entry.refusals = 0
-      table.set(entry, for: key)
+      put(entry, in: &tables)
+      tables.changes &+= 1
       return true
     }
   }
@@ -158,7 +248,15 @@ public final class LearnedBypass: InterceptionPolicy {
 
   /// Inspect again from the next connection on. - Returns: false where there is no such entry.
   @discardableResult
-  public func forget(_ key: BypassKey) -> Bool { table.withLock { $0.remove(key) != nil } }
+  public func forget(_ key: BypassKey) -> Bool {
+    tables.withLock { tables in
+      let candidate = tables.candidates.remove(key)
+      let learned = tables.learned.remove(key)
+      guard candidate != nil || learned != nil else { return false }
+      tables.changes &+= 1
+      return true
+    }
+  }
 
   // MARK: What counts
 
