@@ -5,11 +5,16 @@ import PackageDescription
 // import only what its `dependencies` name; the build rejects anything else
 // (`--explicit-target-dependency-import-check error`).
 
+// Fuzzers keep every check (docs/decisions/compiler-flags.md).
+let releaseFlags =
+  Context.environment["SLUICE_FUZZ"] == nil ? ["-cross-module-optimization", "-enforce-exclusivity=unchecked"] : []
+
 let house: [SwiftSetting] = [
   .swiftLanguageMode(.v6),
   .strictMemorySafety(),
   .treatAllWarnings(as: .error),
   .enableExperimentalFeature("Lifetimes"),
+  .unsafeFlags(releaseFlags, .when(configuration: .release)),
 ]
 
 /// A target of headers and static inline wrappers around a C library; no logic.

@@ -7,8 +7,9 @@ DIR is a chroot with Suricata in it (SURICATA_ROOT does as well); root rights ar
 --rules both run without any. Printed for each capture: CPU seconds of the packets alone and their ratio,
 microseconds a packet, CPU seconds and memory of the load, peak memory, and alerts that differ, by sid.
 
-CPU seconds are user and system time of all threads, so they hold on a machine that has other work. The load is
-measured on an empty capture and taken away from the whole. Of several runs the least counts.
+Both write alerts and nothing else. CPU seconds are user and system time of all threads. The load is measured on an
+empty capture and taken away from the whole; of several runs the least counts. Suricata's load varies by seconds from
+one run to the next: --repeat makes a longer capture of each, on which that matters less.
 """
 import argparse
 import collections
@@ -69,6 +70,29 @@ def alerts(path):
     return count
 
 
+def repeated(path, times, out):
+    """Writes a classic capture several times over, each time later than the last."""
+    with open(path, "rb") as file:
+        data = file.read()
+    order = {b"\xd4\xc3\xb2\xa1": "<", b"\xa1\xb2\xc3\xd4": ">"}.get(data[:4])
+    if order is None:
+        sys.exit("%s: --repeat takes classic captures with microseconds" % path)
+    record = struct.Struct(order + "IIII")
+    records, position, last = [], 24, None
+    while position + 16 <= len(data):
+        fields = record.unpack_from(data, position)
+        records.append((fields, position + 16))
+        position += 16 + fields[2]
+        last = max(last or 0, fields[0])
+    span = (last or 0) - records[0][0][0] + 600 if records else 0
+    with open(out, "wb", 1 << 20) as file:
+        file.write(data[:24])
+        for turn in range(times):
+            for (seconds, fraction, captured, length), start in records:
+                file.write(record.pack(seconds + turn * span, fraction, captured, length))
+                file.write(data[start:start + captured])
+
+
 def packets(path):
     """Packets of a classic pcap file; None for other kinds."""
     with open(path, "rb") as file:
@@ -90,11 +114,12 @@ class Sluice:
     def __init__(self, options, work):
         self.options, self.work = options, os.path.join(work, "sluice")
         os.makedirs(os.path.join(self.work, "cache"), mode=0o700)
+        with open(os.path.join(self.work, "sluice.yaml"), "w") as file:
+            file.write(OVERRIDES.replace("@HOME@", options.home))
 
     def command(self, capture):
         command = [self.options.sluice, "eval", "--output", self.work, "--json",
-                   "--set", "vars.address-groups.HOME_NET=" + self.options.home,
-                   "--set", "vars.address-groups.EXTERNAL_NET=any",
+                   "--config", os.path.join(self.work, "sluice.yaml"),
                    "--set", "detect.sgh-mpm-caching-path=" + os.path.join(self.work, "cache")]
         for rules in self.options.rules:
             command += ["--rules", rules]
@@ -175,6 +200,7 @@ def main():
     parser.add_argument("--rules", action="append", default=[])
     parser.add_argument("--home", default=HOME, help="HOME_NET of both")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--repeat", type=int, default=1, help="how often a capture is played, one after the other")
     options = parser.parse_args()
     work = tempfile.mkdtemp(prefix="sluice-compare.")
     engines = [Sluice(options, work)]
@@ -185,6 +211,10 @@ def main():
         file.write(EMPTY)
     try:
         for capture in options.captures:
+            if options.repeat > 1:
+                longer = os.path.join(work, os.path.basename(capture))
+                repeated(capture, options.repeat, longer)
+                capture = longer
             results = {e.name: measure(e, capture, empty, work, options.runs) for e in engines}
             report(capture, results, packets(capture))
     finally:

@@ -70,7 +70,10 @@ public final class EVEWriter: EventSink {
   /// Hands over what has been gathered.
   public func flush() {
     guard !json.bytes.isEmpty else { return }
-    output.write(json.bytes.rawSpan)
+    do {
+      let bytes = json.bytes
+      output.write(bytes.rawSpan)
+    }
     json.removeAll()
   }
 

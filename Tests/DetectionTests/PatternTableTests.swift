@@ -50,33 +50,100 @@ import Traffic
     #expect(try hits([pattern("ab", HitConstraint(endMin: 2, endMax: 2))], in: "abab") == [0])
   }
 
+  /// Every rule that is found, part by part.
+  private func rules(
+    _ plan: PatternTablePlan, in bytes: [UInt8], newFrom: Int = 0, offset: UInt64 = 0, isComplete: Bool = true
+  ) throws -> [RuleIndex] {
+    let table = PatternTable(
+      databases: try plan.parts.map {
+        $0.isFixed ? nil : try PatternDatabase.compile(Array(plan.patterns[$0.range]))
+      }, plan: plan)
+    var scanner = PatternScanner()
+    scanner.prepare([table])
+    var found: [RuleIndex] = []
+    for part in table.parts.indices {
+      let isDone = scanner.scan(
+        table, part: part, bytes.rawSpan, newFrom: newFrom, offset: offset, isComplete: isComplete)
+      #expect(isDone)
+      for hit in 0..<scanner.hitCount { found.append(table.rules[Int(table.starts[scanner.hit(hit)])]) }
+    }
+    return found.sorted()
+  }
+
   @Test func literalsAreLookedForInPartsAndFoundAsInOne() throws {
     var plan = PatternTablePlan()
-    let near = HitConstraint(endMin: 4, endMax: 8)
     plan.add(pattern("ab"), rule: 0)
-    plan.add(pattern("head", near), rule: 1)
-    for index in 2..<20 { plan.add(pattern("literal \(index)."), rule: RuleIndex(index)) }
-    plan.divide(for: .streams)
-    #expect(plan.parts.count == 3)
-    let table = PatternTable(
-      databases: try plan.parts.map { try PatternDatabase.compile(Array(plan.patterns[$0])) }, plan: plan)
-    func rules(_ text: String, offset: UInt64 = 0) -> [RuleIndex] {
-      var scanner = PatternScanner()
-      scanner.prepare([table])
-      var found: [RuleIndex] = []
-      for part in table.parts.indices {
-        let bytes = Array(text.utf8)
-        let isDone = scanner.scan(table, part: part, bytes.rawSpan, offset: offset)
-        #expect(isDone)
-        for hit in 0..<scanner.hitCount { found.append(table.rules[Int(table.starts[scanner.hit(hit)])]) }
-      }
-      return found.sorted()
+    for index in 1..<50 {
+      plan.add(pattern("head \(index),", HitConstraint(endMin: 7, endMax: 12)), rule: RuleIndex(index))
     }
-    #expect(rules("a head, ab, literal 7. literal 19.") == [0, 1, 7, 19])
-    #expect(rules("a long head, literal 2") == [])
-    #expect(rules("a head", offset: 4) == [])
-    #expect(rules("a head", offset: 2) == [1])
-    #expect(rules("abhead", offset: 1 << 40) == [0])
+    for index in 50..<60 { plan.add(pattern("literal \(index)."), rule: RuleIndex(index)) }
+    plan.add(pattern("fix", HitConstraint(endMin: 4, endMax: 4)), rule: 60)
+    plan.divide(for: .streams)
+    #expect(plan.parts.map(\.isFixed) == [true, false, false])
+    func rules(_ text: String, offset: UInt64 = 0) throws -> [RuleIndex] {
+      try self.rules(plan, in: Array(text.utf8), offset: offset)
+    }
+    #expect(try rules("a head 1, ab, literal 57. literal 59.") == [0, 1, 57, 59])
+    #expect(try rules("a long head 2, literal 52.") == [52])
+    #expect(try rules("a head 3,", offset: 5) == [])
+    #expect(try rules("a head 3,", offset: 2) == [3])
+    #expect(try rules("abhead 3,", offset: 1 << 40) == [0])
+    #expect(try rules(".fix ab") == [0, 60])
+    #expect(try rules("fix ab") == [0])
+  }
+
+  @Test func literalsInFixedPlacesAreFoundThereAlone() throws {
+    var plan = PatternTablePlan()
+    plan.add(pattern("GET /", HitConstraint(endMin: 5, endMax: 5)), rule: 0)
+    plan.add(pattern("get /", ignoringCase: true, HitConstraint(endMin: 5, endMax: 5)), rule: 1)
+    plan.add(pattern("\0\0", HitConstraint(endMin: 4, endMax: 4)), rule: 2)
+    // Without an offset it may begin at 0, 1 or 2.
+    plan.add(pattern("x1", HitConstraint(endMin: 0, endMax: 4)), rule: 3)
+    plan.add(pattern("toolong", HitConstraint(endMin: 0, endMax: 4)), rule: 4)
+    plan.divide(for: .wholes)
+    #expect(plan.parts.map(\.isFixed) == [true])
+    func rules(_ text: String, newFrom: Int = 0, offset: UInt64 = 0) throws -> [RuleIndex] {
+      try self.rules(plan, in: Array(text.utf8), newFrom: newFrom, offset: offset)
+    }
+    #expect(try rules("GET /") == [0, 1])
+    #expect(try rules("gEt /a") == [1])
+    #expect(try rules("GET") == [])
+    #expect(try rules(" GET /") == [])
+    #expect(try rules("\0\0\0\0\0") == [2])
+    #expect(try rules("..\0") == [])
+    #expect(try rules("x1x1x1x1") == [3])
+    #expect(try rules("...x1") == [])
+    #expect(try rules("toolong") == [])
+    // What ended before is not new, and what lies before the piece cannot be seen.
+    #expect(try rules("GET /abc", newFrom: 5) == [])
+    #expect(try rules("GET /abc", newFrom: 4) == [0, 1])
+    #expect(try rules("\0\0GET /", offset: 2) == [2])
+    #expect(try rules("GET /", offset: 1) == [])
+    #expect(try rules("GET /", offset: 1 << 40) == [])
+  }
+
+  @Test func literalsOfSmallPacketsAreNotLookedForInLargeOnes() throws {
+    var plan = PatternTablePlan()
+    for index in 0..<40 {
+      plan.add(pattern("small \(index) ", HitConstraint(endMax: 100, sizeMax: 100)), rule: RuleIndex(index))
+    }
+    plan.add(pattern("any"), rule: 40)
+    plan.divide(for: .packets)
+    #expect(plan.parts.count == 2)
+    func bytes(_ count: Int) -> [UInt8] { Array("small 3 any".utf8) + Array(repeating: 0x2e, count: count - 11) }
+    #expect(try rules(plan, in: bytes(100)) == [3, 40])
+    #expect(try rules(plan, in: bytes(101)) == [40])
+    // Few of them lie among the others: there, too, the size counts.
+    var few = PatternTablePlan()
+    few.add(pattern("small", HitConstraint(endMax: 100, sizeMax: 100)), rule: 0)
+    few.add(pattern("smell", HitConstraint(endMin: 5, endMax: 5, sizeMax: 100)), rule: 1)
+    few.add(pattern("any"), rule: 2)
+    few.divide(for: .packets)
+    #expect(try rules(few, in: bytes(100)) == [0, 2])
+    #expect(try rules(few, in: bytes(101)) == [2])
+    let fixed = Array("smell".utf8)
+    #expect(try rules(few, in: fixed) == [1])
+    #expect(try rules(few, in: fixed + Array(repeating: 0x2e, count: 96)) == [])
   }
 
   @Test func buffersThatShareATableFindTheirOwnLiteralsAlone() throws {

@@ -171,7 +171,8 @@ extension HTTP2Parser {
       }
       if leg.lacksPreface {
         guard leg.held.count == HTTP2FrameHeader.byteCount else { continue }
-        let header = HTTP2FrameHeader(leg.held.rawSpan)
+        let held = leg.held
+        let header = HTTP2FrameHeader(held.rawSpan)
         guard header.kind != nil else { return failPreface(leg, next, time) }
         leg.held = []
         leg.frame = header

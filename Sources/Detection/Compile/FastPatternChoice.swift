@@ -73,6 +73,7 @@ enum FastPatternChoice {
     let bytes = chopped(content)
     var constraint = constraint(content)
     constraint.endMax = min(constraint.endMax, reach)
+    constraint.sizeMax = reach
     return Choice(
       step: step,
       pattern: FastPattern(

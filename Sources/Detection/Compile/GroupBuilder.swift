@@ -143,9 +143,9 @@ struct GroupBuilder {
     }
   }
 
-  /// A literal that says as much as five letters is looked for on all ports, whatever its rule's: it is
+  /// A literal that says as much as four letters is looked for on all ports, whatever its rule's: it is
   /// rare enough elsewhere, and one scan of more literals costs less than two of fewer.
-  static func isForAllPorts(_ choice: FastPatternChoice.Choice) -> Bool { choice.score >= 15 }
+  static func isForAllPorts(_ choice: FastPatternChoice.Choice) -> Bool { choice.score >= 12 }
 
   /// Ports in a set above which its rules are found without regard to the port.
   private static let narrowPortsMax = 64

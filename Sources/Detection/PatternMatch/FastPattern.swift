@@ -11,7 +11,7 @@ struct FastPattern: Hashable, Sendable {
     for byte in bytes { sum = (sum ^ UInt64(byte)) &* 0x100_0000_01b3 }
     hasher.combine(sum)
     hasher.combine(UInt64(constraint.endMin) << 32 | UInt64(constraint.endMax))
-    hasher.combine(isCaseInsensitive)
+    hasher.combine(UInt64(constraint.sizeMax) << 1 | (isCaseInsensitive ? 1 : 0))
   }
 }
 
@@ -20,6 +20,8 @@ struct HitConstraint: Hashable, Sendable, BitwiseCopyable {
   /// Octets from the start of the whole buffer to the end of the hit, at least and at most.
   var endMin: UInt32 = 0
   var endMax: UInt32 = .max
+  /// Octets that the buffer has at most, of a rule on the size of packets (`dsize`).
+  var sizeMax: UInt32 = .max
   /// The hit must end where the buffer does.
   var isAtEnd = false
   /// Which of the buffers, or of the groups of rules, that share a table the literal belongs to.

@@ -41,7 +41,7 @@ struct PatternJobs {
 /// The queue that the threads take tables from.
 private final class PatternWork: Sendable {
   private let plans: [PatternTablePlan]
-  /// The parts of all tables, each compiled by itself.
+  /// The parts of all tables, each compiled by itself; empty for those that need no database.
   private let parts: [[FastPattern]]
   /// Largest first, so that the threads end together.
   private let order: [Int]
@@ -52,9 +52,9 @@ private final class PatternWork: Sendable {
   init(plans: [PatternTablePlan], cache: PatternCache?) {
     self.plans = plans
     self.cache = cache
-    let parts = plans.flatMap { plan in plan.parts.map { Array(plan.patterns[$0]) } }
+    let parts = plans.flatMap { plan in plan.parts.map { $0.isFixed ? [] : Array(plan.patterns[$0.range]) } }
     self.parts = parts
-    order = parts.indices.sorted { parts[$0].count > parts[$1].count }
+    order = parts.indices.filter { !parts[$0].isEmpty }.sorted { parts[$0].count > parts[$1].count }
     results = Mutex(([:], []))
   }
 

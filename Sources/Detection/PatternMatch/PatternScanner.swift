@@ -12,12 +12,11 @@ import Traffic
 /// octets than are to be scanned, and hits beyond those are left out.
 @safe
 struct PatternScanner: ~Copyable {
-  // SAFETY: `padded` holds `paddedCapacity` octets; the three tables hold `capacity` elements each, and no database scanned has more
+  // SAFETY: `padded` holds `paddedCapacity` octets; the two tables hold `capacity` elements each, and no database scanned has more
   // literals than that (`prepare` grows them first, and `scan` refuses larger ones); they are freed
   // once, in deinit.
   private var scratch: OpaquePointer?
   private var stamps: UnsafeMutablePointer<UInt32>
-  private var ends: UnsafeMutablePointer<UInt32>
   private var hits: UnsafeMutablePointer<UInt32>
   private var capacity: Int
   /// Where what ends too soon is copied to, with octets behind it.
@@ -31,7 +30,6 @@ struct PatternScanner: ~Copyable {
 
   init() {
     unsafe stamps = .allocate(capacity: 1)
-    unsafe ends = .allocate(capacity: 1)
     unsafe hits = .allocate(capacity: 1)
     capacity = 0
     paddedCapacity = Self.copiedMax + Self.paddingCount
@@ -40,7 +38,6 @@ struct PatternScanner: ~Copyable {
 
   deinit {
     unsafe stamps.deallocate()
-    unsafe ends.deallocate()
     unsafe hits.deallocate()
     unsafe padded.deallocate()
     if let scratch = unsafe scratch { unsafe hs_free_scratch(scratch) }
@@ -58,12 +55,9 @@ struct PatternScanner: ~Copyable {
     }
     guard needed > capacity else { return }
     unsafe stamps.deallocate()
-    unsafe ends.deallocate()
     unsafe hits.deallocate()
     unsafe stamps = .allocate(capacity: needed)
     unsafe stamps.initialize(repeating: 0, count: needed)
-    unsafe ends = .allocate(capacity: needed)
-    unsafe ends.initialize(repeating: 0, count: needed)
     unsafe hits = .allocate(capacity: needed)
     unsafe hits.initialize(repeating: 0, count: needed)
     capacity = needed
@@ -85,6 +79,18 @@ struct PatternScanner: ~Copyable {
   ) -> Bool {
     hitCount = 0
     let part = table.parts[number]
+    if part.sizeMax != .max, bytes.byteCount > Int(part.sizeMax) { return true }
+    if let fixed = part.fixed {
+      guard table.constraints.count <= capacity else { return false }
+      advanceGeneration()
+      findFixed(fixed, table, part.first, bytes, newFrom: newFrom, offset: offset, member: member)
+      if let restartsAt, restartsAt > 0 || offset > 0, restartsAt < bytes.byteCount {
+        findFixed(
+          fixed, table, part.first, bytes.extracting(restartsAt...), newFrom: max(0, newFrom &- restartsAt), offset: 0,
+          member: member)
+      }
+      return true
+    }
     let from = newFrom &- (part.longest &- 1)
     var end = bytes.byteCount
     if part.reach != .max {
@@ -102,10 +108,11 @@ struct PatternScanner: ~Copyable {
     let outcome: (status: Int32, count: Int) = unsafe table.constraints.withUnsafeBufferPointer { constraints in
       guard let rawConstraints = constraints.baseAddress else { return (HS_SUCCESS, 0) }
       var context = unsafe ScanContext(
-        stamps: stamps, ends: ends, hits: hits, constraints: rawConstraints, first: UInt32(part.first),
+        stamps: stamps, hits: hits, constraints: rawConstraints, first: UInt32(part.first),
         hitCount: 0, generation: generation, base: offset &+ UInt64(start), shift: 0,
-        newFrom: UInt64(max(0, newFrom &- start)), length: UInt64(end &- start), isComplete: isComplete,
-        member: member, restart: restartsAt.map { Int64($0 &- start) } ?? .max)
+        newFrom: UInt64(max(0, newFrom &- start)), length: UInt64(end &- start),
+        size: UInt32(clamping: bytes.byteCount), isComplete: isComplete, member: member,
+        restart: restartsAt.map { Int64($0 &- start) } ?? .max)
       let status = unsafe run(database, part, bytes, start..<end, scratch, &context)
       return unsafe (status, context.hitCount)
     }
@@ -115,6 +122,29 @@ struct PatternScanner: ~Copyable {
       return false
     }
     return true
+  }
+
+  /// Looks for literals in their places, and adds them to what was seen.
+  private mutating func findFixed(
+    _ fixed: FixedLiterals, _ table: PatternTable, _ first: Int, _ bytes: RawSpan, newFrom: Int, offset: UInt64,
+    member: UInt8
+  ) {
+    guard offset <= UInt64(FixedLiterals.positionMax), newFrom < bytes.byteCount else { return }
+    let constraints = table.constraints
+    var count = hitCount
+    fixed.find(in: bytes, offset: offset) { index, end in
+      guard end > newFrom else { return }
+      let pattern = first &+ index
+      let constraint = constraints[pattern]
+      guard constraint.member == member || member == Self.everyMember, bytes.byteCount <= Int(constraint.sizeMax)
+      else { return }
+      // SAFETY: `pattern` is an index of `constraints`, of which there are `capacity` at most; each is noted once.
+      guard unsafe stamps[pattern] != generation else { return }
+      unsafe stamps[pattern] = generation
+      unsafe hits[count] = UInt32(truncatingIfNeeded: pattern)
+      count &+= 1
+    }
+    hitCount = count
   }
 
   /// Stands for all that share a table.
@@ -193,12 +223,6 @@ struct PatternScanner: ~Copyable {
     return unsafe Int(hits[index])
   }
 
-  /// Where the last hit of a literal ended, octets from the start of the scanned part.
-  func lastEnd(ofPattern pattern: Int) -> Int {
-    precondition(pattern < capacity)
-    return unsafe Int(ends[pattern])
-  }
-
   private mutating func advanceGeneration() {
     generation &+= 1
     guard generation == 0 else { return }
@@ -210,7 +234,6 @@ struct PatternScanner: ~Copyable {
 @unsafe
 private struct ScanContext {
   var stamps: UnsafeMutablePointer<UInt32>
-  var ends: UnsafeMutablePointer<UInt32>
   var hits: UnsafeMutablePointer<UInt32>
   var constraints: UnsafePointer<HitConstraint>
   /// What the numbers of the part's literals begin with.
@@ -222,6 +245,8 @@ private struct ScanContext {
   var shift: UInt64
   var newFrom: UInt64
   var length: UInt64
+  /// Octets of the whole buffer.
+  var size: UInt32
   var isComplete: Bool
   var member: UInt8
   /// Where positions count from as well, in what is asked for; may lie before it. `max`: nowhere.
@@ -237,12 +262,15 @@ private let noteHit:
     guard let context = unsafe raw?.assumingMemoryBound(to: ScanContext.self) else { return 0 }
     let id = unsafe id &+ context.pointee.first
     let pattern = Int(id)
+    // First of all: some literals are seen a hundred times in a buffer of zeros.
+    guard unsafe context.pointee.stamps[pattern] != context.pointee.generation else { return 0 }
     let to = unsafe to &+ context.pointee.shift
     guard unsafe to > context.pointee.newFrom, unsafe to <= context.pointee.length else { return 0 }
     let constraint = unsafe context.pointee.constraints[pattern]
     guard
       unsafe constraint.member == context.pointee.member || context.pointee.member == PatternScanner.everyMember
     else { return 0 }
+    guard unsafe context.pointee.size <= constraint.sizeMax else { return 0 }
     let end = unsafe context.pointee.base &+ to
     if !constraint.allows(end) {
       let restart = unsafe context.pointee.restart
@@ -251,8 +279,6 @@ private let noteHit:
     if constraint.isAtEnd {
       guard unsafe to == context.pointee.length, unsafe context.pointee.isComplete else { return 0 }
     }
-    unsafe context.pointee.ends[pattern] = UInt32(truncatingIfNeeded: to)
-    guard unsafe context.pointee.stamps[pattern] != context.pointee.generation else { return 0 }
     unsafe context.pointee.stamps[pattern] = context.pointee.generation
     unsafe context.pointee.hits[context.pointee.hitCount] = id
     unsafe context.pointee.hitCount += 1

@@ -11,18 +11,13 @@ final class PatternTable: Sendable {
   /// Every rule of the table, ascending: the candidates when the prefilter is switched off.
   var allRules: [RuleIndex] { Array(Set(rules)).sorted() }
 
-  /// - Parameter databases: one for each part of the plan; nil where it could not be compiled.
+  /// - Parameter databases: one for each part of the plan; nil where it could not be compiled, and for literals in
+  ///   fixed places, which have none.
   init(databases: [PatternDatabase?], plan: PatternTablePlan) {
-    var parts: [PatternPart] = []
-    for (ranges, database) in zip(plan.parts, databases) {
-      let patterns = plan.patterns[ranges]
-      parts.append(
-        PatternPart(
-          database: database, first: ranges.lowerBound, count: ranges.count,
-          longest: patterns.reduce(0) { max($0, $1.bytes.count) },
-          reach: patterns.reduce(0) { max($0, $1.constraint.endMax) }))
+    parts = zip(plan.parts, databases).map { part, database in
+      PatternPart(
+        Array(plan.patterns[part.range]), first: part.range.lowerBound, isFixed: part.isFixed, database: database)
     }
-    self.parts = parts
     constraints = plan.patterns.map(\.constraint)
     var starts: [UInt32] = [0]
     var rules: [RuleIndex] = []
@@ -45,10 +40,12 @@ enum PatternTableUse: Hashable, Sendable {
   case wholes
 }
 
-/// Literals of a table that are looked for together.
-struct PatternPart: Sendable {
+/// Literals of a table that are looked for together; looked at in place, where a structure would be copied.
+final class PatternPart: Sendable {
   /// nil when it could not be compiled: then every rule of the part is a candidate.
   let database: PatternDatabase?
+  /// The literals are looked for in their places, without a database.
+  let fixed: FixedLiterals?
   /// The part's literals are those numbered `first..<first + count`.
   let first: Int
   let count: Int
@@ -56,14 +53,31 @@ struct PatternPart: Sendable {
   let longest: Int
   /// Octets from the start of the buffer beyond which no hit counts.
   let reach: UInt32
+  /// Octets of a buffer above which none of the literals counts.
+  let sizeMax: UInt32
+
+  init(_ patterns: [FastPattern], first: Int, isFixed: Bool, database: PatternDatabase?) {
+    self.database = database
+    fixed = isFixed ? FixedLiterals(patterns) : nil
+    self.first = first
+    count = patterns.count
+    longest = patterns.reduce(0) { max($0, $1.bytes.count) }
+    reach = patterns.reduce(0) { max($0, $1.constraint.endMax) }
+    sizeMax = patterns.reduce(0) { max($0, $1.constraint.sizeMax) }
+  }
 }
 
 /// What is to become a ``PatternTable``: literals, each once, with their rules.
 struct PatternTablePlan {
   private(set) var patterns: [FastPattern] = []
   private(set) var rules: [[RuleIndex]] = []
-  /// Ranges of literals that get a database each.
-  private(set) var parts: [Range<Int>] = []
+  /// Literals that are looked for together.
+  struct Part: Equatable {
+    var range: Range<Int>
+    /// In fixed places; the others get a database.
+    var isFixed = false
+  }
+  private(set) var parts: [Part] = []
   private var numbers: [FastPattern: Int] = [:]
 
   var isEmpty: Bool { patterns.isEmpty }
@@ -76,7 +90,7 @@ struct PatternTablePlan {
     numbers[pattern] = patterns.count
     patterns.append(pattern)
     rules.append([rule])
-    parts = [0..<patterns.count]
+    parts = [Part(range: 0..<patterns.count)]
   }
 
   /// Takes the literals of another buffer in, told apart by its number, which no other has: so none is there yet.
@@ -87,23 +101,23 @@ struct PatternTablePlan {
       patterns.append(pattern)
       self.rules.append(rules)
     }
-    parts = [0..<patterns.count]
+    parts = [Part(range: 0..<patterns.count)]
   }
 
   /// Literals that count within so many octets from the start of a stream alone are looked for there alone.
-  static let headReach: UInt32 = 1024
+  static let headReach: UInt32 = 256
   /// The same for packets, each of which has a start: a scan of this is cheap beside that of the rest.
   static let packetHeadReach: UInt32 = 128
-  /// Shorter literals make Vectorscan look at every octet, where it could take steps of several.
-  static let longMin = 4
+  /// Rules on packets of so many octets at most are not looked for in larger ones.
+  static let smallPacketMax: UInt32 = 512
   /// Fewer literals than this are not worth a scan of their own.
-  static let partMin = 8
-  /// So many literals make a table large: each short one among them is seen all the time.
-  static let largeMin = 1000
+  static let partMin = 32
 
   /// Puts literals together that are looked for in one way.
   ///
-  /// What is short as a whole is scanned in one go: there a scan costs more than the octets it looks at.
+  /// However many there are, Vectorscan's time goes by the octets: 546 literals beside five short ones take
+  /// 0.70 cycles an octet, without them 0.66 and these alone 0.20 (docs/decisions/pattern-library.md). So nothing
+  /// is scanned twice but where the second scan sees a few octets only.
   mutating func divide(for use: PatternTableUse) {
     let headReach: UInt32 =
       switch use {
@@ -111,16 +125,23 @@ struct PatternTablePlan {
       case .streams: Self.headReach
       case .wholes: 0
       }
-    if use == .wholes, patterns.count < Self.largeMin { return }
-    func part(_ pattern: FastPattern) -> Int {
-      if pattern.constraint.endMax <= headReach, !pattern.constraint.isAtEnd { return 0 }
-      return pattern.bytes.count < Self.longMin ? 1 : 2
+    var groups: [[Int]] = [[], [], [], [], []]
+    for (index, pattern) in patterns.enumerated() {
+      let constraint = pattern.constraint
+      let isSmall = use == .packets && constraint.sizeMax <= Self.smallPacketMax
+      if FixedLiterals.takes(pattern) {
+        groups[isSmall ? 0 : 1].append(index)
+      } else if isSmall {
+        groups[2].append(index)
+      } else if constraint.endMax <= headReach, !constraint.isAtEnd {
+        groups[3].append(index)
+      } else {
+        groups[4].append(index)
+      }
     }
-    var groups: [[Int]] = [[], [], []]
-    for (index, pattern) in patterns.enumerated() { groups[part(pattern)].append(index) }
-    if groups[2].count < Self.partMin {
-      groups[2] = (groups[1] + groups[2]).sorted()
-      groups[1] = []
+    for group in [2, 3] where groups[group].count < Self.partMin {
+      groups[4] += groups[group]
+      groups[group] = []
     }
     let order = groups.flatMap { $0 }
     patterns = order.map { patterns[$0] }
@@ -128,8 +149,8 @@ struct PatternTablePlan {
     numbers = [:]
     parts = []
     var first = 0
-    for group in groups where !group.isEmpty {
-      parts.append(first..<first + group.count)
+    for (number, group) in groups.enumerated() where !group.isEmpty {
+      parts.append(Part(range: first..<first + group.count, isFixed: number < 2))
       first += group.count
     }
   }

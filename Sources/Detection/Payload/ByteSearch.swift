@@ -132,6 +132,9 @@ enum ByteSearch {
   static func lower(_ byte: UInt8) -> UInt8 {
     byte &- 0x41 < 26 ? byte | 0x20 : byte
   }
+
+  /// - Returns: the octet itself where it is no letter.
+  static func upper(_ byte: UInt8) -> UInt8 { isLower(byte) ? byte & ~0x20 : byte }
 }
 
 /// Two places in a literal whose octets are the rarest in traffic, so that few positions need a closer look.

@@ -1,0 +1,140 @@
+import Traffic
+
+/// Literals that count in one place of a buffer, or in a few next to each other, found by looking there.
+///
+/// A scan would tell of each occurrence anywhere near: two zero octets, wanted at offset 2 alone, are seen
+/// hundreds of times in a binary packet (measured: up to 140 callbacks a scan), and each is a call.
+final class FixedLiterals: Sendable {
+  /// Places of one literal, at most; with more it is scanned for.
+  static let placesMax: UInt32 = 4
+  /// The last place that is looked at.
+  static let positionMax: UInt32 = 511
+
+  /// One place in the buffer and the literals that may begin there.
+  private struct Place: Sendable, BitwiseCopyable {
+    var position: UInt32
+    /// `entries[first..<end]`.
+    var first: UInt32
+    var end: UInt32
+    /// A bit for each octet that a literal here begins with, in either case.
+    var begins = SIMD4<UInt64>()
+  }
+
+  /// The first eight octets of a literal, or all of a shorter one, as one number.
+  private struct Entry: Sendable, BitwiseCopyable {
+    var key: UInt64
+    /// Ones where the literal has octets.
+    var mask: UInt64
+    /// Bit 5 of letters that may stand in either case.
+    var fold: UInt64
+    /// Index within the part.
+    var pattern: UInt32
+    var length: UInt32
+  }
+
+  private let places: [Place]
+  private let entries: [Entry]
+  private let patterns: [FastPattern]
+
+  /// Whether the literal is to be found here.
+  static func takes(_ pattern: FastPattern) -> Bool {
+    let constraint = pattern.constraint
+    let length = UInt32(clamping: pattern.bytes.count)
+    guard length > 0, constraint.endMax <= positionMax, !constraint.isAtEnd else { return false }
+    let first = max(constraint.endMin, length)
+    return constraint.endMax < first || constraint.endMax &- first < placesMax
+  }
+
+  /// - Precondition: ``takes(_:)`` holds for each of them.
+  init(_ patterns: [FastPattern]) {
+    self.patterns = patterns
+    var byPosition: [UInt32: [Int]] = [:]
+    for (index, pattern) in patterns.enumerated() {
+      let length = UInt32(clamping: pattern.bytes.count)
+      let first = max(pattern.constraint.endMin, length)
+      // One that has no room in its place is never seen.
+      guard pattern.constraint.endMax >= first else { continue }
+      for end in first...pattern.constraint.endMax { byPosition[end &- length, default: []].append(index) }
+    }
+    var places: [Place] = []
+    var entries: [Entry] = []
+    for (position, indices) in byPosition.sorted(by: { $0.key < $1.key }) {
+      var place = Place(position: position, first: UInt32(clamping: entries.count), end: 0)
+      for index in indices {
+        let pattern = patterns[index]
+        entries.append(Self.entry(pattern, index))
+        guard let first = pattern.bytes.first else { continue }
+        for octet in pattern.isCaseInsensitive ? [first, ByteSearch.upper(first)] : [first] {
+          place.begins[Int(octet >> 6)] |= 1 << UInt64(octet & 63)
+        }
+      }
+      place.end = UInt32(clamping: entries.count)
+      places.append(place)
+    }
+    self.places = places
+    self.entries = entries
+  }
+
+  private static func entry(_ pattern: FastPattern, _ index: Int) -> Entry {
+    var entry = Entry(
+      key: 0, mask: 0, fold: 0, pattern: UInt32(clamping: index), length: UInt32(clamping: pattern.bytes.count))
+    for (place, octet) in pattern.bytes.prefix(8).enumerated() {
+      let shift = UInt64(56 &- 8 &* place)
+      entry.key |= UInt64(octet) << shift
+      entry.mask |= 0xff << shift
+      if pattern.isCaseInsensitive, ByteSearch.upper(octet) != octet { entry.fold |= 0x20 << shift }
+    }
+    return entry
+  }
+
+  /// Tells of each literal that stands where it must.
+  ///
+  /// - Parameters:
+  ///   - offset: where the first octet of `bytes` lies in the whole buffer.
+  ///   - note: given the index of the literal and where it ends in `bytes`.
+  @inline(__always)
+  func find(in bytes: RawSpan, offset: UInt64, _ note: (Int, Int) -> Void) {
+    let (allPlaces, allEntries) = (places, entries)
+    let places = allPlaces.span
+    let entries = allEntries.span
+    let count = bytes.byteCount
+    var next = 0
+    while next < places.count {
+      let place = places[next]
+      next &+= 1
+      guard UInt64(place.position) >= offset else { continue }
+      let at = Int(UInt64(place.position) &- offset)
+      guard at < count else { return }
+      let octet = bytes.u8(at: at)
+      guard place.begins[Int(octet >> 6)] & 1 << UInt64(octet & 63) != 0 else { continue }
+      let word = Self.word(bytes, at)
+      var number = Int(place.first)
+      while number < Int(place.end) {
+        let entry = entries[number]
+        number &+= 1
+        guard (word | entry.fold) & entry.mask == entry.key, at &+ Int(entry.length) <= count else { continue }
+        if entry.length > 8, !isWhole(Int(entry.pattern), bytes, at) { continue }
+        note(Int(entry.pattern), at &+ Int(entry.length))
+      }
+    }
+  }
+
+  /// Eight octets as a number, zeros for those beyond the end.
+  @inline(__always)
+  private static func word(_ bytes: RawSpan, _ at: Int) -> UInt64 {
+    if at &+ 8 <= bytes.byteCount { return UInt64(bytes.u32(at: at)) << 32 | UInt64(bytes.u32(at: at &+ 4)) }
+    var word: UInt64 = 0
+    var shift: UInt64 = 56
+    for place in at..<bytes.byteCount {
+      word |= UInt64(bytes.u8(at: place)) << shift
+      shift &-= 8
+    }
+    return word
+  }
+
+  private func isWhole(_ index: Int, _ bytes: RawSpan, _ at: Int) -> Bool {
+    let literal = patterns[index].bytes
+    return ByteSearch.matches(
+      literal.rawSpan, in: bytes, at: at, ignoringCase: patterns[index].isCaseInsensitive)
+  }
+}
