@@ -146,8 +146,9 @@ extension PacketPath {
 
   private static var wasEstablished: UInt32 { 1 }
 
-  /// A packet around one that is stopped is stopped with it.
+  /// A packet around one that is stopped is stopped with it, and around one that is marked is marked.
   func adopt(_ inner: PacketVerdict?, _ verdict: inout PacketVerdict) {
+    if let mark = inner?.mark { verdict.mark = verdict.mark?.followed(by: mark) ?? mark }
     guard let inner, inner.isStopped else { return }
     verdict.verdict = inner.verdict
     verdict.reason = .innerPacket
@@ -192,6 +193,11 @@ extension PacketPath {
       reassembler.finish(
         flow: lookup.index.rawValue, direction: lookup.direction, time: packet.time
       ) { chunk in flow.feed(chunk, isLive: false, keepsBytes: keepsBytes) }
+    } else if lookup.tcp.isSessionEnded, settings.reassembly.delivery != .inline {
+      // Both sides are heard to the end with the packet that acknowledges the last FIN.
+      reassembler.finish(flow: lookup.index.rawValue, time: packet.time) { chunk in
+        flow.feed(chunk, isLive: false, keepsBytes: keepsBytes)
+      }
     }
     // The packet that begins or ends the ciphertext is looked at.
     if !flow.hidesPayload { work.isHidden = false }

@@ -19,7 +19,10 @@ extension PacketPath {
         verdict.transactionID = decision.decidingTransaction
       }
     }
-    if settings.isInline { verdict.replacements += decision.replacements }
+    if settings.isInline {
+      verdict.replacements += decision.replacements
+      if let mark = decision.mark { verdict.mark = verdict.mark?.followed(by: mark) ?? mark }
+    }
     guard let index else { return }
     if flows[index].disposition == .inspect {
       if decision.dropScope == .flow {

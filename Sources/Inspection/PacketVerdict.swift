@@ -14,6 +14,8 @@ public struct PacketVerdict: Sendable {
   public var rule: RuleIndex?
   /// The transaction that it matched in.
   public var transactionID: UInt64?
+  /// What rules make of its mark, where it goes on.
+  public var mark: MarkChange?
   /// Octets to be put over the payload (`replace`).
   public var replacements: [PayloadReplacement] = []
   /// The flow, where there is one.

@@ -23,6 +23,8 @@ struct StreamCore: Sendable, BitwiseCopyable {
   private(set) var hasFin = false
   var hasData = false
   var isEnded = false
+  /// That it has was said.
+  var isEndTold = false
   var isDepthReached = false
   /// A segment has reached the depth, and that was told.
   var isDepthTold = false

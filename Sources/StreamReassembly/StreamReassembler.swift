@@ -96,7 +96,7 @@ public struct StreamReassembler: ~Copyable {
     var result = ReassemblyResult()
     let gapLimit = streams[stream].isOneSided ? Int64.max : streams[stream].acknowledged
     deliver(stream, direction, upTo: .max, gapsUpTo: gapLimit, time, &result, body)
-    if streams[stream].isKnown, !streams[stream].isEnded {
+    if streams[stream].isKnown, !streams[stream].isEndTold {
       emitEnd(stream, direction, time, body)
       deliverBeyond(stream, direction, time, body)
     }
@@ -301,6 +301,7 @@ extension StreamReassembler {
       _ = streams[stream].advance(to: streams[stream].position &+ 1)
       // The end is told by a chunk of its own.
       streams[stream].isEnded = false
+      streams[stream].isEndTold = false
     }
     let position = streams[stream].position
     waiting.removeAll { $0 < position }
@@ -389,7 +390,7 @@ extension StreamReassembler {
     if end > position {
       let from = Int(position &- range.lowerBound)
       let to = Int(end &- range.lowerBound)
-      let isEnd = streams[stream].advance(to: end)
+      let isEnd = advance(stream, to: end)
       let gap = streams[stream].takeGap()
       counters.deliveredBytes &+= UInt64(to &- from)
       body(
@@ -521,7 +522,7 @@ extension StreamReassembler {
       let end = min(piece.end, ceiling, nextOutOfBand(stream))
       let count = Int(end &- position)
       let from = piece.arenaOffset &+ Int(position &- piece.position)
-      let isEnd = streams[stream].advance(to: end)
+      let isEnd = advance(stream, to: end)
       let gap = streams[stream].takeGap()
       counters.deliveredBytes &+= UInt64(count)
       let arena = holds[hold].arena
@@ -534,6 +535,19 @@ extension StreamReassembler {
     if settings.delivery == .inline { trimHistory(stream) } else { forgetHistory(stream) }
     endIfComplete(stream, direction, time, body)
   }
+
+  /// - Returns: whether the stream ends there, as far as that is to be said.
+  private mutating func advance(_ stream: Int, to end: Int64) -> Bool {
+    guard streams[stream].advance(to: end), tellsEndAtFin else { return false }
+    streams[stream].isEndTold = true
+    return true
+  }
+
+  /// Where acknowledgements are waited for, the end is said when the session is over (``finish(flow:time:_:)``): until
+  /// then the sender of a FIN may still have to send again what was lost.
+  ///
+  /// - Source: Suricata `StreamTcpReassembleAppLayer`.
+  private var tellsEndAtFin: Bool { settings.delivery == .inline }
 
   private mutating func skipGap(_ stream: Int, to position: Int64, _ result: inout ReassemblyResult) {
     let missing = UInt64(position &- streams[stream].position)
@@ -572,8 +586,10 @@ extension StreamReassembler {
     let core = streams[stream]
     guard !core.isEnded else { return }
     // Nothing is looked at beyond the depth, so that for those who look the stream ends there.
-    if core.isDepthReached || core.hasFin && core.position >= core.finPosition {
+    if core.isDepthReached || tellsEndAtFin && core.hasFin && core.position >= core.finPosition {
       emitEnd(stream, direction, time, body)
+    } else if core.hasFin, core.position >= core.finPosition {
+      streams[stream].isEnded = true
     }
   }
 
@@ -582,6 +598,7 @@ extension StreamReassembler {
     _ body: (borrowing StreamChunk) -> Void
   ) {
     streams[stream].isEnded = true
+    streams[stream].isEndTold = true
     let gap = streams[stream].takeGap()
     body(
       StreamChunk(

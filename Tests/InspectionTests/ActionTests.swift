@@ -1,3 +1,4 @@
+import Detection
 import Inspection
 import RuleLanguage
 import TestSupport
@@ -42,6 +43,20 @@ import Traffic
       rules: #"alert http any any -> any any (msg:"uri"; http.uri; content:"/evil"; sid:1;)"#
     ) { $0.alertsPerPacketMax = 3 }
     #expect(scene.sink.transactionIDs == [3, 2, 1])
+  }
+
+  @Test func `a packet goes on with the mark that its rules give it, and no other does`() {
+    let rules = """
+      alert http any any -> any any (msg:"uri"; http.uri; content:"/evil"; nfq_set_mark:0x80/0xf0; sid:1;)
+      alert tcp any any -> any any (msg:"word"; flow:to_server; content:"/evil"; nfq_set_mark:0x4/0xc; sid:2;)
+      """
+    let scene = PathScene.run(PathScene.exchange().packets, rules: rules)
+    #expect(scene.sids.sorted() == [1, 2])
+    #expect(scene.verdicts[3].mark == MarkChange(bits: 0x84, mask: 0xfc))
+    #expect(scene.verdicts.filter { $0.mark != nil }.count == 1)
+    // What was there stays where no rule says anything of it, and so do bits that are not the rules'.
+    #expect(scene.verdicts[3].mark?.applied(to: 0x1ff, sparing: 0x4) == 0x187)
+    #expect(PathScene.run(PathScene.exchange().packets, rules: rules, isInline: false).verdicts.allSatisfy { $0.mark == nil })
   }
 
   @Test func `a drop on a header drops that packet alone`() {

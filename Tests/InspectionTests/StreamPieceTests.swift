@@ -116,6 +116,24 @@ import Traffic
     }
   }
 
+  @Test func `a body that lasts until its server closes is inspected with the packet that ends the session`() {
+    var web = TCPConversation()
+    web.handshake()
+    web.send(.toServer, "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+    web.send(.toClient, "HTTP/1.1 200 OK\r\n\r\nthe word is swordfish")
+    web.fin(from: .toClient)
+    let rules = """
+      alert tcp any any -> any any (msg:"word"; flow:to_client; content:"swordfish"; sid:1;)
+      alert http any any -> any any (msg:"body"; file.data; content:"swordfish"; endswith; sid:2;)
+      """
+    let watched = PathScene.run(web.packets, rules: rules, isInline: false)
+    #expect(watched.sink.alerts.filter { $0.sid == 1 }.map(\.packet) == [UInt64(web.packets.count)])
+    #expect(watched.sids.sorted() == [1, 2])
+    // Inline nothing waits for what would be too late.
+    let inline = PathScene.run(web.packets, rules: rules)
+    #expect(inline.sink.alerts.first { $0.sid == 1 }?.packet == 6)
+  }
+
   // MARK: Positions
 
   /// Lines that each end a piece, where one of mail's commands does.

@@ -63,6 +63,8 @@ private func feed(
           scene, bytes, base: base, seed: round, most: most, shuffles: shuffles, repeats: repeats)
         let isSame = scene.delivered[0] == bytes
         #expect(isSame, "round \(round) \(delivery) \(most) \(shuffles) \(repeats)")
+        #expect(scene.ends[0] == (delivery == .inline ? 1 : 0))
+        scene.finish()
         #expect(scene.ends[0] == 1 && scene.gaps[0].isEmpty && scene.isConsistent)
         #expect(scene.reassembler.counters.overlapsDifferent == 0)
         #expect(scene.reassembler.counters.heldBytes == 0)

@@ -34,6 +34,8 @@ final class RuleBody: Sendable {
   let fileStore: FileStoreAction?
   /// The rest of the flow goes by unseen (`bypass`).
   let bypasses: Bool
+  /// What becomes of the packet's mark (`nfq_set_mark`).
+  let mark: MarkChange?
 
   init(draft: RuleDraft, _ reaches: inout SharedStep.Reaches) {
     conditions = draft.conditions
@@ -66,6 +68,7 @@ final class RuleBody: Sendable {
     actsOnFlow = draft.actsOnFlow
     actionScope = draft.actionScope
     bypasses = draft.actions.contains { if case .bypass = $0 { true } else { false } }
+    mark = draft.actions.lazy.compactMap { if case .mark(let change) = $0 { change } else { nil } }.first
   }
 }
 

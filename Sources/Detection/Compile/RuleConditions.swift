@@ -192,6 +192,8 @@ enum StateCondition: Sendable {
   case flowIntegerIsSet(UInt16, Bool)
   /// A value that an expression has captured into the flow holds these octets.
   case flowVariable(String, [UInt8])
+  /// The same of a value that an earlier rule has captured from the packet in hand.
+  case packetVariable(String, [UInt8])
   case xbit(XBit, isSet: Bool)
   case streamSize(StreamSizeCondition)
   case flowAge(NumericCondition)
@@ -257,6 +259,7 @@ enum StateAction: Sendable {
   case toggleXBit(XBit)
   case bypass
   case silence(SilencedRecords)
+  case mark(MarkChange)
 }
 
 /// `tag`: packets that are told of after the rule has matched.

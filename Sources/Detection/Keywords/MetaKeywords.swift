@@ -22,8 +22,28 @@ enum MetaKeywords {
     },
     // A wish about speed only: how rules are found is decided here.
     "prefilter": { (_, option) throws(RuleValueError) in try option.refuseValue() },
-    "requires": requires, "tag": tag,
+    "requires": requires, "tag": tag, "nfq_set_mark": setMark,
   ]
+
+  /// `MARK/MASK`, each as C writes numbers.
+  private static let setMark: KeywordHandler = { (reader, option) throws(RuleValueError) in
+    let parts = try option.word().split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+    guard parts.count == 2, let bits = number(parts[0]), let mask = number(parts[1]) else {
+      throw RuleValueError("takes a mark and a mask of 32 bits", hint: "nfq_set_mark:0x8/0xff")
+    }
+    guard !reader.draft.actions.contains(where: { if case .mark = $0 { true } else { false } }) else {
+      throw .misplaced("a rule sets the mark once")
+    }
+    reader.draft.actions.append(.mark(MarkChange(bits: bits, mask: mask)))
+  }
+
+  private static func number(_ text: String) -> UInt32? {
+    let lower = text.trimmed.lowercased()
+    let isHexadecimal = lower.hasPrefix("0x")
+    let digits = isHexadecimal ? lower.dropFirst(2) : lower[...]
+    guard digits.utf8.allSatisfy({ $0 != UInt8(ascii: "+") && $0 != UInt8(ascii: "-") }) else { return nil }
+    return UInt32(digits, radix: isHexadecimal ? 16 : 10)
+  }
 
   private static let reference: KeywordHandler = { (_, option) throws(RuleValueError) in
     try option.requireValue()

@@ -6,6 +6,7 @@ import RuleLanguage
 enum VariableKeywords {
   static let table: [String: KeywordHandler] = [
     "flowbits": flowbits, "flowint": flowint, "xbits": xbits, "hostbits": hostbits, "flowvar": flowvar,
+    "pktvar": pktvar,
   ]
 
   private static let flowbits: KeywordHandler = { (reader, option) throws(RuleValueError) in
@@ -83,9 +84,20 @@ enum VariableKeywords {
 
   /// What an expression has captured (`pcre:"/(…)/, flow:NAME"`) holds a text.
   private static let flowvar: KeywordHandler = { (reader, option) throws(RuleValueError) in
+    let (name, text) = try captured(option)
+    reader.add(.flowVariable(name, text))
+  }
+
+  /// What an expression has captured from the same packet (`pcre:"/(…)/, pkt:NAME"`) holds a text.
+  private static let pktvar: KeywordHandler = { (reader, option) throws(RuleValueError) in
+    let (name, text) = try captured(option)
+    reader.add(.packetVariable(name, text))
+  }
+
+  private static func captured(_ option: RuleOption) throws(RuleValueError) -> (name: String, text: [UInt8]) {
     let value = try option.required()
     guard let comma = value.firstIndex(of: UInt8(ascii: ",")) else {
-      throw RuleValueError("takes a name and a text", hint: "flowvar:user,\"root\"")
+      throw RuleValueError("takes a name and a text", hint: "\(option.name):user,\"root\"")
     }
     let name = String(decoding: value[..<comma], as: UTF8.self).trimmed
     guard !name.isEmpty else { throw RuleValueError("the name is empty") }
@@ -93,7 +105,7 @@ enum VariableKeywords {
     if text.first != UInt8(ascii: "\"") { text = [UInt8(ascii: "\"")] + text + [UInt8(ascii: "\"")] }
     let pattern = try ContentPattern.parse(text)
     guard !pattern.isNegated else { throw RuleValueError("cannot be negated") }
-    reader.add(.flowVariable(name, pattern.bytes))
+    return (name, pattern.bytes)
   }
 
   // MARK: Bits on hosts

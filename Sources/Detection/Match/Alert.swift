@@ -42,6 +42,8 @@ public struct DetectionDecision: Sendable {
   public var isRateFiltered = false
   /// A matching rule asks that the rest of the flow goes by unseen (`bypass`).
   public var bypassesFlow = false
+  /// What rules make of the packet's mark.
+  public var mark: MarkChange?
   /// Octets to be put over the packet's payload (`replace`).
   public var replacements: [PayloadReplacement] = []
 

@@ -19,6 +19,8 @@ extension Detector {
   ) -> DetectionDecision {
     var decision = DetectionDecision()
     guard !matches.isEmpty else { return decision }
+    // Whatever was captured, a rule has matched.
+    packetVariables.removeAll(keepingCapacity: true)
     // Of one rule's matches the latest transaction comes first (Suricata keeps these where a packet has
     // more alerts than are told).
     matches.matches.sort {
@@ -50,6 +52,7 @@ extension Detector {
   ) -> Bool {
     let body = ruleSet.bodies[Int(match.rule)]
     guard let info = ruleSet.info(match.rule) else { return true }
+    if let mark = body.mark { decision.mark = decision.mark?.followed(by: mark) ?? mark }
     var isLogged = !body.isSilent
     if let threshold = body.threshold {
       switch outcome(threshold, info, ends, state) {

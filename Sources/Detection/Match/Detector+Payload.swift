@@ -135,7 +135,13 @@ extension Detector {
     _ context: borrowing TrialContext, frame: MatchedFrame? = nil, into matches: inout MatchList
   ) {
     counters.matches &+= 1
-    if !scratch.captures.isEmpty { context.state?.store(scratch.captures) }
+    if !scratch.captures.isEmpty {
+      context.state?.store(scratch.captures)
+      for capture in scratch.captures where capture.scope == .packet {
+        packetVariables.removeAll { $0.name == capture.name }
+        if packetVariables.count < FlowDetection.variablesMax { packetVariables.append(capture) }
+      }
+    }
     perform(body, context.ends, context.state, rule: rule)
     matches.append(
       RuleMatch(

@@ -40,8 +40,9 @@ extension Detector {
       return (state.integer(name) != nil) == isSet
     case .flowVariable(let name, let octets):
       guard let state else { return false }
-      return state.variables.contains { $0.scope == .flow && $0.name == name
-          && ByteSearch.find(octets.rawSpan, in: $0.bytes.rawSpan, from: 0, to: $0.bytes.count, ignoringCase: false) != nil }
+      return state.variables.contains { $0.scope == .flow && $0.holds(octets, name) }
+    case .packetVariable(let name, let octets):
+      return packetVariables.contains { $0.holds(octets, name) }
     case .xbit(let bit, let isSet):
       if bit.track == .transaction { return (inspectedTransaction?.bits.contains(bit.name) ?? false) == isSet }
       return shared.hasBit(bit, ends) == isSet
@@ -101,7 +102,7 @@ extension Detector {
       case .silence(.transaction): inspectedTransaction?.isSilenced = true
       case .silence(.transactionsOfFlow): state?.silencesTransactions = true
       case .silence(.flow): state?.silencesFlow = true
-      case .bypass: break
+      case .bypass, .mark: break
       }
     }
   }
@@ -119,6 +120,13 @@ extension FlowFacts {
       }
     guard isNegated else { return found.contains(wanted) }
     return found.contains { $0 != .unknown } && !found.contains(wanted)
+  }
+}
+
+extension PayloadCapture {
+  fileprivate func holds(_ octets: [UInt8], _ name: String) -> Bool {
+    self.name == name
+      && ByteSearch.find(octets.rawSpan, in: bytes.rawSpan, from: 0, to: bytes.count, ignoringCase: false) != nil
   }
 }
 

@@ -18,6 +18,9 @@ public struct Detector: ~Copyable {
   /// Spare states of transactions.
   var spareInspections: [TransactionInspection] = []
   var transformed: [UInt8] = []
+  /// What expressions have captured from the packet in hand (`pkt:`), until it is decided on; at most
+  /// ``FlowDetection/variablesMax``.
+  var packetVariables: [PayloadCapture] = []
   /// What is remembered of the transaction in hand; nil outside of one.
   var inspectedTransaction: TransactionInspection?
   public internal(set) var counters = DetectionCounters()

@@ -83,7 +83,8 @@ extension PayloadProgram {
       case .byteMath(let math): if !math.shape.isRelative { return true }
       case .isDataAt(let test): if !test.isRelative { return true }
       case .base64(let decoded): if !decoded.isRelative { return true }
-      case .size, .entropy, .dataset, .asn1: return true
+      // Of the buffer as a whole, or of structures that begin where the buffer does: a piece of a stream is neither.
+      case .size, .entropy, .dataset, .asn1: break
       }
     }
     return false

@@ -232,7 +232,8 @@ final class QueueWorker: Sendable {
       accept(packet, result, &work, &verdicts)
     case .release:
       work.counts.released &+= 1
-      verdicts.add(packet.id, .repeat, mark: packet.mark & ~plan.marks.mask | plan.marks.release)
+      let mark = marked(packet, result) ?? packet.mark
+      verdicts.add(packet.id, .repeat, mark: mark & ~plan.marks.mask | plan.marks.release)
     case .drop:
       work.counts.traffic.note(result)
       verdicts.add(packet.id, .drop)
@@ -261,12 +262,17 @@ final class QueueWorker: Sendable {
     }
     work.counts.traffic.note(result)
     if let changed = replaced(packet.bytes, result),
-      verdicts.add(packet.id, .accept, replacement: changed.rawSpan)
+      verdicts.add(packet.id, .accept, mark: marked(packet, result), replacement: changed.rawSpan)
     {
       work.counts.replaced &+= 1
     } else {
-      verdicts.add(packet.id, .accept)
+      verdicts.add(packet.id, .accept, mark: marked(packet, result))
     }
+  }
+
+  /// The mark that rules give the packet; nil leaves it as it is.
+  private func marked(_ packet: borrowing QueuedPacket, _ result: Inspection.PacketVerdict) -> UInt32? {
+    result.mark.map { $0.applied(to: packet.mark, sparing: plan.marks.mask) }
   }
 
   /// - Returns: whether the packet's verdict is given, or will be.

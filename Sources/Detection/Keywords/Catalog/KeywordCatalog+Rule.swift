@@ -18,6 +18,7 @@ extension KeywordCatalog {
       summary: "No record is written of the transaction that matches, of the flow's transactions, or of the flow.",
       example: "config:logging disable, type tx, scope tx;", source: keywordFile("ConfigKeywords")),
     meta("bypass", "", "The rest of the flow goes by uninspected.", "bypass;"),
+    meta("nfq_set_mark", "MARK/MASK", "Puts these bits into the mark of the packet, where it goes on; those that Sluice itself uses stay.", "nfq_set_mark:0x8/0xf8;"),
     meta("tag", "session|host[,NUMBER,packets|seconds|bytes[,src|dst]]", "The packets that follow are told with the alert.", "tag:session,10,packets;"),
     meta("prefilter", "", "A wish about speed; how rules are found is decided by Sluice.", "prefilter;"),
   ]
@@ -56,6 +57,7 @@ extension KeywordCatalog {
     variable("flowint", "NAME,=|+|-|<|>|…,NUMBER or NAME,isset|isnotset", "A number that rules keep on a flow.", "flowint:tries,+,1;"),
     variable("xbits", "set|unset|toggle|isset|isnotset,NAME,track ip_src|ip_dst|ip_pair|tx[,expire SECONDS]", "A bit on a host, a pair of hosts or a transaction.", "xbits:set,bad,track ip_src,expire 60;"),
     variable("flowvar", "NAME,\"TEXT\"", "What an expression has captured into the flow by that name holds a text.", "flowvar:user,\"root\";"),
+    variable("pktvar", "NAME,\"TEXT\"", "What an expression of an earlier rule has captured from the same packet by that name holds a text.", "pktvar:user,\"root\";"),
     variable("hostbits", "set|unset|toggle|isset|isnotset,NAME[,src|dst]", "A bit on a host.", "hostbits:set,bad,src;"),
   ]
 
