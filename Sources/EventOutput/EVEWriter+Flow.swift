@@ -23,6 +23,13 @@ extension EVEWriter {
     if !flow.reason.isEmpty { json.member("reason", text: flow.reason) }
     if flow.transactionCount > 0 { json.member("tx_cnt", flow.transactionCount) }
     json.member("alerted", flow.hasAlerted)
+    if flow.isElephant.toServer || flow.isElephant.toClient {
+      json.member("elephant", true)
+      json.beginArray("elephant_direction")
+      if flow.isElephant.toServer { json.string("toserver") }
+      if flow.isElephant.toClient { json.string("toclient") }
+      json.endArray()
+    }
     if !flow.action.isEmpty { json.member("action", text: flow.action) }
     if let released = flow.released {
       json.member("bypass", text: "capture")

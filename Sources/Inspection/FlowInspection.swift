@@ -45,6 +45,8 @@ final class FlowInspection {
   /// What the kernel counted of the whole connection.
   var kernelCounts: KernelCounts?
   var linkAddresses = LinkAddresses()
+  /// Where flows are watched for their rate.
+  var rate = FlowRate()
 
   subscript(direction: Direction) -> StreamWindow {
     _read {

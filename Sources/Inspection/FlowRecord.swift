@@ -33,6 +33,8 @@ public struct FlowRecord: Sendable {
   /// "pass", "drop", "accept"; empty when nothing was decided (EVE `flow.action`).
   public var action = ""
   public var hasAlerted = false
+  /// It has reached `flow.rate-tracking` in these directions.
+  public var isElephant: (toServer: Bool, toClient: Bool) = (false, false)
   /// Addresses of the frame that began it, for records that no packet brought about.
   public var frameEnds: FrameEnds?
   /// Transactions of its application layer so far.

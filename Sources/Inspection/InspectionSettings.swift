@@ -23,6 +23,8 @@ public struct InspectionSettings: Sendable {
   public var chunkBytes: (toServer: Int, toClient: Int) = (2560, 2560)
   public var decoder = DecoderSettings()
   public var flows: FlowTableSettings
+  /// From which rate on a flow counts as an elephant; nil where that is not looked at.
+  public var elephantLimit: FlowRateLimit?
   public var reassembly = ReassemblySettings()
   public var defragmentation = DefragmenterSettings()
   public var appLayer = AppLayerSettings()

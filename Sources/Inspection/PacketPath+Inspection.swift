@@ -41,6 +41,9 @@ extension PacketPath {
       return verdict
     }
     adopt(inner, &verdict)
+    if let limit = settings.elephantLimit, !lookup.isQuoted {
+      flow.rate.note(lookup.direction, octets: length, at: packet.time, limit)
+    }
     var work = PacketWork(lookup: lookup, length: length, streamEvents: lookup.tcp.events)
     work.isEstablished = isEstablished(packet, lookup.index)
     if packet.isTCP {
@@ -247,6 +250,7 @@ extension PacketPath {
     facts.streamBytes = .init(
       toServer: inspection.toServer.streamEnd, toClient: inspection.toClient.streamEnd)
     facts.start = flow.startTime
+    facts.isElephant = inspection.rate.isElephant
     return facts
   }
 }

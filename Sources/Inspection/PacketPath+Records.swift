@@ -88,6 +88,7 @@ extension PacketPath {
     record.vlan = Array([flow.vlan0, flow.vlan1].prefix(Int(flow.vlanCount)))
     guard let inspection else { return record }
     record.hasAlerted = inspection.hasAlerted
+    record.isElephant = inspection.rate.isElephant
     record.frameEnds = inspection.frameEnds
     record.transactionCount = inspection.transactionCount
     // Of a flow that is dropped the newest were never told.

@@ -73,7 +73,7 @@ enum KeywordScenarios {
       file: nil,
       overrides: [
         "reputation-categories-file=\(lists)/categories.txt", "default-reputation-path=\(lists)",
-        "reputation-files.0=addresses.txt",
+        "reputation-files.0=addresses.txt", "flow.rate-tracking.bytes=200",
       ], flowSeed: 1)
   }
 }

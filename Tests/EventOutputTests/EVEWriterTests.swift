@@ -222,6 +222,7 @@ private let ruleText = """
   context.flow?.tcpState = "closed"
   context.flow?.hasAlerted = true
   context.flow?.action = "drop"
+  context.flow?.isElephant = (toServer: false, toClient: true)
   context.flow?.appProtocol = .http
   context.flow?.appProtocolToClient = .tls
   context.flow?.exceptionPolicies = [
@@ -236,6 +237,8 @@ private let ruleText = """
   #expect(text(record, "flow.reason") == "shutdown")
   #expect(flag(record, "flow.alerted") == true)
   #expect(text(record, "flow.action") == "drop")
+  #expect(flag(record, "flow.elephant") == true)
+  #expect(text(record, "flow.elephant_direction.0") == "toclient" && value(record, "flow.elephant_direction.1") == nil)
   #expect(text(record, "flow.exception_policy.0.target") == "stream_midstream")
   #expect(text(record, "tcp.tcp_flags") == "1b")
   #expect(text(record, "tcp.tcp_flags_ts") == "1a")

@@ -199,6 +199,7 @@ enum StateCondition: Sendable {
   case flowAge(NumericCondition)
   case flowPackets(NumericCondition, FlowSide)
   case flowBytes(NumericCondition, FlowSide)
+  case elephant(FlowSide)
   case appProtocol(AppProtocol, ProtocolView, isNegated: Bool)
   case reputation(ReputationCondition)
   /// The packet is the first of its direction.

@@ -17,6 +17,16 @@ enum FlowKeywords {
     "flow.pkts_toclient": counts(.packets, .toClient),
     "flow.bytes_toserver": counts(.bytes, .toServer),
     "flow.bytes_toclient": counts(.bytes, .toClient),
+    "flow.elephant": { (reader, option) throws(RuleValueError) in
+      guard let side = sides[try option.word()] else {
+        throw RuleValueError("must be toserver, toclient, either or both")
+      }
+      reader.add(.elephant(side))
+    },
+  ]
+
+  private static let sides: [String: FlowSide] = [
+    "toserver": .toServer, "toclient": .toClient, "either": .either, "both": .both,
   ]
 
   private static let flowOptions: [String: FlowCondition] = [
@@ -61,9 +71,6 @@ enum FlowKeywords {
         guard let comma = text.firstIndex(of: ",") else {
           throw RuleValueError("takes a side and a number", hint: "flow.pkts:toserver,>5")
         }
-        let sides: [String: FlowSide] = [
-          "toserver": .toServer, "toclient": .toClient, "either": .either, "both": .both,
-        ]
         guard let named = sides[String(text[..<comma]).trimmed] else {
           throw RuleValueError("must be toserver, toclient, either or both")
         }

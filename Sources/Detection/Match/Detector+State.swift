@@ -58,6 +58,14 @@ extension Detector {
     case .flowBytes(let condition, let side):
       guard let flow else { return false }
       return flow.bytes.hold(condition, side)
+    case .elephant(let side):
+      guard let (toServer, toClient) = flow?.isElephant else { return false }
+      switch side {
+      case .toServer: return toServer
+      case .toClient: return toClient
+      case .either: return toServer || toClient
+      case .both: return toServer && toClient
+      }
     case .flowStart:
       guard let flow else { return false }
       return flow.packets[flow.packetDirection] == 1

@@ -38,6 +38,8 @@ public struct FlowFacts: Sendable {
   /// Octets of TCP stream seen so far (`stream_size`).
   public var streamBytes = Counts()
   public var start = Timestamp(nanoseconds: 0)
+  /// Directions that carry, or have carried, as much as makes an elephant (`flow.rate-tracking`).
+  public var isElephant: (toServer: Bool, toClient: Bool) = (false, false)
   /// What recognition found odd about the flow as a whole since the last call.
   public var appLayerEvents = FlowAppLayerEvents()
 

@@ -181,6 +181,10 @@ extension Settings {
     if let count = try reader.number("flow.count-max", in: 1...64_000_000) {
       inspection.flows.flowCountMax = count
     }
+    if let bytes = try reader.size("flow.rate-tracking.bytes"), bytes > 0 {
+      let seconds = try reader.number("flow.rate-tracking.interval", in: 1...FlowRateLimit.secondsMax) ?? 10
+      inspection.elephantLimit = FlowRateLimit(bytes: UInt64(bytes), seconds: seconds)
+    }
     inspection.flows.tcpTimeouts = try timeouts(&reader, "tcp", inspection.flows.tcpTimeouts)
     inspection.flows.udpTimeouts = try timeouts(&reader, "udp", inspection.flows.udpTimeouts)
     inspection.flows.icmpTimeouts = try timeouts(&reader, "icmp", inspection.flows.icmpTimeouts)

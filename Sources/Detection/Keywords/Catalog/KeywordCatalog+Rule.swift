@@ -33,6 +33,7 @@ extension KeywordCatalog {
     flow("flow.pkts_toclient", "CONDITION", "Packets of the flow to the client so far.", "flow.pkts_toclient:>5;"),
     flow("flow.bytes_toserver", "CONDITION", "Octets of the flow to the server so far.", "flow.bytes_toserver:>1000;"),
     flow("flow.bytes_toclient", "CONDITION", "Octets of the flow to the client so far.", "flow.bytes_toclient:>1000;"),
+    flow("flow.elephant", "toserver|toclient|either|both", "The flow carries, or has carried, more than `flow.rate-tracking` allows.", "flow.elephant:toclient;"),
     KeywordDescription(
       "stream_size", kind: .flow, protocols: ["tcp"], way: .both, syntax: "server|client|both|either,OPERATOR,NUMBER",
       summary: "Octets of TCP stream sent by a side so far.", example: "stream_size:server,>,1024;",
