@@ -113,13 +113,13 @@ public final class SMTPParser: AppLayerParser {
       case .command:
         let start = at
         at = commandLine.take(bytes, at, limit: settings.lineBytesMax)
-        mark("command_line", bytes.extracting(start..<at), .toServer, &isCommandMarked, isEnd: commandLine.isWhole)
-        if commandLine.isWhole { takeCommand(time) }
+        mark("command_line", bytes.extracting(start..<at), .toServer, &isCommandMarked, isEnd: commandLine.isWhole, of: nil)
+        if commandLine.isWhole { takeMarkedCommand(time) }
       case .data:
         let start = at
         at = contentLine.take(bytes, at, limit: settings.contentLineBytesMax, cutsLong: true)
         let isEnd = contentLine.isWhole && contentLine.isStart && contentLine.text == [46] && !contentLine.end.isEmpty
-        mark("data", bytes.extracting(start..<at), .toServer, &isDataMarked, isEnd: isEnd)
+        mark("data", bytes.extracting(start..<at), .toServer, &isDataMarked, isEnd: isEnd, of: current?.id)
         if contentLine.isWhole { takeDataLine() }
       }
     }
@@ -127,13 +127,25 @@ public final class SMTPParser: AppLayerParser {
 
   /// Puts octets into the frame of that name, which they may begin and end.
   private func mark(
-    _ name: String, _ bytes: RawSpan, _ direction: Direction, _ isOpen: inout Bool, isEnd: Bool
+    _ name: String, _ bytes: RawSpan, _ direction: Direction, _ isOpen: inout Bool, isEnd: Bool,
+    of transaction: UInt64?
   ) {
     guard let frames else { return }
-    if !isOpen { frames.begin(name, direction, transaction: current?.id) }
+    if !isOpen { frames.begin(name, direction, transaction: transaction) }
     if isEnd { frames.end(name, direction) }
     frames.feed(bytes, direction)
     isOpen = !isEnd
+  }
+
+  /// A command's line is a frame with its end and, of the transaction that it is for, one without.
+  ///
+  /// - Source: seen of Suricata 8, whose rules on frames so see `content:"DATA"; endswith` as well as `"DATA|0d 0a|"`.
+  private func takeMarkedCommand(_ time: Timestamp) {
+    guard let frames else { return takeCommand(time) }
+    let line = commandLine.text
+    let began = current?.id
+    takeCommand(time)
+    frames.add("command_line", .toServer, line.rawSpan, transaction: current?.id ?? began)
   }
 
   private func takeDataLine() {
@@ -283,7 +295,7 @@ public final class SMTPParser: AppLayerParser {
     while at < bytes.byteCount, !hasFailed.toClient, successor == nil {
       let start = at
       at = replyLine.take(bytes, at, limit: settings.lineBytesMax)
-      mark("response_line", bytes.extracting(start..<at), .toClient, &isReplyMarked, isEnd: replyLine.isWhole)
+      mark("response_line", bytes.extracting(start..<at), .toClient, &isReplyMarked, isEnd: replyLine.isWhole, of: current?.id)
       if replyLine.isWhole { takeReply(time) }
     }
   }
