@@ -262,11 +262,11 @@ enum MailCorpus {
 @Test func `the line of a command is a frame with its end, and one of its transaction without`() {
   let parser = SMTPParser(settings: SMTPSettings())
   parser.frames = FrameLog(.smtp)
-  feed(parser, [.server("220 mail.example\r\n"), .client("EHLO me.example\r\n"), .client("NOOP\n")])
+  feed(parser, [.server("220 mail.example\n"), .client("EHLO me.example\n"), .client("NOOP\n")])
   let frames = parser.frames?.frames.filter { $0.direction == .toServer } ?? []
   #expect(
     frames.map { String(decoding: $0.bytes, as: UTF8.self) }
-      == ["EHLO me.example\r\n", "EHLO me.example", "NOOP\n", "NOOP"])
+      == ["EHLO me.example\r\n", "EHLO me.example", "NOOP\r\n", "NOOP"])
   #expect(frames.map(\.transactionID) == [nil, 0, nil, 0])
   #expect(frames.allSatisfy { $0.isComplete && $0.kind.name == "command_line" })
 }

@@ -74,7 +74,7 @@ func refusal(_ body: () throws -> Void) -> String? {
     Key("outputs.eve-log.filename", "e.json", { $0.outputs.fileName }),
     Key("outputs.eve-log.community-id", "true", { "\($0.outputs.eve.communityID != nil)" }),
     Key("stats.interval", "3", { "\($0.outputs.statsIntervalSeconds)" }),
-    Key("flow.rate-tracking.bytes", "1kb", { "\($0.inspection.elephantLimit?.bytes ?? 0)" }),
+    Key("flow.rate-tracking.bytes", "1024", { "\($0.inspection.elephantLimit?.bytes ?? 0)" }),
     Key("flow.count-max", "1000", { "\($0.inspection.flows.flowCountMax)" }),
     Key("flow-timeouts.tcp.new", "5", { "\($0.inspection.flows.tcpTimeouts.newSeconds)" }),
     Key("flow-timeouts.tcp.established", "6", { "\($0.inspection.flows.tcpTimeouts.establishedSeconds)" }),
