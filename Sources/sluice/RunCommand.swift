@@ -3,6 +3,7 @@ import CSluiceLinux
 import Control
 import Engine
 import Glibc
+import Interception
 
 struct RunCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -30,6 +31,7 @@ struct RunCommand: ParsableCommand {
       if status != 0 { throw ExitCode(status) }
       return
     }
+    OpenSSLMemory.keepBuffers()
     if worker { _ = sluice_end_with_parent() }
     DaemonSignals.block()
     let settings = try options.load(flowSeed: 0)

@@ -1,4 +1,4 @@
-// OpenSSL with its macros wrapped for Swift; no logic.
+// OpenSSL with its macros wrapped for Swift; no logic but `sluice_keep_buffers`.
 #pragma once
 // EC_KEY is deprecated, yet a key made through it has its public half encoded in 4 us instead of 148.
 #define OPENSSL_SUPPRESS_DEPRECATED
@@ -51,6 +51,10 @@ static inline int sluice_x509_put_signature(X509 *x, const unsigned char *bytes,
   return 1;
 }
 static inline void sluice_free(void *memory) { OPENSSL_free(memory); }
+
+/// Has the buffers of connections kept for the next ones of the same thread; before the library's first use. Some 700 kB for
+/// each thread that speaks TLS. 0 where it is too late, which does no harm.
+int sluice_keep_buffers(void);
 
 // Contexts
 

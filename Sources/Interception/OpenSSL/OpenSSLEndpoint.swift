@@ -144,6 +144,9 @@ final class TLSEndpoint {
     }
   }
 
+  /// Octets have been read from the stream that were not read from here, decrypted or not.
+  var hasPending: Bool { unsafe SSL_has_pending(pointer) == 1 }
+
   /// At most one record.
   func read(_ memory: UnsafeMutableRawBufferPointer) -> TransferOutcome {
     OpenSSLErrors.clear()

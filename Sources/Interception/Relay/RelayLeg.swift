@@ -40,6 +40,7 @@ final class RelayLeg {
   func fill(_ scratch: ScratchBuffer) -> (count: Int, stop: TransferOutcome?) {
     var count = 0
     while count < scratch.count {
+      if isKnownEmpty { return (count, .wouldBlock) }
       let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: scratch.memory[count...])
       switch unsafe readOnce(rest) {
       case .moved(let more): count += more
@@ -47,6 +48,12 @@ final class RelayLeg {
       }
     }
     return (count, nil)
+  }
+
+  /// Nothing has come since the last read, and nothing is left of it: most reads would end so.
+  private var isKnownEmpty: Bool {
+    guard stream.isKnownEmpty, outer.isEmpty else { return false }
+    return tls?.hasPending != true
   }
 
   /// Writes as much as goes; after `wouldBlock` the next call must begin with the bytes left over.

@@ -13,6 +13,8 @@ class ByteStream {
     aheadOffset = 0
   }
 
+  final var hasReadAhead: Bool { aheadOffset < ahead.count }
+
   final func receive(_ memory: UnsafeMutableRawBufferPointer) -> Int {
     if aheadOffset < ahead.count { return unsafe receiveAhead(memory) }
     return unsafe receiveBelow(memory)

@@ -37,6 +37,9 @@ final class SocketStream: ByteStream {
   override var errorNumber: Int32 { code }
   override var isReset: Bool { code == ECONNRESET || code == EPIPE || code == ETIMEDOUT }
 
+  /// A read would find nothing, without asking the kernel.
+  var isKnownEmpty: Bool { isDrained && !hasEnded && !hasReadAhead }
+
   /// Epoll reported the socket.
   func wake(hangUp: Bool) {
     isDrained = false
