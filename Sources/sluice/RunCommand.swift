@@ -34,6 +34,7 @@ struct RunCommand: ParsableCommand {
     OpenSSLMemory.keepBuffers()
     if worker { _ = sluice_end_with_parent() }
     DaemonSignals.block()
+    Confinement.raiseDescriptorLimit()
     let settings = try options.load(flowSeed: 0)
     for warning in settings.warnings { StandardError.write("warning: \(warning)\n") }
     let authority: AuthorityProcess?

@@ -100,7 +100,19 @@ for _ in 1 2; do
     --resolve "www.origin.test:443:$server4" -o /dev/null -w '%{http_code}\n' -K - &
   jobs+=" $!"
 done >"$work/codes"
-for _ in $(seq 10); do ctl reload >/dev/null || fail "a reload under load" "refused"; done
+for round in $(seq 10); do
+  # Another policy each time: connections that are there keep what was decided, the next ones meet the new one.
+  sed -i '/^policy:/,$d' "$work/sluice.yaml"
+  printf 'policy:\n  - {action: %s, sni: tunnel.origin.test}\n' "$(((round % 2)) && echo block || echo tunnel)" >>"$work/sluice.yaml"
+  ctl reload >/dev/null || fail "a reload under load" "refused"
+  fetch --cacert "$work/origin/root.pem" --resolve "tunnel.origin.test:443:$server4" https://tunnel.origin.test/ >"$work/answer" 2>/dev/null
+  if ((round % 2)); then
+    [[ ! -s $work/answer ]] || fail "a policy under load" "round $round: not blocked"
+  else
+    [[ -s $work/answer ]] || fail "a policy under load" "round $round: not left alone"
+  fi
+done
+ok "each new policy holds as soon as it was read"
 # shellcheck disable=SC2086
 wait $jobs
 same "three hundred connections during ten reloads are all answered" 300 "$(grep -c '^200' "$work/codes")"
@@ -108,6 +120,35 @@ expect "no connection is left" wait_for 10 idle
 within "no descriptor is left" "$before" "$(descriptors)"
 same "it is still the first worker" "" "$(grep -i 'crash\|signal\|started again' "$work/sluice.log")"
 
+sluice_down
+same "the daemon ends with 0" 0 "$status"
+
+# ---- Ten thousand half ClientHellos at a time ----
+
+# Two descriptors for each; here there may be fewer.
+many=$((($(ulimit -n) - 500) / 2))
+((many < 10000)) || many=10000
+sed -i "s|hello-timeout: 2|hello-timeout: 60|" "$work/sluice.yaml"
+sluice_up
+passes "another daemon, which waits for hellos longer"
+expect "nothing is left of it" wait_for 10 idle
+empty=$(memory)
+rm -f "$work/hold"
+mkfifo "$work/hold"
+(ulimit -n 20000; exec ip netns exec "$client" "$python" "$here/tlsfaults.py" halves $server4 443 $many) <"$work/hold" >"$work/halves" &
+started+=($!)
+exec 7>"$work/hold"
+many_stand() { grep -q $many "$work/halves"; }
+all_are_held() { (($(statistic sluice.interception.active) == many)); }
+expect "$many half ClientHellos stand" wait_for 120 many_stand
+same "all of them wait" yes "$(wait_for 20 all_are_held && echo yes || statistic sluice.interception.active)"
+passes "others pass meanwhile"
+held=$(($(memory) - empty))
+echo "# $many half ClientHellos: $held kB"
+within "they cost less than 160 MB" 163840 $held
+exec 7>&-
+expect "nothing is left of them when their clients have gone" wait_for 30 idle
+passes "others pass behind them"
 sluice_down
 same "the daemon ends with 0" 0 "$status"
 exit $result

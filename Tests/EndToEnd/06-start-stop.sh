@@ -77,4 +77,11 @@ need setup down
 same "setup down leaves no rule" 0 "$(in_gateway iptables-save | grep -c SLUICE)"
 same "setup down leaves no policy rule" "" "$(in_gateway ip rule | grep 7171)"
 same "every line of the log is a record" 0 "$(jq -c . "$work/log/eve.json" 2>&1 | grep -c '^jq:')"
+# A shell gives 1,024 descriptors or less; the daemon takes what it may have.
+ulimit -Sn 256
+sluice_up
+most=$(ulimit -Hn)
+[[ $most != unlimited ]] && ((most <= 1048576)) || most=1048576
+same "descriptors are not limited to what the shell gives" "$most" "$(awk '/^Max open files/ {print $4}' "/proc/$(worker)/limits")"
+sluice_down
 exit $result

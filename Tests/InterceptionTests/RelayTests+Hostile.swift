@@ -189,4 +189,37 @@ extension RelayTests {
     while unsafe readdir(directory) != nil { count += 1 }
     return count
   }
+
+  @Test func `More servers than leaves, verifications and sessions are kept: nothing grows, and each is opened all the same`() throws {
+    let certificates = try (0..<24).map { _ in try Lab.leaf() }
+    let contexts = try certificates.map { try PeerContext.server($0, Lab.serverKey) }
+    let next = Atomic(0)
+    let server = try PeerServer { peer in
+      let turn = next.wrappingAdd(1, ordering: .relaxed).oldValue
+      if peer.startTLS(contexts[turn % contexts.count]) { echo(peer) }
+    }
+    let lab = try Lab(server: server.port) {
+      $0.leafCountMax = 8
+      $0.verificationCountMax = 8
+      $0.sessionCountMax = 8
+    }
+    let trust = try PeerContext.client(trusting: lab.authority)
+    var shown: [[UInt8]] = []
+    for _ in 0..<3 * contexts.count {
+      let client = try Peer.connect(port: lab.port)
+      try #require(client.startTLS(trust, name: "server.example"))
+      shown.append(client.certificate()?.fingerprint() ?? [])
+      client.write([1, 2, 3])
+      #expect(client.read(exactly: 3) == [1, 2, 3])
+      client.close()
+    }
+    let counters = lab.stop()
+    server.stop()
+    // Each came again after sixteen others: none of those eight was it.
+    #expect(counters.leavesMinted == 72)
+    #expect(counters.leafEvictions == 64)
+    #expect(counters.leafCacheHits == 0)
+    #expect(Set(shown).count == 72)
+    #expect(lab.recorder.facts.count == 72)
+  }
 }

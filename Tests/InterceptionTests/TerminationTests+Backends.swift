@@ -184,8 +184,15 @@ extension TerminationTests {
       #expect(head?.contains("X-TLS-Client-Verified: yes\r\nX-TLS-Client-Subject: CN=server.example,O=Example\r\n") == (mode != .none))
       #expect(head?.contains("X-TLS-Client-SHA256: \(hexadecimal(own.fingerprint()))\r\n") == (mode != .none))
     }
-    if mode == .optional { #expect(without?.contains("X-TLS-Client-Verified: no\r\n") == true) }
-    #expect((try visit(foreign).head == nil) == (mode != .none))
+    if mode == .optional || mode == .requested { #expect(without?.contains("X-TLS-Client-Verified: no\r\n") == true) }
+    let (bad, badSession) = try visit(foreign)
+    #expect((bad == nil) == (mode == .optional || mode == .required))
+    if mode == .requested {
+      for head in [bad, try visit(foreign, badSession).head] {
+        #expect(head?.contains("X-TLS-Client-Verified: no\r\nX-TLS-Client-Defect: unable to verify the first certificate\r\n") == true)
+        #expect(head?.contains("X-TLS-Client-SHA256: \(hexadecimal(foreign.fingerprint()))\r\n") == true)
+      }
+    }
     lab.stop()
     server.stop()
   }

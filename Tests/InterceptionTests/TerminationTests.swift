@@ -53,6 +53,8 @@ import Traffic
       listener.sites[0].backends = [.local(server.port)]
       var tls = BackendTLS(name: "server.example")
       tls.trustFile = files[1].path
+      // Each client has a connection of its own here.
+      listener.sites[0].keptCount = 0
       listener.sites[0].backendTLS = tls
     }
     for _ in 0..<2 {

@@ -32,6 +32,18 @@ public enum Confinement {
     return notes
   }
 
+  /// Descriptors as far as this process may have them: a TLS connection takes two, and shells give 1,024.
+  public static func raiseDescriptorLimit() {
+    let kind = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+    var limit = rlimit()
+    guard unsafe getrlimit(kind, &limit) == 0 else { return }
+    // More than the kernel allows by default is meant for no one.
+    let wanted = min(limit.rlim_max, 1_048_576)
+    guard limit.rlim_cur < wanted else { return }
+    limit.rlim_cur = wanted
+    _ = unsafe setrlimit(kind, &limit)
+  }
+
   /// Where the daemon writes: records, the control socket, compiled rules, the null device.
   private static func writableFolders(_ settings: Settings) -> [String] {
     var folders = [settings.outputs.directory, folder(of: settings.control.socket), "/dev/null"]

@@ -332,6 +332,7 @@ extension TLSStage {
       ("listener_refused", \.terminationRefused), ("proxy_headers_malformed", \.proxyHeadersMalformed),
       ("unknown_names", \.unknownNames), ("backend_failures", \.backendFailures),
       ("without_backend", \.withoutBackend), ("requests_refused", \.requestsRefused),
+      ("backends_reused", \.backendsReused), ("backend_retries", \.backendRetries),
     ]
     let defects = UpstreamDefect.Kind.allCases.map { kind in
       ("sluice.interception.defects." + kind.rawValue.map { $0 == "-" ? "_" : String($0) }.joined(),

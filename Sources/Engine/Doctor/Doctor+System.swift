@@ -92,8 +92,9 @@ extension Doctor {
   mutating func examineLimits() {
     var limit = rlimit()
     unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-    if limit.rlim_cur < 65_536, opensTLS {
-      note("descriptors are limited to \(limit.rlim_cur), two for each TLS connection", mend: "ulimit -n 1048576 (the unit does)")
+    // The daemon takes what it may have.
+    if limit.rlim_max < 65_536, opensTLS {
+      note("descriptors are limited to \(limit.rlim_max), two for each TLS connection", mend: "ulimit -n 1048576 (the unit does)")
     }
     let folder = settings.outputs.directory
     if unsafe access(folder, W_OK) != 0 {

@@ -60,7 +60,7 @@ extension Settings {
   private static let siteFields = [
     "names", "default", "certificate", "key", "client-certificate", "client-ca", "alpn", "forwarded", "backends",
     "backend-tls", "backend-name", "backend-trust", "backend-verify", "send-proxy", "check", "check-interval",
-    "without-backend",
+    "without-backend", "keep-alive", "keep-alive-time",
   ]
 
   private func addresses(_ texts: [String], _ fields: SectionReader) throws(SettingsError) -> AddressSet {
@@ -134,6 +134,14 @@ extension Settings {
       }
       site.sendsProxyHeader = known
     }
+    if let text = try fields.text("keep-alive") {
+      if SettingsReader.flag(text) == false {
+        site.keptCount = 0
+      } else {
+        site.keptCount = try fields.number("keep-alive", 0...1_024) ?? site.keptCount
+      }
+    }
+    site.keptSeconds = Int64(try fields.number("keep-alive-time", 1...3600) ?? Int(site.keptSeconds))
     switch try fields.text("check") {
     case nil, "connect"?: site.check = .connect
     case "no"?, "none"?: site.check = .none

@@ -75,8 +75,8 @@ extension TLSContext {
   ///   - tickets: shared by all sites; `identity` keeps their sessions apart.
   ///   - identity: 32 octets that stand for the site and for what it asks of clients.
   static func site(
-    _ certificate: SiteCertificate, clientAuthorities: String?, requiresCertificate: Bool, tickets: TicketKeys,
-    identity: [UInt8], keyLog: KeyLog?
+    _ certificate: SiteCertificate, clientAuthorities: String?, asks: TerminationSettings.Site.ClientCertificate,
+    tickets: TicketKeys, identity: [UInt8], keyLog: KeyLog?
   ) throws(InterceptionError) -> TLSContext {
     let context = try clientLeg(tickets: tickets, keyLog: keyLog)
     let pointer = unsafe context.pointer
@@ -90,10 +90,11 @@ extension TLSContext {
     guard unsafe SSL_CTX_set_session_id_context(pointer, identity, UInt32(min(32, identity.count))) == 1 else {
       throw .library(OpenSSLErrors.drain().text)
     }
-    if let clientAuthorities {
-      guard unsafe sluice_ctx_ask_client_certificate(pointer, clientAuthorities, requiresCertificate ? 1 : 0) == 1 else {
+    if asks != .none, let clientAuthorities {
+      guard unsafe sluice_ctx_ask_client_certificate(pointer, clientAuthorities, asks == .required ? 1 : 0) == 1 else {
         throw .system(call: clientAuthorities, reason: OpenSSLErrors.drain().text)
       }
+      if asks == .requested { unsafe sluice_ctx_pass_any_certificate(pointer) }
     }
     return context
   }

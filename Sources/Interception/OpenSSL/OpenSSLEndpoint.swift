@@ -217,6 +217,12 @@ final class TLSEndpoint {
     return unsafe [UInt8](UnsafeBufferPointer(start: bytes, count: count))
   }
 
+  /// Server role: what is wrong with the client's certificate, in the library's words; nil for nothing, and without one.
+  var peerDefect: String? {
+    let code = unsafe SSL_get_verify_result(pointer)
+    return code == Int(X509_V_OK) ? nil : TrustStore.text(Int32(truncatingIfNeeded: code))
+  }
+
   /// The protocol ALPN chose; nil without.
   var selectedProtocol: [UInt8]? {
     var bytes: UnsafePointer<UInt8>?

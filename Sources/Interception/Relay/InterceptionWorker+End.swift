@@ -111,6 +111,7 @@ extension InterceptionWorker {
   private func close(_ connection: RelayConnection, resetClient: Bool, resetUpstream: Bool) {
     guard connection.stage != .closed else { return }
     connection.stage = .closed
+    if let front = connection.termination { keepSpare(connection, front) }
     connection.termination?.release()
     connection.client.close(reset: resetClient)
     connection.upstream?.close(reset: resetUpstream)

@@ -10,13 +10,14 @@ extension InterceptionWorker {
     case .decrypted: if connection.layerCount <= 1 { counters.relayedDecrypted &+= 1 }
     }
     connection.watchesForHello = connection.termination == nil
+    connection.termination?.hasRelayed = true
     setDeadline(connection, settings.idleTimeoutMilliseconds)
     openInspector(connection)
     pump(connection)
   }
 
   func pump(_ connection: RelayConnection) {
-    if pump(connection, .toServer) { _ = pump(connection, .toClient) }
+    if pump(connection, .toServer), connection.stage == .relaying { _ = pump(connection, .toClient) }
     if connection.heldHello != nil { continueHeldHello(connection) }
   }
 
@@ -44,6 +45,7 @@ extension InterceptionWorker {
       // A hello waits for what the server said before it; the client waits with it.
       if direction == .toServer, connection.heldHello != nil { return true }
       let (count, stop) = source.fill(scratch)
+      if direction == .toClient, spareIsStale(connection, count, stop) { return false }
       if let tls = source.tls, tls.refusedRenegotiation { renegotiationRefused(connection, direction, tls) }
       if count > 0, !forward(connection, direction, count, sink) { return false }
       switch stop {
@@ -107,6 +109,7 @@ extension InterceptionWorker {
     _ connection: RelayConnection, _ direction: Direction, _ forward: [UInt8], _ back: [UInt8], _ reason: String?,
     _ sink: RelayLeg
   ) -> Bool {
+    connection.termination?.exchange?.lose()
     if let reason {
       counters.streamCuts &+= 1
       tell(.streamCut(reason: reason), connection)
@@ -137,9 +140,11 @@ extension InterceptionWorker {
       connection.lanes[lane].pendingOffset = 0
       return true
     case .moved, .ended, .reset:
+      if direction == .toServer, callAnew(connection) { return false }
       end(connection, .reset(by: direction.opposite))
       return false
     case .failed(let failure):
+      if direction == .toServer, callAnew(connection) { return false }
       end(connection, .failed(direction.opposite, failure.text))
       return false
     }
@@ -161,8 +166,12 @@ extension InterceptionWorker {
       connection.lanes[lane].pendingOffset = 0
       return true
     case .wouldBlock: return false
-    case .moved, .ended, .reset: end(connection, .reset(by: direction.opposite))
-    case .failed(let failure): end(connection, .failed(direction.opposite, failure.text))
+    case .moved, .ended, .reset:
+      if direction == .toServer, callAnew(connection) { return false }
+      end(connection, .reset(by: direction.opposite))
+    case .failed(let failure):
+      if direction == .toServer, callAnew(connection) { return false }
+      end(connection, .failed(direction.opposite, failure.text))
     }
     return false
   }
@@ -170,6 +179,12 @@ extension InterceptionWorker {
   /// The sender ended and everything it sent has been taken.
   private func passEnd(_ connection: RelayConnection, _ direction: Direction, _ source: RelayLeg, _ sink: RelayLeg) -> Bool {
     let lane = direction.index
+    if direction == .toServer, let front = connection.termination, mayKeepSpare(connection, front) {
+      // The backend hears nothing of the client's end.
+      _ = source.finish(closeNotify: connection.lanes[lane].endedWithCloseNotify ?? false)
+      end(connection, .finished)
+      return false
+    }
     if !connection.lanes[lane].isFinished {
       let closeNotify = connection.lanes[lane].endedWithCloseNotify ?? false
       guard sink.finish(closeNotify: closeNotify) else { return true }

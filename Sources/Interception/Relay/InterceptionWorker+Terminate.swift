@@ -146,17 +146,19 @@ extension InterceptionWorker {
     if front.site?.settings.clientCertificate != .some(.none), let leaf = endpoint.peerCertificates().first {
       front.clientSubject = leaf.subject
       front.clientFingerprint = leaf.fingerprint()
+      front.clientDefect = endpoint.peerDefect
     }
     callBackend(connection, front)
   }
 
   // MARK: The backend
 
-  private func callBackend(_ connection: RelayConnection, _ front: Termination) {
+  func callBackend(_ connection: RelayConnection, _ front: Termination) {
     connection.stage = .dialing
     guard let site = front.site else { return refuse(connection) }
     while let backend = site.pool.choose(tried: front.tried, turn: site.turn()) {
       front.take(backend)
+      if front.takesSpares, let spare = takeSpare(of: backend), begin(connection, front, on: spare) { return }
       guard let stream = backend.dial() else {
         noteFailure(connection, front, errorText(errno))
         continue
@@ -169,6 +171,9 @@ extension InterceptionWorker {
     }
     counters.withoutBackend &+= 1
     tell(.withoutBackend, connection)
+    if front.hasRelayed {
+      return end(connection, .blocked(reason: "no backend"), response: Self.answer("503 Service Unavailable"))
+    }
     turnAway(connection, site.isHTTP ? Self.answer("503 Service Unavailable") : [])
   }
 
@@ -232,9 +237,10 @@ extension InterceptionWorker {
     }
   }
 
-  private func backendReady(_ connection: RelayConnection, _ front: Termination) {
-    _ = front.backend?.succeeded()
+  func backendReady(_ connection: RelayConnection, _ front: Termination) {
+    if !front.isOnSpare { _ = front.backend?.succeeded() }
     connection.facts.backend = front.backend?.name
+    if let sent = front.takeToSendAgain() { return sendAgain(connection, sent) }
     if front.site?.isHTTP == true { front.exchange = HTTPExchange(forwardedFields(connection, front)) }
     startRelay(connection)
   }
@@ -254,8 +260,8 @@ extension InterceptionWorker {
     facts.name = connection.facts.sni
     facts.alpn = connection.facts.alpn
     facts.version = Self.versionName(connection.facts.tlsVersion)
-    facts.hasVerifiedCertificate = front.clientSubject != nil
-    facts.certificateName = front.clientSubject
+    facts.hasVerifiedCertificate = front.clientSubject != nil && front.clientDefect == nil
+    facts.certificateName = facts.hasVerifiedCertificate ? front.clientSubject : nil
     return facts
   }
 
@@ -270,7 +276,8 @@ extension InterceptionWorker {
     fields.fields.append(("X-TLS-Cipher", connection.facts.cipherSuite))
     if let sni = connection.facts.sni { fields.fields.append(("X-TLS-SNI", sni)) }
     guard front.site?.settings.clientCertificate != .some(.none) else { return fields }
-    fields.fields.append(("X-TLS-Client-Verified", front.clientSubject == nil ? "no" : "yes"))
+    fields.fields.append(("X-TLS-Client-Verified", front.clientSubject == nil || front.clientDefect != nil ? "no" : "yes"))
+    if let defect = front.clientDefect { fields.fields.append(("X-TLS-Client-Defect", defect)) }
     if let subject = front.clientSubject {
       // A subject may hold anything; a field may not.
       let safe = subject.unicodeScalars.map { (0x20...0x7e).contains($0.value) ? Character($0) : "?" }
@@ -293,7 +300,9 @@ extension InterceptionWorker {
     _ connection: RelayConnection, _ front: Termination, _ outcome: HTTPExchange.Outcome, _ sink: RelayLeg
   ) -> Bool {
     switch outcome {
-    case .forward(let bytes): return bytes.isEmpty || deliver(connection, .toServer, bytes.rawSpan, sink)
+    case .forward(let bytes):
+      front.sends(bytes)
+      return bytes.isEmpty || deliver(connection, .toServer, bytes.rawSpan, sink)
     case .refused(let status, let reason):
       counters.requestsRefused &+= 1
       end(connection, .blocked(reason: "request refused: \(reason)"), response: Self.answer(status))

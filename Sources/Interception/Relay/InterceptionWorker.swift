@@ -60,6 +60,11 @@ public final class InterceptionWorker {
   var generation: UInt32 = 0
   var connectionNumber: UInt64 = 0
   var ready: [RelayConnection] = []
+  /// Connections to backends between two clients, the latest last.
+  var spares: [ObjectIdentifier: [SpareConnection]] = [:]
+  var spareCount = 0
+  /// When the first of them is to be closed, at the earliest.
+  var sparesEnd: Int64?
   var wheel: TimerWheel
   public internal(set) var counters = InterceptionCounters()
   /// Of the traffic, read once a batch.
@@ -126,6 +131,7 @@ public final class InterceptionWorker {
       continueReady()
       for entry in wheel.expire(now: now) { timerFired(entry) }
       resumeAccepting()
+      dropOldSpares()
       if exchangeMail() { break }
     }
     mailbox.close(counters)
@@ -134,7 +140,7 @@ public final class InterceptionWorker {
   private func waitMilliseconds() -> Int32 {
     if !ready.isEmpty { return 0 }
     var wait = wheel.wait(now: now)
-    for end in [acceptsPaused ? acceptPauseEnd : nil, pausedFronts.isEmpty ? nil : frontPauseEnd, stopDeadline].compactMap({ $0 }) {
+    for end in [acceptsPaused ? acceptPauseEnd : nil, pausedFronts.isEmpty ? nil : frontPauseEnd, stopDeadline, sparesEnd].compactMap({ $0 }) {
       let left = Int32(clamping: max(0, (end - now) / 1_000_000 + 1))
       wait = wait < 0 ? left : min(wait, left)
     }

@@ -45,6 +45,24 @@ struct HTTPExchange {
   private var held: [UInt8] = []
   /// Answers can't be followed any more: no other protocol is agreed on then.
   private var isLost = false
+  /// The backend goes on after what it was asked, and for whoever asks next, as far as heads say.
+  private var persists = true
+  /// All that was asked may be asked twice.
+  private(set) var isRepeatable = true
+
+  /// Requests that do no more when they come twice (RFC 9110 section 9.2.2).
+  private static let idempotent: Set<String> = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]
+
+  /// Something was asked that has no answer yet.
+  var isAwaitingAnswer: Bool { !open.isEmpty }
+
+  /// Everything was answered, and no message has begun: the backend's connection may serve another client.
+  var isAtRest: Bool {
+    persists && !isLost && !isAwaitingSwitch && held.isEmpty && open.isEmpty && requests.isIdle && responses.isIdle
+  }
+
+  /// What passes by this is not followed.
+  mutating func lose() { isLost = true }
 
   init(_ forwarded: ForwardedFields) { self.forwarded = forwarded }
 
@@ -88,6 +106,8 @@ struct HTTPExchange {
     let connection = head.tokens("connection")
     let switches = mayswitch && (head.method == "CONNECT" || connection.contains("upgrade"))
     open.append(head.method)
+    if !Self.idempotent.contains(head.method) { isRepeatable = false }
+    if !head.isVersion11 || connection.contains("close") || Self.bindsConnection(head, "authorization") { persists = false }
     isAwaitingSwitch = isAwaitingSwitch || switches
     out += head.startLine + [0x0d, 0x0a]
     var addresses: [String] = []
@@ -106,6 +126,11 @@ struct HTTPExchange {
     out += Array("X-Forwarded-For: \(addresses.joined(separator: ", "))\r\n".utf8)
     for field in forwarded.fields { out += Array("\(field.name): \(field.value)\r\n".utf8) }
     out += [0x0d, 0x0a]
+  }
+
+  /// Whether these schemes, which know a client by its connection, are spoken of.
+  private static func bindsConnection(_ head: HTTPHead, _ name: String) -> Bool {
+    head.tokens(name).contains { $0.hasPrefix("ntlm") || $0.hasPrefix("negotiate") }
   }
 
   /// Follows what the backend answers.
@@ -131,6 +156,8 @@ struct HTTPExchange {
       return
     }
     let method = open.removeFirst()
+    let closes = !head.isVersion11 || head.tokens("connection").contains("close")
+    if closes || Self.bindsConnection(head, "www-authenticate") || Self.bindsConnection(head, "proxy-authenticate") { persists = false }
     if isAwaitingSwitch, open.isEmpty {
       isAwaitingSwitch = false
       if head.status == 101 || (method == "CONNECT" && (200...299).contains(head.status)) {

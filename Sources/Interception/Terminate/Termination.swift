@@ -11,16 +11,66 @@ final class Termination {
   var exchange: HTTPExchange?
   private(set) var backend: Backend?
   private(set) var tried: [Backend] = []
-  /// The subject of the client's certificate, which was verified.
+  /// The subject of the client's certificate, which was verified where there is no defect.
   var clientSubject: String?
+  /// What is wrong with it, where any is let through.
+  var clientDefect: String?
   var clientFingerprint: [UInt8] = []
+  /// The backend's connection served others before, and has not answered this client yet.
+  private(set) var isOnSpare = false
+  /// What was sent on it and may be sent again; nil where it may not.
+  private(set) var sentOnSpare: [UInt8]?
+  /// What is sent first on the connection that takes a spare one's place.
+  private(set) var toSendAgain: [UInt8]?
+  /// Once a spare connection did not do, a new one is made.
+  private(set) var takesSpares = true
+  /// A relay has begun, maybe on a connection before this one.
+  var hasRelayed = false
   private var isReleased = false
+
+  /// More than this is not kept to be sent again.
+  static let repeatBytesMax = 65_536
 
   init(_ listener: TerminatedListener) { self.listener = listener }
 
   func take(_ backend: Backend) {
     backend.enter()
     self.backend = backend
+  }
+
+  // MARK: Connections that served others before
+
+  func beginOnSpare() {
+    isOnSpare = true
+    sentOnSpare = []
+  }
+
+  func sends(_ bytes: [UInt8]) {
+    guard isOnSpare, let sent = sentOnSpare else { return }
+    let fits = exchange?.isRepeatable == true && sent.count + bytes.count <= Self.repeatBytesMax
+    sentOnSpare = fits ? sent + bytes : nil
+  }
+
+  /// The backend has answered: it is a connection as any other.
+  func spareServes() {
+    isOnSpare = false
+    sentOnSpare = nil
+  }
+
+  /// - Returns: whether another connection may take its place.
+  func giveUpSpare() -> Bool {
+    guard isOnSpare, let sent = sentOnSpare else { return false }
+    spareServes()
+    toSendAgain = sent
+    takesSpares = false
+    backend?.leave()
+    backend = nil
+    return true
+  }
+
+  func takeToSendAgain() -> [UInt8]? {
+    defer { toSendAgain = nil }
+    return toSendAgain
   }
 
   /// The backend did not do.

@@ -157,8 +157,8 @@ public final class TerminationPlan: Sendable {
       leaf.fingerprint() + Array(site.clientCertificate.rawValue.utf8) + sha256(authorities) + Array(site.name.utf8))
     do throws(InterceptionError) {
       let context = try TLSContext.site(
-        certificate, clientAuthorities: site.clientCertificate == .none ? nil : site.clientAuthorities,
-        requiresCertificate: site.clientCertificate == .required, tickets: tickets, identity: identity, keyLog: keyLog)
+        certificate, clientAuthorities: site.clientAuthorities, asks: site.clientCertificate, tickets: tickets,
+        identity: identity, keyLog: keyLog)
       return (context, certificate.names)
     } catch {
       throw TerminationError("\(site.name): \(site.certificateFile): \(error.description)")

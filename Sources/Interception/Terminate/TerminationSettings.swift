@@ -31,7 +31,14 @@ public struct TerminationSettings: Sendable {
 
   /// What clients are shown under some names, and where their connections go.
   public struct Site: Sendable {
-    public enum ClientCertificate: String, Sendable, CaseIterable { case none, optional, required }
+    public enum ClientCertificate: String, Sendable, CaseIterable {
+      case none
+      /// Whatever is shown passes; the backend is told what is wrong with it.
+      case requested
+      /// One that is shown must be good.
+      case optional
+      case required
+    }
     public enum Forwarded: String, Sendable, CaseIterable {
       /// Requests pass as they are.
       case no
@@ -58,6 +65,10 @@ public struct TerminationSettings: Sendable {
     /// nil for backends in the clear.
     public var backendTLS: BackendTLS?
     public var sendsProxyHeader: ProxyHeader.Version?
+    /// Connections to each backend that a worker keeps for later clients.
+    public var keptCount = 16
+    /// How long it keeps them; shorter than servers do.
+    public var keptSeconds: Int64 = 4
     public var check = BackendCheck.connect
     public var checkSeconds: Int64 = 5
     /// While no backend is well: call one all the same, instead of turning the client away.
