@@ -124,6 +124,9 @@ contains "TLS 1.2" "X-TLS-Version: TLSv1.2" "$(shop --tls-max 1.2 https://shop.t
 same "a wildcard: TLS to a TLS backend, HTTP/2" "hello from the origin 2" "$(wild https://a.wild.test/ -w '%{http_version}' | tr '\n' ' ')"
 same "HTTP/1.1 as well" "hello from the origin 1.1" "$(wild --http1.1 https://a.wild.test/ -w '%{http_version}' | tr '\n' ' ')"
 same "a plain client reaches a TLS backend" "hello from the origin" "$(fetch http://10.10.1.1/ -H 'Host: www.origin.test')"
+before=$(statistic sluice.interception.backends_reused)
+same "the next one does by the connection that is there" "hello from the origin" "$(fetch http://10.10.1.1/ -H 'Host: www.origin.test')"
+same "which is counted" $((before + 1)) "$(statistic sluice.interception.backends_reused)"
 subject() { in_client openssl s_client -connect 10.10.1.1:443 "$@" </dev/null 2>/dev/null | sed -n 's/^subject=//p'; }
 same "openssl without a name is shown the default" "CN = wild.test" "$(subject -noservername)"
 same "openssl with the name" "CN = shop.test" "$(subject -servername shop.test)"

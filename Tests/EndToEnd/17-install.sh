@@ -9,6 +9,9 @@ if [[ ${1:-} != inside ]]; then
   exec unshare --mount --propagation private "$BASH" "$0" inside
 fi
 trap clean_up EXIT
+# The tree may lie below a folder that is about to be another.
+mkdir -p "$work/tree"
+need cp -r "$repository"/{rules,README.md,LICENSE,CHANGELOG.md,install.sh} "$sluice" "$work/tree"
 for folder in /etc /var/lib /var/log /usr/local; do
   # Copies of what the tests need of them; the compiler is not.
   mkdir -p "$work/machine$folder"
@@ -19,8 +22,8 @@ for folder in /etc /var/lib /var/log /usr/local; do
   need mount --bind "$work/machine$folder" "$folder"
 done
 # The functions of install.sh without its last line, which runs it.
-sed '$d' "$repository/install.sh" >"$work/install.sh"
-sed -i "s|^here=.*|here=$repository|" "$work/install.sh"
+sed '$d' "$work/tree/install.sh" >"$work/install.sh"
+sed -i "s|^here=.*|here=$work/tree|" "$work/install.sh"
 cat >"$work/part.sh" <<PART
 source "$work/install.sh"
 has_systemd() { return 1; }
@@ -28,7 +31,7 @@ without_user() {
   useradd() { return 1; }
   install_files
 }
-built=$sluice
+built=$work/tree/$(basename "$sluice")
 "\$@"
 PART
 # A shell of its own, in which a command that fails ends it as in install.sh.

@@ -280,4 +280,33 @@ import Traffic
       #expect(LearnedBypassFile(path: path + "/none/there", entryCountMax: 2).write([]) != nil)
     }
   }
+
+  @Test func `Whatever a line holds, it is refused or reads the same when it is written again`() {
+    let seeds = [
+      "active\t1900000000\t1700000000\t3\t10.0.0.1\t01ff\tone.example\tclient refuses",
+      "awaits-approval\t0\t1700000000\t1000000\t2001:db8::1\t\t192.0.2.1 443\t",
+    ].map { Array($0.utf8) }
+    var state: UInt64 = 11
+    func random(_ limit: Int) -> Int {
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      return Int(state >> 33) % limit
+    }
+    var read = 0
+    for round in 0..<20_000 {
+      var line = seeds[round % 2]
+      for _ in 0..<random(4) {
+        switch random(4) {
+        case 0: line[random(line.count)] = UInt8(random(256))
+        case 1: line.remove(at: random(line.count))
+        case 2: line.insert([9, 0x30, 0x39, 0x61, 0x3a][random(5)], at: random(line.count))
+        default: line += seeds[random(2)].prefix(random(40))
+        }
+      }
+      guard let entry = LearnedBypassFile.entry(line) else { continue }
+      read += 1
+      let again = LearnedBypassFile.line(entry)
+      #expect(again.flatMap(LearnedBypassFile.entry) == entry, "\(String(decoding: line, as: UTF8.self))")
+    }
+    #expect(read > 5_000)
+  }
 }

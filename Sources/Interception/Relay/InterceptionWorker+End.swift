@@ -110,8 +110,8 @@ extension InterceptionWorker {
 
   private func close(_ connection: RelayConnection, resetClient: Bool, resetUpstream: Bool) {
     guard connection.stage != .closed else { return }
+    if let front = connection.termination, connection.stage == .relaying { keepSpare(connection, front) }
     connection.stage = .closed
-    if let front = connection.termination { keepSpare(connection, front) }
     connection.termination?.release()
     connection.client.close(reset: resetClient)
     connection.upstream?.close(reset: resetUpstream)
