@@ -36,10 +36,10 @@ import Testing
 
   @Test func `the fast pattern that a rule asks for is named with its place`() throws {
     let rule = try explain(
-      #"alert tcp any any -> any 80 (content:"a much longer one"; content:"abcd"; offset:4; depth:10; fast_pattern; sid:1;)"#)
+      #"alert tcp any any -> any 80 (content:"a much longer one"; content:"abc"; offset:4; depth:10; fast_pattern; sid:1;)"#)
     let literal = try #require(rule.groups.first?.fastPattern)
-    #expect(literal.bytes == Array("abcd".utf8) && literal.isRequested)
-    #expect(literal.endMin == 8 && literal.endMax == 14)
+    #expect(literal.bytes == Array("abc".utf8) && literal.isRequested)
+    #expect(literal.endMin == 7 && literal.endMax == 14)
     #expect(rule.groups.first?.reason == "the rule asks for it (fast_pattern)")
     #expect(rule.groups.first?.lookup == "table of literals for server port 80")
     #expect(rule.otherLiterals.map(\.text) == [#"content:"a much longer one""#])
