@@ -47,6 +47,10 @@ final class FlowInspection {
   var linkAddresses = LinkAddresses()
   /// Where flows are watched for their rate.
   var rate = FlowRate()
+  /// The worker's, for large chunks.
+  let spare: SpareRoom?
+
+  init(spare: SpareRoom? = nil) { self.spare = spare }
 
   subscript(direction: Direction) -> StreamWindow {
     _read {
@@ -74,7 +78,7 @@ final class FlowInspection {
     // The parser comes first: with these very bytes it may find that what seemed to be ciphertext is none.
     if !chunk.isRawOnly { appLayer?.consume(chunk) }
     if hidesPayload, appLayer?.hidesPayload != true { hidesPayload = false }
-    self[chunk.direction].append(chunk, keepsBytes: keepsBytes && !hidesPayload)
+    self[chunk.direction].append(chunk, keepsBytes: keepsBytes && !hidesPayload, spare: spare)
   }
 
   /// Takes a whole datagram.

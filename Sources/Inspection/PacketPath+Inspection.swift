@@ -162,7 +162,7 @@ extension PacketPath {
   private mutating func inspection(_ index: FlowIndex) -> FlowInspection {
     while inspections.count <= index.index { inspections.append(nil) }
     if let known = inspections[index.index] { return known }
-    let made = FlowInspection()
+    let made = FlowInspection(spare: stream.spare)
     inspections[index.index] = made
     return made
   }

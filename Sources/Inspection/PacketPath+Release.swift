@@ -90,7 +90,7 @@ extension PacketPath {
       flows.resume(index)
       reassembler.reset(flow: index.rawValue)
       guard inspections.indices.contains(index.index), let old = inspections[index.index] else { continue }
-      let fresh = FlowInspection()
+      let fresh = FlowInspection(spare: stream.spare)
       fresh.isRecalled = true
       fresh.releaseReason = old.releaseReason
       fresh.kernelCounts = old.kernelCounts

@@ -65,7 +65,7 @@ public enum RelayDecision: Sendable {
 /// One relayed connection under inspection.
 public final class RelayFlow {
   private let path: RelayPath
-  private let inspection = FlowInspection()
+  private let inspection: FlowInspection
   private var record: FlowRecord
   private var isCut = false
   /// Where streams of HTTP/2 can be taken out.
@@ -80,6 +80,7 @@ public final class RelayFlow {
     path: RelayPath, id: UInt64, tuple: FlowTuple, decryption: DecryptionFacts?, time: Timestamp
   ) {
     self.path = path
+    inspection = FlowInspection(spare: path.stream.spare)
     record = FlowRecord(id: id, tuple: tuple, start: time, last: time)
     record.ipVersion = tuple.source.isIPv4 ? 4 : 6
     record.state = "established"

@@ -13,6 +13,7 @@ struct StreamPath: ~Copyable {
   let settings: InspectionSettings
   let sink: any EventSink
   let files: FileExaminer
+  let spare = SpareRoom()
   /// The packet in hand is stopped whatever the rules say of it.
   var isPacketStopped = false
   private var matches = MatchList()
@@ -77,7 +78,7 @@ struct StreamPath: ~Copyable {
       flow, window, isDue: isDue, packet: packet, bytes: bytes, facts: facts,
       payloadIsInStream: payloadIsInStream, streamEvents: streamEvents)
     window.hasNews = isPutOff
-    if isDue { window.markInspected() }
+    if isDue { window.markInspected(spare: spare) }
   }
 
   private mutating func inspect(
@@ -123,7 +124,7 @@ struct StreamPath: ~Copyable {
     }
     inspectTransactions(flow, direction, packet, bytes, facts, window)
     window.hasNews = false
-    if isDue { window.markInspected() }
+    if isDue { window.markInspected(spare: spare) }
   }
 
   /// What lies before a hole and waited for more to come.

@@ -41,8 +41,10 @@ struct StreamWindow {
   /// There is something to be inspected.
   var hasNewBytes: Bool { newFrom < bytes.count || !cutOff.isEmpty }
 
-  /// - Parameter keepsBytes: rules may look at them; otherwise they are only counted.
-  mutating func append(_ chunk: borrowing StreamChunk, keepsBytes: Bool = true) {
+  /// - Parameters:
+  ///   - keepsBytes: rules may look at them; otherwise they are only counted.
+  ///   - spare: room for a large chunk.
+  mutating func append(_ chunk: borrowing StreamChunk, keepsBytes: Bool = true, spare: SpareRoom? = nil) {
     hasNews = true
     if chunk.isEnd { isEnd = true }
     guard keepsBytes else { return pass(chunk.gapBefore &+ UInt64(chunk.bytes.byteCount)) }
@@ -55,6 +57,7 @@ struct StreamWindow {
       newFrom = 0
       offset = chunk.offset
     }
+    if let spare, bytes.count &+ chunk.bytes.byteCount > Self.capacityKeptBytes { spare.lend(to: &bytes) }
     bytes.append(chunk.bytes)
   }
 
@@ -82,7 +85,8 @@ struct StreamWindow {
     }
   }
 
-  mutating func markInspected() {
+  /// - Parameter spare: takes room back that is too large to be kept.
+  mutating func markInspected(spare: SpareRoom? = nil) {
     if !cutOff.isEmpty { cutOff = [] }
     inspectedEnd = streamEnd
     let surplus = bytes.count > 2 * Self.tailBytes ? bytes.count - Self.tailBytes : 0
@@ -91,7 +95,9 @@ struct StreamWindow {
       offset &+= UInt64(surplus)
     }
     if bytes.capacity > Self.capacityKeptBytes {
-      bytes = Array(bytes[surplus...])
+      let tail = Array(bytes[surplus...])
+      spare?.take(&bytes)
+      bytes = tail
     } else if surplus > 0 {
       bytes.removeFirst(surplus)
     }
@@ -105,4 +111,28 @@ struct StreamFragment {
   let newFrom: Int
   /// Where `bytes` begins in the stream.
   let offset: UInt64
+}
+
+/// Room for one large chunk, lent to the window that takes it and given back once it is inspected: a worker has one flow
+/// in hand at a time, and to allocate 64 kB for each super-segment cost a twentieth of its time.
+final class SpareRoom {
+  /// What is larger is not kept: a chunk of 64 kB behind a tail.
+  private static let keptMax = 256 * 1024
+  private var bytes: [UInt8] = []
+
+  /// Moves what is in `other` to the room, if that is the larger.
+  func lend(to other: inout [UInt8]) {
+    guard bytes.capacity > other.capacity else { return }
+    bytes.append(contentsOf: other)
+    swap(&bytes, &other)
+    bytes = []
+  }
+
+  /// Keeps the room of `other`, which is left without any.
+  func take(_ other: inout [UInt8]) {
+    guard other.capacity > bytes.capacity, other.capacity <= Self.keptMax else { return }
+    swap(&bytes, &other)
+    bytes.removeAll(keepingCapacity: true)
+    other = []
+  }
 }

@@ -92,6 +92,50 @@ import Traffic
     #expect(try rules("fix ab") == [0])
   }
 
+  @Test func shortLiteralsStayApartWhereThereAreMany() throws {
+    func plan(_ count: Int, _ use: PatternTableUse) -> PatternTablePlan {
+      var plan = PatternTablePlan()
+      plan.add(pattern("longer"), rule: 0)
+      for index in 1...count { plan.add(FastPattern(bytes: [0x40, UInt8(index)], isCaseInsensitive: false), rule: RuleIndex(index)) }
+      plan.divide(for: use)
+      return plan
+    }
+    #expect(plan(7, .streams).parts.count == 1)
+    #expect(plan(8, .wholes).parts.count == 1)
+    let many = plan(8, .streams)
+    #expect(many.parts.count == 2)
+    #expect(try rules(many, in: [0x40, 8] + Array("longer".utf8) + [0x40, 1]) == [0, 1, 8])
+  }
+
+  /// What the rules are told of where their literal lies.
+  @Test(arguments: [0, 100]) func theFirstAndTheLastPlaceOfALiteralAreTold(filler: Int) throws {
+    var plan = PatternTablePlan()
+    plan.add(pattern("ab"), rule: 0)
+    plan.add(pattern("fix", HitConstraint(endMin: 3, endMax: 4)), rule: 1)
+    // Few literals and many: the end of a large buffer is looked at twice where there are few.
+    for index in 0..<filler { plan.add(pattern("filler \(index)."), rule: RuleIndex(2 + index)) }
+    plan.divide(for: .packets)
+    let table = PatternTable(
+      databases: try plan.parts.map {
+        $0.isFixed ? nil : try PatternDatabase.compile(Array(plan.patterns[$0.range]))
+      }, plan: plan)
+    var scanner = PatternScanner()
+    scanner.prepare([table])
+    for count in [10, 6000] {
+      let bytes = Array("fix".utf8) + Array("ab".utf8) + Array(repeating: 0x2e, count: count) + Array("ab..".utf8)
+      var places: [RuleIndex: [UInt32]] = [:]
+      for part in table.parts.indices {
+        let isDone = scanner.scan(table, part: part, bytes.rawSpan)
+        #expect(isDone)
+        for hit in 0..<scanner.hitCount {
+          let place = scanner.place(hit)
+          places[table.rules[Int(table.starts[scanner.hit(hit)])]] = [place.firstEnd, place.lastEnd]
+        }
+      }
+      #expect(places == [0: [5, UInt32(bytes.count - 2)], 1: [3, 3]])
+    }
+  }
+
   @Test func literalsInFixedPlacesAreFoundThereAlone() throws {
     var plan = PatternTablePlan()
     plan.add(pattern("GET /", HitConstraint(endMin: 5, endMax: 5)), rule: 0)

@@ -13,7 +13,7 @@ import Traffic
 
   private func rules(_ random: inout SeededGenerator, count: Int) -> String {
     (1...count).map { sid in
-      let kind = random.below(3)
+      let kind = random.below(4)
       func content() -> String {
         let negated = random.below(5) == 0 ? "!" : ""
         return "content:\(negated)\"\(random.pick(Self.words))\"; \(random.pick(Self.modifiers))"
@@ -24,6 +24,10 @@ import Traffic
         return "alert tcp any any -> any \(random.pick(["any", "80", "[79:81]", "!80"])) (\(content())\(more) sid:\(sid);)"
       case 1:
         return "alert http any any -> any any (http.uri; \(content())\(more) sid:\(sid);)"
+      case 2:
+        let size = random.pick(["", "dsize:<12;", "dsize:>3;"])
+        let asked = random.below(2) == 0 ? " content:\"\(random.pick(Self.words))\"; fast_pattern; within:9;" : ""
+        return "alert tcp-pkt any any -> any any (\(size) \(content())\(more)\(asked) sid:\(sid);)"
       default:
         return "alert http any any -> any any (http.method; \(content()) http.request_body; \(content()) sid:\(sid);)"
       }
@@ -31,7 +35,7 @@ import Traffic
   }
 
   private func text(_ random: inout SeededGenerator) -> String {
-    String((0..<random.below(24)).map { _ in random.pick(Array("abcABx/ ")) })
+    String((0..<random.below(random.below(8) == 0 ? 700 : 24)).map { _ in random.pick(Array("abcABx/ ")) })
   }
 
   private func run(_ rules: String, seed: UInt64, isPrefilterOff: Bool) -> [[UInt32]] {

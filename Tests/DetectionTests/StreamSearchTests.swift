@@ -82,38 +82,3 @@ import Traffic
     #expect(bench.stream("then a tail") == [1])
   }
 }
-
-@Suite struct ByteSearchTests {
-  /// Every position and length around the blocks that are looked at together, against a plain search.
-  @Test func aLiteralIsFoundWhereAPlainSearchFindsIt() {
-    var random = UInt32(7)
-    func next(_ bound: UInt32) -> UInt32 {
-      random = random &* 1_664_525 &+ 1_013_904_223
-      return (random >> 16) % bound
-    }
-    for round in 0..<4000 {
-      let haystack = (0..<Int(next(200))).map { _ in UInt8(ascii: "a") + UInt8(next(3)) &- (next(4) == 0 ? 32 : 0) }
-      let ignoringCase = round & 1 == 0
-      let literal = (0..<Int(1 + next(5))).map { _ in UInt8(ascii: "a") + UInt8(next(3)) }
-      let from = Int(next(UInt32(haystack.count + 1)))
-      let to = from + Int(next(UInt32(haystack.count - from + 1)))
-      let plain = (from..<max(from, to - literal.count + 1)).first { place in
-        literal.indices.allSatisfy {
-          let byte = haystack[place + $0]
-          return (ignoringCase ? ByteSearch.lower(byte) : byte) == literal[$0]
-        }
-      }
-      let found = ByteSearch.find(
-        literal.rawSpan, in: haystack.rawSpan, from: from, to: to, ignoringCase: ignoringCase,
-        anchors: round & 2 == 0 ? LiteralAnchors(literal) : nil)
-      #expect(found == plain)
-    }
-  }
-
-  @Test func theRarestOctetsAreTheAnchors() {
-    let anchors = LiteralAnchors(Array("test\u{1}ing~".utf8))
-    #expect([anchors.first, anchors.second].sorted() == [4, 8])
-    let same = LiteralAnchors([0x90, 0x90, 0x90])
-    #expect(same.first != same.second)
-  }
-}

@@ -94,7 +94,8 @@ extension Detector {
       }
       if nextHeader == rule || nextCandidate == rule {
         _ = tryRule(
-          rule, payload: payload, facts: BufferFacts(), source: .packet, packet, into: &matches)
+          rule, payload: payload, facts: BufferFacts(), source: .packet, packet, isFound: nextCandidate == rule,
+          into: &matches)
       }
     }
   }

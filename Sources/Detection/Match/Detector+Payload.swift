@@ -31,29 +31,35 @@ struct TrialContext: ~Escapable {
 
 extension Detector {
   /// Runs a table over a payload and adds the rules of the literals seen to the candidates.
+  ///
+  /// - Parameter isPacket: `bytes` are the payload of a packet; where the literals of the rules lie is noted.
   mutating func collectCandidates(
     _ table: PatternTable, _ bytes: RawSpan, newFrom: Int = 0, offset: UInt64 = 0, restartsAt: Int? = nil,
-    isComplete: Bool = true, member: UInt8 = 0
+    isComplete: Bool = true, member: UInt8 = 0, isPacket: Bool = false
   ) {
-    guard !isPrefilterOff else {
-      candidates += table.allRules
-      return
-    }
+    guard !isPrefilterOff else { return addAll(table) }
     for part in table.parts.indices {
       guard
         scanner.scan(
           table, part: part, bytes, newFrom: newFrom, offset: offset, restartsAt: restartsAt,
           isComplete: isComplete, member: member)
-      else {
-        candidates += table.allRules
-        return
-      }
+      else { return addAll(table) }
       for index in 0..<scanner.hitCount {
         let pattern = scanner.hit(index)
         let rules = Int(table.starts[pattern])..<Int(table.starts[pattern &+ 1])
         for rule in rules { candidates.append(table.rules[rule]) }
+        guard isPacket else { continue }
+        let place = scanner.place(index)
+        for rule in rules { literalPlaces[Int(table.rules[rule])] = place }
       }
     }
+  }
+
+  /// Every rule of a table, wherever its literal is.
+  private mutating func addAll(_ table: PatternTable) {
+    let rules = table.allRules
+    candidates += rules
+    for rule in rules { literalPlaces[Int(rule)] = .unknown }
   }
 
   /// The candidates ascending, each once.
@@ -77,9 +83,11 @@ extension Detector {
   }
 
   /// Tries one rule on a payload; nil for rules on headers alone.
+  ///
+  /// - Parameter isFound: the packet's payload was scanned for its literal.
   mutating func tryRule(
     _ rule: RuleIndex, payload: RawSpan?, facts: BufferFacts, source: RuleMatch.Source,
-    _ context: borrowing TrialContext, into matches: inout MatchList
+    _ context: borrowing TrialContext, isFound: Bool = false, into matches: inout MatchList
   ) -> Trial {
     guard headHolds(rule, context.ends, context.flow) else { return .ruledOut }
     counters.candidates &+= 1
@@ -94,6 +102,8 @@ extension Detector {
     guard areConditionsMet || source == .stream else { return .ruledOut }
     scratch.beginRule()
     if let shared = body.payload {
+      if isFound { scratch.begin(shared.program, literalPlaces[Int(rule)]) }
+      defer { scratch.foundStep = -1 }
       guard let payload, body.payloadScope.contains(source == .stream ? .stream : .packet)
         || (source == .packet && !context.isInStream && !ruleSet.heads[Int(rule)].flow.contains(.onlyStream)),
         runs(shared.program, on: payload, facts)

@@ -13,6 +13,8 @@ public struct Detector: ~Copyable {
   var scratch = PayloadScratch()
   /// Candidates of the scan in hand; kept and emptied.
   var candidates: [RuleIndex] = []
+  /// Where the literal of a rule that is a candidate on the packet in hand lies, by rule.
+  var literalPlaces: [LiteralPlace]
   /// Candidates on the stream while those on the packet are collected.
   var streamCandidates: [RuleIndex] = []
   /// Spare states of transactions.
@@ -37,6 +39,7 @@ public struct Detector: ~Copyable {
   public init(ruleSet: RuleSet, shared: SharedDetectionState) {
     self.ruleSet = ruleSet
     self.shared = shared
+    literalPlaces = Array(repeating: .unknown, count: ruleSet.ruleCount)
     scanner.prepare(ruleSet.groups.tables)
   }
 
@@ -46,6 +49,7 @@ public struct Detector: ~Copyable {
   /// Takes another rule set from the next call on.
   public mutating func replace(ruleSet: RuleSet) {
     self.ruleSet = ruleSet
+    literalPlaces = Array(repeating: .unknown, count: ruleSet.ruleCount)
     scanner.prepare(ruleSet.groups.tables)
   }
 }

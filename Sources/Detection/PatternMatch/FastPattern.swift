@@ -30,3 +30,12 @@ struct HitConstraint: Hashable, Sendable, BitwiseCopyable {
   /// A hit that ends so many octets from where positions count.
   func allows(_ end: UInt64) -> Bool { end >= UInt64(endMin) && (endMax == .max || end <= UInt64(endMax)) }
 }
+
+/// Where a literal was seen: it ends nowhere before the one and nowhere behind the other.
+struct LiteralPlace: Sendable, BitwiseCopyable {
+  var firstEnd: UInt32
+  var lastEnd: UInt32
+
+  /// Anywhere.
+  static let unknown = LiteralPlace(firstEnd: 0, lastEnd: .max)
+}

@@ -13,6 +13,8 @@ final class FixedLiterals: Sendable {
   /// One place in the buffer and the literals that may begin there.
   private struct Place: Sendable, BitwiseCopyable {
     var position: UInt32
+    /// Whose literals these are, of those that share the table.
+    var member: UInt8
     /// `entries[first..<end]`.
     var first: UInt32
     var end: UInt32
@@ -48,18 +50,22 @@ final class FixedLiterals: Sendable {
   /// - Precondition: ``takes(_:)`` holds for each of them.
   init(_ patterns: [FastPattern]) {
     self.patterns = patterns
-    var byPosition: [UInt32: [Int]] = [:]
+    var found: [UInt64: [Int]] = [:]
     for (index, pattern) in patterns.enumerated() {
       let length = UInt32(clamping: pattern.bytes.count)
       let first = max(pattern.constraint.endMin, length)
       // One that has no room in its place is never seen.
       guard pattern.constraint.endMax >= first else { continue }
-      for end in first...pattern.constraint.endMax { byPosition[end &- length, default: []].append(index) }
+      for end in first...pattern.constraint.endMax {
+        found[UInt64(end &- length) << 8 | UInt64(pattern.constraint.member), default: []].append(index)
+      }
     }
     var places: [Place] = []
     var entries: [Entry] = []
-    for (position, indices) in byPosition.sorted(by: { $0.key < $1.key }) {
-      var place = Place(position: position, first: UInt32(clamping: entries.count), end: 0)
+    for (key, indices) in found.sorted(by: { $0.key < $1.key }) {
+      var place = Place(
+        position: UInt32(truncatingIfNeeded: key >> 8), member: UInt8(truncatingIfNeeded: key),
+        first: UInt32(clamping: entries.count), end: 0)
       for index in indices {
         let pattern = patterns[index]
         entries.append(Self.entry(pattern, index))
@@ -91,9 +97,10 @@ final class FixedLiterals: Sendable {
   ///
   /// - Parameters:
   ///   - offset: where the first octet of `bytes` lies in the whole buffer.
+  ///   - member: of those that share the table; ``PatternScanner/everyMember`` for all.
   ///   - note: given the index of the literal and where it ends in `bytes`.
   @inline(__always)
-  func find(in bytes: RawSpan, offset: UInt64, _ note: (Int, Int) -> Void) {
+  func find(in bytes: RawSpan, offset: UInt64, member: UInt8, _ note: (Int, Int) -> Void) {
     let (allPlaces, allEntries) = (places, entries)
     let places = allPlaces.span
     let entries = allEntries.span
@@ -102,6 +109,7 @@ final class FixedLiterals: Sendable {
     while next < places.count {
       let place = places[next]
       next &+= 1
+      guard place.member == member || member == PatternScanner.everyMember else { continue }
       guard UInt64(place.position) >= offset else { continue }
       let at = Int(UInt64(place.position) &- offset)
       guard at < count else { return }

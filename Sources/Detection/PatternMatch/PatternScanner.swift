@@ -12,12 +12,15 @@ import Traffic
 /// octets than are to be scanned, and hits beyond those are left out.
 @safe
 struct PatternScanner: ~Copyable {
-  // SAFETY: `padded` holds `paddedCapacity` octets; the two tables hold `capacity` elements each, and no database scanned has more
+  // SAFETY: `padded` holds `paddedCapacity` octets; the four tables hold `capacity` elements each, and no database scanned has more
   // literals than that (`prepare` grows them first, and `scan` refuses larger ones); they are freed
   // once, in deinit.
   private var scratch: OpaquePointer?
   private var stamps: UnsafeMutablePointer<UInt32>
   private var hits: UnsafeMutablePointer<UInt32>
+  /// By literal, of those seen.
+  private var firsts: UnsafeMutablePointer<UInt32>
+  private var lasts: UnsafeMutablePointer<UInt32>
   private var capacity: Int
   /// Where what ends too soon is copied to, with octets behind it.
   private var padded: UnsafeMutableRawPointer
@@ -31,6 +34,8 @@ struct PatternScanner: ~Copyable {
   init() {
     unsafe stamps = .allocate(capacity: 1)
     unsafe hits = .allocate(capacity: 1)
+    unsafe firsts = .allocate(capacity: 1)
+    unsafe lasts = .allocate(capacity: 1)
     capacity = 0
     paddedCapacity = Self.copiedMax + Self.paddingCount
     unsafe padded = .allocate(byteCount: paddedCapacity, alignment: 64)
@@ -39,6 +44,8 @@ struct PatternScanner: ~Copyable {
   deinit {
     unsafe stamps.deallocate()
     unsafe hits.deallocate()
+    unsafe firsts.deallocate()
+    unsafe lasts.deallocate()
     unsafe padded.deallocate()
     if let scratch = unsafe scratch { unsafe hs_free_scratch(scratch) }
   }
@@ -56,10 +63,16 @@ struct PatternScanner: ~Copyable {
     guard needed > capacity else { return }
     unsafe stamps.deallocate()
     unsafe hits.deallocate()
+    unsafe firsts.deallocate()
+    unsafe lasts.deallocate()
     unsafe stamps = .allocate(capacity: needed)
     unsafe stamps.initialize(repeating: 0, count: needed)
     unsafe hits = .allocate(capacity: needed)
     unsafe hits.initialize(repeating: 0, count: needed)
+    unsafe firsts = .allocate(capacity: needed)
+    unsafe firsts.initialize(repeating: 0, count: needed)
+    unsafe lasts = .allocate(capacity: needed)
+    unsafe lasts.initialize(repeating: 0, count: needed)
     capacity = needed
     generation = 0
   }
@@ -108,7 +121,7 @@ struct PatternScanner: ~Copyable {
     let outcome: (status: Int32, count: Int) = unsafe table.constraints.withUnsafeBufferPointer { constraints in
       guard let rawConstraints = constraints.baseAddress else { return (HS_SUCCESS, 0) }
       var context = unsafe ScanContext(
-        stamps: stamps, hits: hits, constraints: rawConstraints, first: UInt32(part.first),
+        stamps: stamps, hits: hits, firsts: firsts, lasts: lasts, constraints: rawConstraints, first: UInt32(part.first),
         hitCount: 0, generation: generation, base: offset &+ UInt64(start), shift: 0,
         newFrom: UInt64(max(0, newFrom &- start)), length: UInt64(end &- start),
         size: UInt32(clamping: bytes.byteCount), isComplete: isComplete, member: member,
@@ -132,16 +145,16 @@ struct PatternScanner: ~Copyable {
     guard offset <= UInt64(FixedLiterals.positionMax), newFrom < bytes.byteCount else { return }
     let constraints = table.constraints
     var count = hitCount
-    fixed.find(in: bytes, offset: offset) { index, end in
+    fixed.find(in: bytes, offset: offset, member: member) { index, end in
       guard end > newFrom else { return }
       let pattern = first &+ index
-      let constraint = constraints[pattern]
-      guard constraint.member == member || member == Self.everyMember, bytes.byteCount <= Int(constraint.sizeMax)
-      else { return }
+      guard bytes.byteCount <= Int(constraints[pattern].sizeMax) else { return }
       // SAFETY: `pattern` is an index of `constraints`, of which there are `capacity` at most; each is noted once.
+      unsafe lasts[pattern] = UInt32(truncatingIfNeeded: offset &+ UInt64(end))
       guard unsafe stamps[pattern] != generation else { return }
       unsafe stamps[pattern] = generation
       unsafe hits[count] = UInt32(truncatingIfNeeded: pattern)
+      unsafe firsts[pattern] = UInt32(truncatingIfNeeded: offset &+ UInt64(end))
       count &+= 1
     }
     hitCount = count
@@ -223,6 +236,13 @@ struct PatternScanner: ~Copyable {
     return unsafe Int(hits[index])
   }
 
+  /// Where in the whole buffer a literal seen ends for the first time and for the last, as far as it counts there; it may
+  /// count in none after the first.
+  func place(_ index: Int) -> LiteralPlace {
+    let pattern = hit(index)
+    return unsafe LiteralPlace(firstEnd: firsts[pattern], lastEnd: lasts[pattern])
+  }
+
   private mutating func advanceGeneration() {
     generation &+= 1
     guard generation == 0 else { return }
@@ -235,6 +255,8 @@ struct PatternScanner: ~Copyable {
 private struct ScanContext {
   var stamps: UnsafeMutablePointer<UInt32>
   var hits: UnsafeMutablePointer<UInt32>
+  var firsts: UnsafeMutablePointer<UInt32>
+  var lasts: UnsafeMutablePointer<UInt32>
   var constraints: UnsafePointer<HitConstraint>
   /// What the numbers of the part's literals begin with.
   var first: UInt32
@@ -262,9 +284,14 @@ private let noteHit:
     guard let context = unsafe raw?.assumingMemoryBound(to: ScanContext.self) else { return 0 }
     let id = unsafe id &+ context.pointee.first
     let pattern = Int(id)
-    // First of all: some literals are seen a hundred times in a buffer of zeros.
-    guard unsafe context.pointee.stamps[pattern] != context.pointee.generation else { return 0 }
     let to = unsafe to &+ context.pointee.shift
+    // First of all: some literals are seen a hundred times in a buffer of zeros.
+    guard unsafe context.pointee.stamps[pattern] != context.pointee.generation else {
+      // The end of a buffer may be looked at twice, so that this is not behind the last one.
+      let end = unsafe UInt32(truncatingIfNeeded: context.pointee.base &+ to)
+      if unsafe end > context.pointee.lasts[pattern] { unsafe context.pointee.lasts[pattern] = end }
+      return 0
+    }
     guard unsafe to > context.pointee.newFrom, unsafe to <= context.pointee.length else { return 0 }
     let constraint = unsafe context.pointee.constraints[pattern]
     guard
@@ -281,6 +308,8 @@ private let noteHit:
     }
     unsafe context.pointee.stamps[pattern] = context.pointee.generation
     unsafe context.pointee.hits[context.pointee.hitCount] = id
+    unsafe context.pointee.firsts[pattern] = UInt32(truncatingIfNeeded: end)
+    unsafe context.pointee.lasts[pattern] = UInt32(truncatingIfNeeded: end)
     unsafe context.pointee.hitCount += 1
     return 0
   }

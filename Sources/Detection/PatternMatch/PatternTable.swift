@@ -110,14 +110,17 @@ struct PatternTablePlan {
   static let packetHeadReach: UInt32 = 128
   /// Rules on packets of so many octets at most are not looked for in larger ones.
   static let smallPacketMax: UInt32 = 512
-  /// Fewer literals than this are not worth a scan of their own.
+  /// Fewer literals than this are not worth a scan of the first octets.
   static let partMin = 32
+  /// Literals of fewer octets keep Vectorscan from taking more than one at a step.
+  static let longMin = 4
+  /// Fewer short literals are scanned for with the long ones.
+  static let shortMin = 8
 
   /// Puts literals together that are looked for in one way.
   ///
-  /// However many there are, Vectorscan's time goes by the octets: 546 literals beside five short ones take
-  /// 0.70 cycles an octet, without them 0.66 and these alone 0.20 (docs/decisions/pattern-library.md). So nothing
-  /// is scanned twice but where the second scan sees a few octets only.
+  /// Vectorscan's time goes by the octets more than by the literals, so that few octets are scanned twice; many
+  /// short literals in a large table are the exception (docs/decisions/pattern-library.md).
   mutating func divide(for use: PatternTableUse) {
     let headReach: UInt32 =
       switch use {
@@ -125,7 +128,7 @@ struct PatternTablePlan {
       case .streams: Self.headReach
       case .wholes: 0
       }
-    var groups: [[Int]] = [[], [], [], [], []]
+    var groups: [[Int]] = Array(repeating: [], count: 6)
     for (index, pattern) in patterns.enumerated() {
       let constraint = pattern.constraint
       let isSmall = use == .packets && constraint.sizeMax <= Self.smallPacketMax
@@ -136,11 +139,11 @@ struct PatternTablePlan {
       } else if constraint.endMax <= headReach, !constraint.isAtEnd {
         groups[3].append(index)
       } else {
-        groups[4].append(index)
+        groups[pattern.bytes.count < Self.longMin && use != .wholes ? 4 : 5].append(index)
       }
     }
-    for group in [2, 3] where groups[group].count < Self.partMin {
-      groups[4] += groups[group]
+    for (group, least) in [(2, Self.partMin), (3, Self.partMin), (4, Self.shortMin)] where groups[group].count < least {
+      groups[5] += groups[group]
       groups[group] = []
     }
     let order = groups.flatMap { $0 }

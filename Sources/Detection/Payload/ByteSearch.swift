@@ -1,9 +1,10 @@
+import Glibc
 import Traffic
 
 // SAFETY: every pointer comes from `withUnsafeBytes` of a span and is used inside its closure. A literal
 // is looked at only at positions where all of it lies before `to` (`last` below), its anchors lie inside
-// it, and each load of sixteen octets begins at such a position and ends at or before the last of them
-// plus the anchor, hence inside the bytes.
+// it, and each load of sixteen octets, or search for an anchor, begins at such a position and ends at or before the last
+// of them plus the anchor, hence inside the bytes.
 
 /// Finds a literal in bytes.
 enum ByteSearch {
@@ -38,9 +39,68 @@ enum ByteSearch {
     return true
   }
 
-  /// Looks at sixteen positions at a time for those where both anchors are right.
+  /// Fewer positions are not worth a call of the C library.
+  private static let rareSearchMin = 256
+  /// Octets that an anchor must lie apart on average, or both are looked for together.
+  private static let rareGapMin = 128
+
   private static func search(
     _ needle: UnsafeRawBufferPointer, in haystack: UnsafeRawBufferPointer, from: Int, last: Int,
+    _ anchors: LiteralAnchors, _ ignoringCase: Bool
+  ) -> Int? {
+    var from = from
+    if last &- from >= rareSearchMin, let anchor = unsafe caselessAnchor(needle, anchors, ignoringCase) {
+      switch unsafe searchRare(needle, haystack, &from, last, anchor, ignoringCase) {
+      case .found(let place): return place
+      case .missing: return nil
+      case .frequent: break
+      }
+    }
+    return unsafe searchPairs(needle, haystack, from, last, anchors, ignoringCase)
+  }
+
+  /// An anchor that is one octet and not a letter in either case.
+  private static func caselessAnchor(
+    _ needle: UnsafeRawBufferPointer, _ anchors: LiteralAnchors, _ ignoringCase: Bool
+  ) -> Int? {
+    guard ignoringCase else { return Int(anchors.first) }
+    if unsafe !isLower(needle[Int(anchors.first)]) { return Int(anchors.first) }
+    return unsafe isLower(needle[Int(anchors.second)]) ? nil : Int(anchors.second)
+  }
+
+  private enum RareSearch {
+    case found(Int)
+    case missing
+    /// The anchor turns out to be frequent: the rest is to be searched in another way.
+    case frequent
+  }
+
+  /// Looks for one anchor with `memchr`, which the C library has for the widest vectors of the processor: five times as
+  /// fast as looking for two where the anchor is rare.
+  ///
+  /// - Parameter from: moved on to where another search must go on.
+  private static func searchRare(
+    _ needle: UnsafeRawBufferPointer, _ haystack: UnsafeRawBufferPointer, _ from: inout Int, _ last: Int, _ anchor: Int,
+    _ ignoringCase: Bool
+  ) -> RareSearch {
+    guard let base = haystack.baseAddress else { return .missing }
+    let start = from
+    let octet = unsafe Int32(needle[anchor])
+    var hits = 0
+    while from <= last {
+      guard let found = unsafe memchr(base + (from &+ anchor), octet, last &- from &+ 1) else { return .missing }
+      let place = unsafe base.distance(to: UnsafeRawPointer(found)) &- anchor
+      if unsafe isEqual(needle, haystack, place, ignoringCase) { return .found(place) }
+      from = place &+ 1
+      hits &+= 1
+      if hits &* rareGapMin > from &- start &+ 8 &* rareGapMin { return .frequent }
+    }
+    return .missing
+  }
+
+  /// Looks at sixteen positions at a time for those where both anchors are right.
+  private static func searchPairs(
+    _ needle: UnsafeRawBufferPointer, _ haystack: UnsafeRawBufferPointer, _ from: Int, _ last: Int,
     _ anchors: LiteralAnchors, _ ignoringCase: Bool
   ) -> Int? {
     guard let base = haystack.baseAddress else { return nil }

@@ -82,6 +82,7 @@ extension PayloadProgram {
   ) -> Bool {
     let cursor = scratch.cursor
     var window = step.window(bytes.byteCount, facts, cursor, scratch)
+    if scratch.foundStep == index { window = window.clamped(to: scratch.foundRange) }
     // All of it lies before these bytes: what stood there is not known, negated or not.
     guard window.upperBound > 0 || facts.offset == 0 || step.isUnbounded else { return false }
     if step.isNegated {
@@ -202,10 +203,12 @@ extension PayloadProgram {
     Base64.decode(bytes.extracting(start..<end), skippingBlanks: step.isRFC2045, into: &decoded)
     guard !decoded.isEmpty else { return false }
     guard step.nested >= 0 else { return true }
-    let cursor = scratch.cursor
+    let (cursor, foundStep) = (scratch.cursor, scratch.foundStep)
     scratch.cursor = 0
+    scratch.foundStep = -1
     let holds = nested[Int(step.nested)].run(0, decoded.rawSpan, BufferFacts(), &scratch)
     scratch.cursor = cursor
+    scratch.foundStep = foundStep
     // What is vain to try on in these bytes is not in others; the budget stays spent.
     if scratch.budget >= 0 { scratch.isDiscontinued = false }
     return holds

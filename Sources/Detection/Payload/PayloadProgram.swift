@@ -25,6 +25,8 @@ public struct PayloadProgram: Sendable {
   var isMonotone = false
   /// The literals that must occur, in the order in which they are looked for in a buffer that grows.
   var literalOrder = LiteralOrder()
+  /// The content that the prefilter finds; -1 where that is a part of one, or none.
+  private(set) var foundStep: Int8 = -1
   /// Steps that did not hold can hold later only where one of the literals occurs anew.
   var needsNewLiteral = false
   var expressions: [RegularExpression] = []
@@ -98,9 +100,11 @@ extension PayloadProgram {
     // Rank and step in one number, best first; of equal ranks the earlier step.
     var keys = SIMD16<Int32>(repeating: -1)
     var content = 0
+    foundStep = -1
     for (index, step) in steps.enumerated() {
       guard case .content(let instruction) = step else { continue }
       defer { content += 1 }
+      if content == found { foundStep = Int8(exactly: index) ?? -1 }
       guard !instruction.isNegated, content != found, index < LiteralOrder.stepsMax else { continue }
       let start = Int(instruction.literalStart)
       let strength = LiteralAnchors.strength(literals[start..<start + Int(instruction.literalCount)])

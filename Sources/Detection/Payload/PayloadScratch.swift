@@ -8,6 +8,9 @@ public struct PayloadScratch: ~Copyable {
   private(set) var variables: [UInt64] = Array(repeating: 0, count: PayloadVariables.countMax)
   /// A variable has been set since the rule began.
   private var hasVariables = false
+  /// The step whose literal lies within ``foundRange`` if anywhere, as the prefilter has seen; -1 for none.
+  var foundStep: Int8 = -1
+  private(set) var foundRange = 0..<0
   /// Where the last match ended: what relative steps count from.
   var cursor = 0
   /// Steps still allowed for this rule and buffer (Suricata `inspection-recursion-limit`).
@@ -37,6 +40,16 @@ public struct PayloadScratch: ~Copyable {
     guard hasVariables else { return }
     for index in 0..<PayloadVariables.countMax { variables[index] = 0 }
     hasVariables = false
+  }
+
+  /// - Parameter place: where the literal that the prefilter finds lies.
+  mutating func begin(_ program: borrowing PayloadProgram, _ place: LiteralPlace) {
+    guard place.firstEnd > 0, program.foundStep >= 0, program.transforms.isEmpty,
+      case .content(let content) = program.steps[Int(program.foundStep)]
+    else { return }
+    foundStep = program.foundStep
+    let first = max(0, Int(place.firstEnd) &- Int(content.literalCount))
+    foundRange = first..<max(first, Int(place.lastEnd))
   }
 
   /// Steps that noted these have come to nothing.
