@@ -50,14 +50,18 @@ import Traffic
     #expect(try hits([pattern("ab", HitConstraint(endMin: 2, endMax: 2))], in: "abab") == [0])
   }
 
+  private func table(_ plan: PatternTablePlan) throws -> PatternTable {
+    PatternTable(
+      databases: try plan.parts.map {
+        $0.isFixed ? nil : try PatternDatabase.compile(Array(plan.patterns[$0.range]))
+      }, plan: plan)
+  }
+
   /// Every rule that is found, part by part.
   private func rules(
     _ plan: PatternTablePlan, in bytes: [UInt8], newFrom: Int = 0, offset: UInt64 = 0, isComplete: Bool = true
   ) throws -> [RuleIndex] {
-    let table = PatternTable(
-      databases: try plan.parts.map {
-        $0.isFixed ? nil : try PatternDatabase.compile(Array(plan.patterns[$0.range]))
-      }, plan: plan)
+    let table = try table(plan)
     var scanner = PatternScanner()
     scanner.prepare([table])
     var found: [RuleIndex] = []
@@ -115,10 +119,7 @@ import Traffic
     // Few literals and many: the end of a large buffer is looked at twice where there are few.
     for index in 0..<filler { plan.add(pattern("filler \(index)."), rule: RuleIndex(2 + index)) }
     plan.divide(for: .packets)
-    let table = PatternTable(
-      databases: try plan.parts.map {
-        $0.isFixed ? nil : try PatternDatabase.compile(Array(plan.patterns[$0.range]))
-      }, plan: plan)
+    let table = try table(plan)
     var scanner = PatternScanner()
     scanner.prepare([table])
     for count in [10, 6000] {
