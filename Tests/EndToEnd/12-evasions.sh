@@ -25,10 +25,12 @@ mac() { in_gateway cat /sys/class/net/client0/address; }
 peer=$(in_client cat /sys/class/net/eth0/address)
 need ip -n "$gateway" neighbour replace $quiet4 lladdr "$peer" dev client0 nud permanent
 need ip -n "$gateway" neighbour replace $quiet6 lladdr "$peer" dev client0 nud permanent
+base=20000
 play() {
+  base=$((base + 500))
   local from=$quiet4 to=$server4
   if [[ $2 == 6 ]]; then from=$quiet6 to=$server6; fi
-  in_client "$python" "$here/evasion.py" send "$work/evasions" eth0 "$(mac)" $from $to $port "$1" 2>&1
+  in_client "$python" "$here/evasion.py" send "$work/evasions" eth0 "$(mac)" $from $to $port "$1" $base 2>&1
 }
 
 declare -A plain=()

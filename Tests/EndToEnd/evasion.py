@@ -1,8 +1,9 @@
 """Attacks cut, reordered and disguised at the level of packets, made by hand, and a server that writes down what came of them.
 
 evasion.py serve FOLDER PORT                        writes each connection's octets to FOLDER/PEER-PORT, datagrams likewise
-evasion.py send FOLDER INTERFACE MAC CLIENT HOST PORT WORD
-    plays every case, each over a connection of its own from CLIENT, an address that no system answers for;
+evasion.py send FOLDER INTERFACE MAC CLIENT HOST PORT WORD BASE
+    plays every case, each over a connection of its own from CLIENT, an address that no system answers for, from
+    ports of its own that begin at BASE;
     WORD is what the cases say: an attack that rules stop, or something as long that they do not.
     Prints for each "CASE arrived", "CASE other" (the server got octets in its place) or "CASE nothing".
 
@@ -68,7 +69,7 @@ def total(octets):
 class Wire:
     """A packet socket, and the addresses at both ends."""
 
-    def __init__(self, interface, mac, client, host):
+    def __init__(self, interface, mac, client, host, base):
         self.is_six = ":" in host
         family = socket.AF_INET6 if self.is_six else socket.AF_INET
         self.ethertype = 0x86DD if self.is_six else 0x0800
@@ -77,7 +78,7 @@ class Wire:
         self.socket.bind((interface, self.ethertype))
         self.place = (interface, self.ethertype, 0, 0, bytes.fromhex(mac.replace(":", "")))
         # Fragments that never became a packet wait for half a minute: another run must not meet them.
-        self.identification = int.from_bytes(os.urandom(2), "big")
+        self.identification = base
         self.answers = {}
 
     def checksum(self, protocol, segment):
@@ -503,10 +504,14 @@ DATAGRAMS = {
 # ---- Playing them ----
 
 
-def play(folder, interface, mac, client, host, server_port, word):
-    wire = Wire(interface, mac, client, host)
+def play(folder, interface, mac, client, host, server_port, word, base):
+    """Plays each case from a port of its own, the first from `base`.
+
+    No other run may come near it: where a port comes again, the server may hold a connection of it still, and
+    answers no second opening.
+    """
+    wire = Wire(interface, mac, client, host, base)
     threading.Thread(target=wire.listen, daemon=True).start()
-    base = 20_000 + int.from_bytes(os.urandom(2), "big") % 20_000
     played = []
     for place, (name, (function, how)) in enumerate(CASES.items()):
         port = base + place
@@ -533,4 +538,4 @@ def play(folder, interface, mac, client, host, server_port, word):
 if sys.argv[1] == "serve":
     serve(sys.argv[2], int(sys.argv[3]))
 else:
-    play(*sys.argv[2:7], int(sys.argv[7]), sys.argv[8].encode())
+    play(*sys.argv[2:7], int(sys.argv[7]), sys.argv[8].encode(), int(sys.argv[9]))
