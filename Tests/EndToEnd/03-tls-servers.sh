@@ -274,6 +274,13 @@ contains "what was learned is listed" "good.origin.test tunnelled until=" \
 expect "and forgotten" in_gateway "$sluice" policy forget all --config "$work/sluice.yaml"
 same "nothing is left of it" "" "$(in_gateway "$sluice" policy learned --config "$work/sluice.yaml")"
 
+# Anybody on the way can ask; only who has shown to be the server is heard.
+for version in 1.2 1.3; do
+  serve self -Verify 2 -verify_return_error "-tls${version/./_}"
+  refuses self self-signed "self-signed, and a client certificate is needed, TLS $version"
+done
+same "nothing is learned of it" "" "$(in_gateway "$sluice" policy learned --config "$work/sluice.yaml")"
+
 # ---- Reactions ----
 
 CERT=shown leaf shown issuer "$(san shown)" -startdate 20200101000000Z -enddate 20210101000000Z

@@ -43,6 +43,7 @@ extension InterceptionRecord {
       ("upstream_untrusted", defect.text + (reaction == .passedOn ? " (shown to the client)" : " (blocked)"))
     case .upstreamWantsClientCertificate:
       ("upstream_wants_client_certificate", "the server asks for a certificate that only the client has")
+    case .clientCertificateUnproven(let doubt): ("client_certificate_unproven", doubt)
     case .minted(let fingerprint, let isTrusted):
       (
         "minted",

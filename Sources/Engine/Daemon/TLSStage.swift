@@ -315,7 +315,7 @@ extension TLSStage {
       ("blocks", \.blocks), ("bytes_to_server", \.bytesToServer), ("bytes_to_client", \.bytesToClient),
       ("defects_passed_on", \.defectsPassedOn), ("defect_pages", \.defectPages), ("staples_good", \.staplesGood),
       ("staples_unusable", \.staplesUnusable), ("client_certificate_requests", \.clientCertificateRequests),
-      ("tunnelled_anew", \.tunnelledAnew), ("renegotiations_refused", \.renegotiationsRefused),
+      ("client_certificates_unproven", \.clientCertificatesUnproven), ("tunnelled_anew", \.tunnelledAnew), ("renegotiations_refused", \.renegotiationsRefused),
       ("client_version_too_low", \.clientVersionTooLow), ("leaves_cut", \.leavesCut),
       ("leaf_cache_hits", \.leafCacheHits), ("leaf_evictions", \.leafEvictions),
       ("minting_failures", \.mintingFailures), ("signature_timeouts", \.signatureTimeouts), ("verification_cache_hits", \.verificationCacheHits),

@@ -74,6 +74,8 @@ public struct InterceptionCounters: Sendable, Equatable {
   public var withoutBackend: UInt64 = 0
   /// Requests that cannot be passed on because two readers could take them for two different things.
   public var requestsRefused: UInt64 = 0
+  /// Refusals for want of a client certificate that may have been another's than the server's.
+  public var clientCertificatesUnproven: UInt64 = 0
   /// Clients of sites that got a backend's connection that was there.
   public var backendsReused: UInt64 = 0
   /// Such connections that had ended, in whose place others were made.

@@ -35,6 +35,8 @@ public enum InterceptionEvent: Sendable, Equatable {
   case upstreamUntrusted(UpstreamDefect, DefectReaction)
   /// The server asked for a certificate that only the client has.
   case upstreamWantsClientCertificate
+  /// It seems to have refused a client without one, and why that may have been another's doing: nothing is learned of it.
+  case clientCertificateUnproven(String)
   case minted(fingerprint: [UInt8], trusted: Bool)
   case mintingFailed(String)
   /// The client broke off, for instance by the alert `unknown_ca`: it may be pinned.
@@ -73,10 +75,13 @@ public struct TLSFailure: Sendable, Equatable {
   public var cause: Cause
   /// OpenSSL's words, or the name of the alert.
   public var text: String
+  /// It came by the connection's own keys: nobody on the way can have said it.
+  public var isProtected: Bool
 
-  public init(cause: Cause, text: String) {
+  public init(cause: Cause, text: String, isProtected: Bool = false) {
     self.cause = cause
     self.text = text
+    self.isProtected = isProtected
   }
 
   /// One word for what it was, for events to be counted by.

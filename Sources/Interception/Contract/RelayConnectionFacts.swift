@@ -28,9 +28,14 @@ public struct RelayConnectionFacts: Sendable {
   public var upstreamResumed = false
   /// DER of what the server presented, leaf first.
   public var upstreamCertificates: [[UInt8]] = []
+  /// Told by a server that has been judged; anybody on the way can ask.
   public var upstreamWantsClientCertificate = false
   /// nil until the upstream certificate was looked at.
   public var upstreamVerification: UpstreamVerification?
+  /// The certificate is bad, and the client is to see that and may go on.
+  public var upstreamDefectIsPassedOn = false
+  /// The server is who it says, or whom the policy takes for it.
+  public var upstreamIsAccepted: Bool { upstreamVerification == .trusted || upstreamDefectIsPassedOn }
   public var upstreamStaple = StapleStatus.none
   /// Nanoseconds that each step took; 0 where it was not gone through.
   public var dialTime: Int64 = 0

@@ -277,15 +277,26 @@ public final class LearnedBypass: InterceptionPolicy {
       case .closed, .reset: return ("client closes at the certificate", false)
       case .alert, .protocol: return nil
       }
-    case .upstreamHandshakeFailed where connection.upstreamWantsClientCertificate:
-      return ("server wants a client certificate", true)
+    // Of a server that may be anybody nothing is learned: what it says would open the way for whoever stands there.
+    case .upstreamHandshakeFailed, .ended, .upstreamWantsClientCertificate, .renegotiationRefused:
+      return connection.upstreamIsAccepted ? word(event, connection).map { ($0, true) } : nil
+    default: return nil
+    }
+  }
+
+  /// By what a server says that it can't be inspected; what the protocol itself says needs no repetition.
+  private func word(_ event: InterceptionEvent, _ connection: borrowing RelayConnectionFacts) -> String? {
+    switch event {
+    case .upstreamHandshakeFailed(let failure) where connection.upstreamWantsClientCertificate:
+      // Before TLS 1.3 no refusal is protected, so that none could be told from another's.
+      return connection.upstreamTLSVersion < 0x0304 || failure.isProtected ? "server wants a client certificate" : nil
     case .ended(.failed(.toClient, let text)) where connection.upstreamWantsClientCertificate:
       // Connections break for other reasons too, some of which are in the client's hands.
-      return Self.refusals.contains(text) ? ("server wants a client certificate", true) : nil
+      return Self.refusals.contains(text) ? "server wants a client certificate" : nil
     case .upstreamWantsClientCertificate where settings.learnsRequestedCertificates:
-      return ("server asks for a client certificate", true)
+      return "server asks for a client certificate"
     case .renegotiationRefused(.toClient):
-      return ("server wants to renegotiate", true)
+      return "server wants to renegotiate"
     default: return nil
     }
   }

@@ -139,8 +139,12 @@ final class TLSEndpoint {
     if result == 1 || receivedSession { return .done }
     switch unsafe SSL_get_error(pointer, result) {
     case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: return .wantMore
-    case SSL_ERROR_ZERO_RETURN: return .failed(TLSFailure(cause: .closed, text: "closed after the handshake"))
-    default: return .failed(failure())
+    case SSL_ERROR_ZERO_RETURN:
+      return .failed(TLSFailure(cause: .closed, text: "closed after the handshake", isProtected: true))
+    default:
+      var failure = failure()
+      if case .alert = failure.cause { failure.isProtected = true }
+      return .failed(failure)
     }
   }
 
@@ -200,6 +204,14 @@ final class TLSEndpoint {
   }
 
   // MARK: What was agreed
+
+  /// Client role, once a certificate was asked for: the server has signed the exchange of keys. Where the client
+  /// enciphers its share with the certificate's key (RFC 5246 section 7.4.7.1), only the end of the handshake shows
+  /// that the server has that.
+  var hasShownKey: Bool {
+    guard let cipher = unsafe SSL_get_pending_cipher(pointer) ?? SSL_get_current_cipher(pointer) else { return false }
+    return isEstablished || (unsafe SSL_CIPHER_get_kx_nid(cipher)) != NID_kx_rsa
+  }
 
   var version: UInt16 { UInt16(truncatingIfNeeded: unsafe SSL_version(pointer)) }
   var wasResumed: Bool { unsafe sluice_session_reused(pointer) == 1 }

@@ -24,6 +24,7 @@ extension InterceptionWorker {
       since = known.since
     }
     connection.sessionKey = key
+    connection.judged = nil
     endpoint.keepSession = { [sessions, unowned endpoint] in
       // A full handshake showed the certificate anew.
       sessions.keep($0, since: endpoint.wasResumed ? since : connectedAt, for: key)
@@ -56,18 +57,23 @@ extension InterceptionWorker {
       connection.facts.upstreamTLSVersion = endpoint.version
       connection.facts.upstreamCipherSuite = endpoint.cipherSuite
       connection.facts.upstreamResumed = endpoint.wasResumed
-      guard endpoint.wantsClientCertificate else { return verify(connection, endpoint) }
-      clientCertificateAsked(connection, endpoint)
+      guard let judged = judgeServer(connection, endpoint) else { return }
+      connection.judged = judged
+      guard endpoint.wantsClientCertificate else { return startClientHandshake(connection, judged) }
+      clientCertificateAsked(connection, endpoint, judged)
     }
   }
 
   private func upstreamFailed(_ connection: RelayConnection, _ failure: TLSFailure) {
     counters.upstreamHandshakeFailures &+= 1
-    noteClientCertificate(connection)
-    tell(.upstreamHandshakeFailed(failure), connection)
-    if connection.facts.upstreamWantsClientCertificate, let decision = learnedTunnel(connection) {
-      return tunnelAnew(connection, decision)
+    if let endpoint = connection.upstream?.tls, endpoint.wantsClientCertificate {
+      return failedWithoutCertificate(connection, endpoint, failure)
     }
+    tell(.upstreamHandshakeFailed(failure), connection)
+    refuse(connection, as: failure)
+  }
+
+  private func refuse(_ connection: RelayConnection, as failure: TLSFailure) {
     switch failure.cause {
     case .alert(let alert): refuse(connection, alert: alert)
     case .protocol: refuse(connection, alert: 40)
@@ -78,19 +84,47 @@ extension InterceptionWorker {
 
   // MARK: Servers that ask for a client certificate
 
+  /// A server asked and broke off. Whoever stands on the way can do both, so that it counts only as far as the server
+  /// has shown who it is.
+  private func failedWithoutCertificate(_ connection: RelayConnection, _ endpoint: TLSEndpoint, _ failure: TLSFailure) {
+    if let doubt = doubt(connection, endpoint, failure) {
+      counters.clientCertificatesUnproven &+= 1
+      tell(.clientCertificateUnproven(doubt), connection)
+      tell(.upstreamHandshakeFailed(failure), connection)
+      return refuse(connection, as: failure)
+    }
+    if connection.judged == nil {
+      connection.facts.upstreamTLSVersion = endpoint.version
+      connection.judged = judgeServer(connection, endpoint)
+      guard connection.judged != nil else { return tell(.upstreamHandshakeFailed(failure), connection) }
+    }
+    noteClientCertificate(connection)
+    tell(.upstreamHandshakeFailed(failure), connection)
+    if let decision = learnedTunnel(connection) { return tunnelAnew(connection, decision) }
+    refuse(connection, as: failure)
+  }
+
+  /// Why what the server did may be another's doing; nil where that is excluded as far as its version lets it be:
+  /// before TLS 1.3, what is said up to a server's last message of the handshake is not protected.
+  private func doubt(_ connection: RelayConnection, _ endpoint: TLSEndpoint, _ failure: TLSFailure) -> String? {
+    if !endpoint.hasShownKey { return "the server broke off before it had shown that its certificate's key is its own" }
+    if connection.judged != nil, !failure.isProtected { return "the connection's end was not the server's own word" }
+    return nil
+  }
+
+  /// Of a server that has been judged: others' requests are none.
   private func noteClientCertificate(_ connection: RelayConnection) {
-    guard connection.upstream?.tls?.wantsClientCertificate == true, !connection.facts.upstreamWantsClientCertificate
-    else { return }
+    guard !connection.facts.upstreamWantsClientCertificate else { return }
     connection.facts.upstreamWantsClientCertificate = true
     counters.clientCertificateRequests &+= 1
     tell(.upstreamWantsClientCertificate, connection)
   }
 
   /// The handshake went through without one. With TLS 1.2 that settles it; with 1.3 the server has not judged yet.
-  private func clientCertificateAsked(_ connection: RelayConnection, _ endpoint: TLSEndpoint) {
+  private func clientCertificateAsked(_ connection: RelayConnection, _ endpoint: TLSEndpoint, _ judged: JudgedServer) {
     noteClientCertificate(connection)
     if let decision = learnedTunnel(connection) { return tunnelAnew(connection, decision) }
-    guard endpoint.version == 0x0304 else { return verify(connection, endpoint) }
+    guard endpoint.version == 0x0304 else { return startClientHandshake(connection, judged) }
     connection.awaitsAcceptance = true
     setDeadline(connection, settings.clientCertificateWaitMilliseconds)
     continueAcceptance(connection, endpoint)
@@ -109,18 +143,17 @@ extension InterceptionWorker {
   /// The server says nothing against it, or nothing at all.
   func accepted(_ connection: RelayConnection) {
     connection.awaitsAcceptance = false
-    if let endpoint = connection.upstream?.tls { verify(connection, endpoint) }
+    if let judged = connection.judged { startClientHandshake(connection, judged) }
   }
 
   // MARK: The leg towards the client
 
-  func startClientHandshake(
-    _ connection: RelayConnection, _ upstream: Certificate, _ fingerprint: [UInt8], isTrusted: Bool
-  ) {
+  private func startClientHandshake(_ connection: RelayConnection, _ server: JudgedServer) {
+    let (fingerprint, isTrusted) = (server.fingerprint, server.isTrusted)
     let hitsBefore = minter.hitCount
     let kind: LeafKeyKind = connection.sketch?.acceptsECDSA == false ? .rsa : .ec
     let outcome = minter.prepare(
-      upstream, fingerprint: fingerprint, isTrusted: isTrusted, kind: kind, name: connection.sketch?.sni)
+      server.leaf, fingerprint: fingerprint, isTrusted: isTrusted, kind: kind, name: connection.sketch?.sni)
     let isNew = minter.hitCount == hitsBefore
     obtain(outcome, for: connection) { worker, connection, leaf in
       if isNew { worker.tell(.minted(fingerprint: leaf.fingerprint, trusted: isTrusted), connection) }

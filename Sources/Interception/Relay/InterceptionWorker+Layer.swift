@@ -101,6 +101,7 @@ extension InterceptionWorker {
     connection.facts.alpn = nil
     connection.facts.upstreamCertificates = []
     connection.facts.upstreamVerification = nil
+    connection.facts.upstreamDefectIsPassedOn = false
     connection.facts.upstreamWantsClientCertificate = false
     startUpstreamHandshake(connection)
     return false

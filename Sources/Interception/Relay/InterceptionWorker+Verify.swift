@@ -2,7 +2,9 @@ import Traffic
 
 extension InterceptionWorker {
   /// Looks at the server's certificate; what is wrong with it decides what the client gets.
-  func verify(_ connection: RelayConnection, _ endpoint: TLSEndpoint) {
+  ///
+  /// - Returns: nil where the client is turned away over it.
+  func judgeServer(_ connection: RelayConnection, _ endpoint: TLSEndpoint) -> JudgedServer? {
     let certificates = endpoint.peerCertificates()
     // An address is no server name (RFC 6066 section 3), and servers seldom have certificates for
     // theirs: as without a name, the client is left to compare what the leaf mirrors.
@@ -11,7 +13,7 @@ extension InterceptionWorker {
     let fingerprint = certificates.first?.fingerprint() ?? []
     let key = VerificationKey(fingerprint: fingerprint, sni: name)
     if let leaf = certificates.first, recall(connection, key, staple) {
-      return startClientHandshake(connection, leaf, fingerprint, isTrusted: true)
+      return JudgedServer(leaf: leaf, fingerprint: fingerprint, isTrusted: true)
     }
     connection.facts.upstreamCertificates = certificates.map { $0.der() }
     let generation = services.verifier.generation
@@ -26,7 +28,7 @@ extension InterceptionWorker {
     }
     switch result {
     case .trusted:
-      guard let leaf = certificates.first else { return }
+      guard let leaf = certificates.first else { return nil }
       // Only trust is remembered: a defect may be the fault of the chain that was sent this once.
       let until = Timestamp(nanoseconds: time.nanoseconds &+ settings.verificationSeconds &* 1_000_000_000)
       let known = KnownUpstream(
@@ -34,8 +36,8 @@ extension InterceptionWorker {
         stapleStatus: status, generation: generation, until: min(until, max(time, leaf.notAfter)))
       // A server may send a megabyte of them; such a chain is verified each time.
       if known.certificates.reduce(0, { $0 + $1.count }) <= 65_536 { verifications.set(known, for: key) }
-      startClientHandshake(connection, leaf, fingerprint, isTrusted: true)
-    case .untrusted(let defect): untrusted(connection, endpoint, defect, certificates.first, fingerprint)
+      return JudgedServer(leaf: leaf, fingerprint: fingerprint, isTrusted: true)
+    case .untrusted(let defect): return untrusted(connection, endpoint, defect, certificates.first, fingerprint)
     }
   }
 
@@ -54,7 +56,7 @@ extension InterceptionWorker {
   private func untrusted(
     _ connection: RelayConnection, _ endpoint: TLSEndpoint, _ defect: UpstreamDefect, _ leaf: Certificate?,
     _ fingerprint: [UInt8]
-  ) {
+  ) -> JudgedServer? {
     counters.note(defect.kind)
     // A resumed session would not show the certificate's staple again.
     endpoint.keepSession = nil
@@ -62,14 +64,17 @@ extension InterceptionWorker {
     if settings.reaction(to: defect.kind, connection.facts.decision) == .passDefect, let leaf {
       counters.defectsPassedOn &+= 1
       tell(.upstreamUntrusted(defect, .passedOn), connection)
-      return startClientHandshake(connection, leaf, fingerprint, isTrusted: false)
+      connection.facts.upstreamDefectIsPassedOn = true
+      return JudgedServer(leaf: leaf, fingerprint: fingerprint, isTrusted: false)
     }
     if let page = observer.refusalPage(for: defect, on: connection.facts), showPage(page, connection) {
       counters.defectPages &+= 1
-      return tell(.upstreamUntrusted(defect, .page), connection)
+      tell(.upstreamUntrusted(defect, .page), connection)
+      return nil
     }
     tell(.upstreamUntrusted(defect, .blocked), connection)
     refuse(connection, alert: 49)
+    return nil
   }
 
   // MARK: A page in place of a server
@@ -126,6 +131,13 @@ extension InterceptionWorker {
     case nil, .moved, .ended, .reset, .failed: discard(connection)
     }
   }
+}
+
+/// A server whose certificate is good, or bad in a way that the client is to see.
+struct JudgedServer {
+  var leaf: Certificate
+  var fingerprint: [UInt8]
+  var isTrusted: Bool
 }
 
 enum TLSVersionText {

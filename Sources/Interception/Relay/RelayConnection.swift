@@ -67,6 +67,8 @@ final class RelayConnection {
   var heldHello: ClientHelloSketch?
   /// Under which sessions of the server are kept.
   var sessionKey: SessionCache.Key?
+  /// Once the server's certificate has been looked at.
+  var judged: JudgedServer?
   /// Layers of TLS that are open.
   var layerCount = 0
   /// A hello may still come inside.
