@@ -27,6 +27,7 @@ extension TerminationTests {
     }
   }
 
+  private static let badGateway = InterceptionWorker.answer("502 Bad Gateway")
   private static let hello = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
   private func ask(_ lab: TerminationLab, _ request: [UInt8] = request) throws {
@@ -172,11 +173,12 @@ extension TerminationTests {
     if method == "GET" {
       #expect(client.read(exactly: Self.answer.count) == Self.answer)
     } else {
-      #expect((client.read() ?? []).isEmpty)
+      #expect(client.readToEnd() == Self.badGateway)
     }
     client.close()
     let counters = lab.stop()
     #expect(counters.backendsReused == 1)
+    #expect(counters.backendsUnanswered == (method == "GET" ? 0 : 1))
     #expect(counters.backendRetries == (method == "GET" ? 1 : 0))
     server.stop()
     #expect(seen.noted.count { $0 == method } == (method == "GET" ? 3 : 1))
@@ -204,5 +206,77 @@ extension TerminationTests {
     lab.stop()
     server.stop()
     #expect(seen.noted.count == 2)
+  }
+
+  private func words(_ method: String) -> [UInt8] {
+    Array("\(method) / HTTP/1.1\r\nHost: a\r\n\(method == "POST" ? "Content-Length: 2\r\n\r\nxy" : "\r\n")".utf8)
+  }
+
+  @Test(arguments: ["GET", "POST"], [true, false])
+  func `A backend that breaks off between two requests of a client is called anew, or answered for`(method: String, resets: Bool) throws {
+    let seen = Seen()
+    let server = try PeerServer { peer in
+      seen.note("connection")
+      let isFirst = seen.noted.count == 1
+      while let request = peer.read(), !request.isEmpty {
+        seen.note(String(decoding: request.prefix(4), as: UTF8.self))
+        if isFirst, seen.noted.count > 2 { return peer.close(reset: resets) }
+        peer.write(Self.answer)
+      }
+    }
+    let lab = try lab(server.port)
+    let client = try lab.client()
+    client.write(Self.request)
+    #expect(client.read(exactly: Self.answer.count) == Self.answer)
+    client.write(words(method))
+    if method == "GET" {
+      #expect(client.read(exactly: Self.answer.count) == Self.answer)
+    } else {
+      #expect(client.readToEnd() == Self.badGateway)
+    }
+    client.close()
+    let counters = lab.stop()
+    server.stop()
+    #expect(counters.backendRetries == (method == "GET" ? 1 : 0))
+    #expect(counters.backendsUnanswered == (method == "GET" ? 0 : 1))
+    #expect(seen.noted.count == (method == "GET" ? 5 : 3))
+    let sent = Self.request.count + words(method).count
+    #expect(lab.recorder.summaries.map { $0.bytesForwarded[0] >= UInt64(sent) } == [true])
+  }
+
+  @Test(arguments: ["GET", "POST"], [true, false])
+  func `A new connection that ends without an answer is answered for, and told of`(method: String, resets: Bool) throws {
+    let server = try PeerServer { peer in
+      _ = peer.read()
+      peer.close(reset: resets)
+    }
+    let lab = try lab(server.port)
+    let client = try lab.client()
+    client.write(words(method))
+    #expect(client.readToEnd() == Self.badGateway)
+    client.close()
+    let counters = lab.stop()
+    server.stop()
+    #expect(counters.backendsUnanswered == 1)
+    #expect(counters.backendRetries == 0)
+    let told = lab.recorder.events.compactMap { if case .ended(.failed(.toClient, let text)) = $0 { text } else { nil } }
+    #expect(told.count == 1 && told.allSatisfy { $0.contains("127.0.0.1") && $0.contains("502") })
+  }
+
+  @Test func `An answer that has begun stays cut off, and one that came before the end is passed on`() throws {
+    for answer in ["HTTP/1.1 2", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello", "HTTP/1.1 413 Large\r\nConnection: close\r\n\r\nno"] {
+      let server = try PeerServer { peer in
+        _ = peer.read()
+        peer.write(Array(answer.utf8))
+      }
+      let lab = try lab(server.port)
+      let client = try lab.client()
+      client.write(Array("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n".utf8))
+      #expect(client.read(exactly: answer.utf8.count) == Array(answer.utf8))
+      #expect((client.read() ?? []).isEmpty)
+      client.close()
+      #expect(lab.stop().backendsUnanswered == 0)
+      server.stop()
+    }
   }
 }

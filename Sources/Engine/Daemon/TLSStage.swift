@@ -333,6 +333,7 @@ extension TLSStage {
       ("unknown_names", \.unknownNames), ("backend_failures", \.backendFailures),
       ("without_backend", \.withoutBackend), ("requests_refused", \.requestsRefused),
       ("backends_reused", \.backendsReused), ("backend_retries", \.backendRetries),
+      ("backends_unanswered", \.backendsUnanswered),
     ]
     let defects = UpstreamDefect.Kind.allCases.map { kind in
       ("sluice.interception.defects." + kind.rawValue.map { $0 == "-" ? "_" : String($0) }.joined(),

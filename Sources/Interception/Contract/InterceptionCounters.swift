@@ -78,8 +78,10 @@ public struct InterceptionCounters: Sendable, Equatable {
   public var clientCertificatesUnproven: UInt64 = 0
   /// Clients of sites that got a backend's connection that was there.
   public var backendsReused: UInt64 = 0
-  /// Such connections that had ended, in whose place others were made.
+  /// Connections that had served before and ended, in whose place others were made.
   public var backendRetries: UInt64 = 0
+  /// Clients that were answered in place of a backend which broke off.
+  public var backendsUnanswered: UInt64 = 0
   public var cuts: UInt64 = 0
   public var blocks: UInt64 = 0
   /// Streams taken out of connections that went on.

@@ -20,6 +20,7 @@ extension InterceptionWorker {
       close(connection, resetClient: true, resetUpstream: true)
     case .failed(let side, _):
       counters.relayFailures &+= 1
+      if !response.isEmpty { return closeGently(connection, response) }
       // The side that failed may still read the alert OpenSSL sent it.
       close(connection, resetClient: side == .toClient, resetUpstream: side == .toServer)
     case .idleTimeout, .stopped: close(connection, resetClient: true, resetUpstream: true)

@@ -54,12 +54,15 @@ extension InterceptionWorker {
       case .ended(let closeNotify):
         // What began as a hello was none.
         if direction == .toServer, !letHelloPass(connection, sink) { return false }
+        if direction == .toClient, answerForBackend(connection, "it ended the connection") { return false }
         connection.lanes[direction.index].endedWithCloseNotify = closeNotify
         guard inspectEnd(connection, direction) else { return false }
       case .reset:
+        if direction == .toClient, answerForBackend(connection, "it reset the connection") { return false }
         end(connection, .reset(by: direction))
         return false
       case .failed(let failure):
+        if direction == .toClient, answerForBackend(connection, failure.text) { return false }
         end(connection, .failed(direction, failure.text))
         return false
       }
@@ -94,6 +97,7 @@ extension InterceptionWorker {
     if direction == .toServer, holdsHello(connection, bytes) { return feedHello(connection, bytes, sink) }
     if let front = connection.termination, front.exchange != nil {
       if direction == .toServer {
+        if front.exchange?.isAtRest == true, front.exchange?.hasAnswered == true { front.beginOnSpare() }
         guard let outcome = front.exchange?.request(bytes) else { return true }
         return exchange(connection, front, outcome, sink)
       }
@@ -139,15 +143,22 @@ extension InterceptionWorker {
       connection.lanes[lane].pending = bytes.extracting(written..<bytes.byteCount).copied()
       connection.lanes[lane].pendingOffset = 0
       return true
-    case .moved, .ended, .reset:
-      if direction == .toServer, callAnew(connection) { return false }
-      end(connection, .reset(by: direction.opposite))
-      return false
-    case .failed(let failure):
-      if direction == .toServer, callAnew(connection) { return false }
-      end(connection, .failed(direction.opposite, failure.text))
-      return false
+    case .moved, .ended, .reset: notTaken(connection, direction, nil)
+    case .failed(let failure): notTaken(connection, direction, failure)
     }
+    return false
+  }
+
+  /// The receiver takes nothing more: the connection ends, if it is not a site's whose backend can be replaced, or be answered for.
+  private func notTaken(_ connection: RelayConnection, _ direction: Direction, _ failure: TLSFailure?) {
+    if direction == .toServer {
+      if callAnew(connection) { return }
+      // What the backend said before may still be there, and ends the connection behind it.
+      if connection.termination?.exchange != nil, !pump(connection, .toClient) || connection.stage != .relaying { return }
+      if answerForBackend(connection, failure?.text ?? "it reset the connection") { return }
+    }
+    if let failure { return end(connection, .failed(direction.opposite, failure.text)) }
+    end(connection, .reset(by: direction.opposite))
   }
 
   /// - Returns: whether nothing is left waiting; false also when the connection ended over it.
@@ -166,12 +177,8 @@ extension InterceptionWorker {
       connection.lanes[lane].pendingOffset = 0
       return true
     case .wouldBlock: return false
-    case .moved, .ended, .reset:
-      if direction == .toServer, callAnew(connection) { return false }
-      end(connection, .reset(by: direction.opposite))
-    case .failed(let failure):
-      if direction == .toServer, callAnew(connection) { return false }
-      end(connection, .failed(direction.opposite, failure.text))
+    case .moved, .ended, .reset: notTaken(connection, direction, nil)
+    case .failed(let failure): notTaken(connection, direction, failure)
     }
     return false
   }

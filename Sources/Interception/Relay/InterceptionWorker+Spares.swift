@@ -12,8 +12,9 @@ struct SpareConnection {
 /// Connections to backends of sites outlive their clients: the next client gets one that is there. Between two of its requests a
 /// client keeps the one it has, so that no two are ever under way on one.
 ///
-/// The backend may end one while nobody looks. A client that is given such a one and has had no answer yet gets a new
-/// connection instead, and what it asked is asked again, where that may be done twice.
+/// The backend may end one while nobody looks, also between two requests of one client. A client whose request has had no answer
+/// on a connection that served before gets a new one instead, once, and what it asked is asked again, where that may be done
+/// twice; otherwise it is told that the backend did not answer (502).
 /// - Source: RFC 9112 section 9.3.1, RFC 9110 section 9.2.2.
 /// - Limits: those of the site, and `spareCountMax` for all of a worker's.
 extension InterceptionWorker {
@@ -116,12 +117,15 @@ extension InterceptionWorker {
   /// In place of a spare connection that does not do.
   /// - Returns: false where it was none, or what was asked may not be asked twice.
   func callAnew(_ connection: RelayConnection) -> Bool {
-    guard let front = connection.termination, front.giveUpSpare() else { return false }
+    guard let front = connection.termination, let again = front.giveUpSpare() else { return false }
     counters.backendRetries &+= 1
     connection.upstream?.close(reset: true)
     connection.upstream?.dropTLS()
     connection.upstream = nil
     let lane = Direction.toServer.index
+    // What is sent again is counted once.
+    let waiting = connection.lanes[lane].pending.count - connection.lanes[lane].pendingOffset
+    connection.lanes[lane].forwarded -= min(connection.lanes[lane].forwarded, UInt64(max(0, again - waiting)))
     connection.lanes[lane].pending = []
     connection.lanes[lane].pendingOffset = 0
     connection.lanes[lane].isFinished = false
@@ -133,8 +137,6 @@ extension InterceptionWorker {
   /// Goes on with the relay on another connection.
   func sendAgain(_ connection: RelayConnection, _ sent: [UInt8]) {
     let lane = Direction.toServer.index
-    // It is counted once.
-    connection.lanes[lane].forwarded = 0
     connection.lanes[lane].pending = sent
     connection.lanes[lane].pendingOffset = 0
     connection.stage = .relaying

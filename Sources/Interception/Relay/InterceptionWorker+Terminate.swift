@@ -245,6 +245,18 @@ extension InterceptionWorker {
     startRelay(connection)
   }
 
+  /// The backend has broken off. A client that waits for an answer of which nothing has come gets one.
+  ///
+  /// - Returns: false where it can only be told by the connection's end.
+  func answerForBackend(_ connection: RelayConnection, _ reason: String) -> Bool {
+    guard connection.stage == .relaying, let front = connection.termination, front.exchange?.owesAnswer == true
+    else { return false }
+    counters.backendsUnanswered &+= 1
+    let text = "\(front.backend?.name ?? "the backend") did not answer: \(reason); the client is answered 502"
+    end(connection, .failed(.toClient, text), response: Self.answer("502 Bad Gateway"))
+    return true
+  }
+
   // MARK: What the backend is told
 
   private func proxyHeader(_ connection: RelayConnection, _ front: Termination) -> ProxyHeader {

@@ -47,14 +47,19 @@ struct HTTPExchange {
   private var isLost = false
   /// The backend goes on after what it was asked, and for whoever asks next, as far as heads say.
   private var persists = true
-  /// All that was asked may be asked twice.
+  /// All that was asked and not answered may be asked twice.
   private(set) var isRepeatable = true
+  /// The backend has answered something.
+  private(set) var hasAnswered = false
 
   /// Requests that do no more when they come twice (RFC 9110 section 9.2.2).
   private static let idempotent: Set<String> = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]
 
   /// Something was asked that has no answer yet.
   var isAwaitingAnswer: Bool { !open.isEmpty }
+
+  /// Something was asked, and not an octet of its answer has come: another can be given.
+  var owesAnswer: Bool { !open.isEmpty && !isLost && responses.isIdle }
 
   /// Everything was answered, and no message has begun: the backend's connection may serve another client.
   var isAtRest: Bool {
@@ -76,6 +81,7 @@ struct HTTPExchange {
 
   /// What of a client's octets goes to the backend.
   mutating func request(_ bytes: RawSpan) -> Outcome {
+    if open.isEmpty, requests.isIdle { isRepeatable = true }
     var out: [UInt8] = []
     out.reserveCapacity(bytes.byteCount)
     var offset = 0
@@ -156,6 +162,7 @@ struct HTTPExchange {
       return
     }
     let method = open.removeFirst()
+    hasAnswered = true
     let closes = !head.isVersion11 || head.tokens("connection").contains("close")
     if closes || Self.bindsConnection(head, "www-authenticate") || Self.bindsConnection(head, "proxy-authenticate") { persists = false }
     if isAwaitingSwitch, open.isEmpty {

@@ -16,7 +16,7 @@ final class Termination {
   /// What is wrong with it, where any is let through.
   var clientDefect: String?
   var clientFingerprint: [UInt8] = []
-  /// The backend's connection served others before, and has not answered this client yet.
+  /// The backend's connection served before, and has not answered what was asked of it last.
   private(set) var isOnSpare = false
   /// What was sent on it and may be sent again; nil where it may not.
   private(set) var sentOnSpare: [UInt8]?
@@ -57,15 +57,15 @@ final class Termination {
     sentOnSpare = nil
   }
 
-  /// - Returns: whether another connection may take its place.
-  func giveUpSpare() -> Bool {
-    guard isOnSpare, let sent = sentOnSpare else { return false }
+  /// - Returns: how many octets are to be sent on the connection that takes its place; nil where none may.
+  func giveUpSpare() -> Int? {
+    guard isOnSpare, let sent = sentOnSpare else { return nil }
     spareServes()
     toSendAgain = sent
     takesSpares = false
     backend?.leave()
     backend = nil
-    return true
+    return sent.count
   }
 
   func takeToSendAgain() -> [UInt8]? {
