@@ -76,6 +76,10 @@ extension InterceptionWorker {
   /// unread bytes would have the kernel send RST, which could overtake the page.
   func pumpClosing(_ connection: RelayConnection) {
     let lane = Direction.toClient.index
+    guard connection.client.stream.sendsAtOnce() else {
+      if connection.client.stream.isReset { discard(connection) }
+      return
+    }
     if connection.lanes[lane].hasPending {
       let pending = connection.lanes[lane].pending
       let (written, stop) = unsafe connection.client.write(

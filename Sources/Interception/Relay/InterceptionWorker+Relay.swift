@@ -11,6 +11,8 @@ extension InterceptionWorker {
     }
     connection.watchesForHello = connection.termination == nil
     connection.termination?.hasRelayed = true
+    connection.client.stream.waits(in: sends)
+    connection.upstream?.stream.waits(in: sends)
     setDeadline(connection, settings.idleTimeoutMilliseconds)
     openInspector(connection)
     pump(connection)
@@ -71,6 +73,8 @@ extension InterceptionWorker {
     return true
   }
 
+  private static let largeChunkBytes = 8_192
+
   /// Told once for each side of a connection.
   private func renegotiationRefused(_ connection: RelayConnection, _ direction: Direction, _ tls: TLSEndpoint) {
     tls.refusedRenegotiation = false
@@ -85,6 +89,8 @@ extension InterceptionWorker {
     let scratch = scratch
     let bytes = scratch.bytes(count)
     let lane = direction.index
+    // Others' answers are not to wait until so much has been looked at.
+    if count > Self.largeChunkBytes { sends.flush() }
     let chunk = StreamChunk(
       bytes: bytes, direction: direction, offset: connection.lanes[lane].inspected, time: time)
     let verdict = inspect(connection, chunk)
@@ -164,7 +170,7 @@ extension InterceptionWorker {
   /// - Returns: whether nothing is left waiting; false also when the connection ended over it.
   private func flush(_ connection: RelayConnection, _ direction: Direction, _ sink: RelayLeg) -> Bool {
     let lane = direction.index
-    guard connection.lanes[lane].hasPending else { return true }
+    guard connection.lanes[lane].hasPending else { return sink.stream.isSettled || sink.stream.settle() }
     let pending = connection.lanes[lane].pending
     let offset = connection.lanes[lane].pendingOffset
     let (written, stop) = unsafe sink.write(pending.span.bytes.extracting(offset..<pending.count))
@@ -197,6 +203,7 @@ extension InterceptionWorker {
       guard sink.finish(closeNotify: closeNotify) else { return true }
       connection.lanes[lane].isFinished = true
     }
+    guard sink.stream.settle() else { return true }
     // FIN follows close_notify when the sender's did.
     if source.stream.sawHangUp { sink.shutDown() }
     guard connection.lanes[direction.opposite.index].isFinished else { return true }

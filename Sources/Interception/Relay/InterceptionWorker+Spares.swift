@@ -38,7 +38,7 @@ extension InterceptionWorker {
   /// Takes the backend's connection from one that ends, where another client can use it.
   func keepSpare(_ connection: RelayConnection, _ front: Termination) {
     guard mayKeepSpare(connection, front), let site = front.site?.settings, let backend = front.backend,
-      let leg = connection.upstream
+      let leg = connection.upstream, leg.stream.sendsAtOnce()
     else { return }
     queue.remove(leg.stream.descriptor)
     connection.upstream = nil
@@ -140,6 +140,7 @@ extension InterceptionWorker {
     connection.lanes[lane].pending = sent
     connection.lanes[lane].pendingOffset = 0
     connection.stage = .relaying
+    connection.upstream?.stream.waits(in: sends)
     setDeadline(connection, settings.idleTimeoutMilliseconds)
     markReady(connection)
   }

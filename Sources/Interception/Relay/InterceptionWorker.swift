@@ -34,6 +34,7 @@ public final class InterceptionWorker {
   let queue: EventQueue
   let dialer: Dialer
   let scratch = ScratchBuffer(count: 65_536)
+  let sends = SendQueue()
 
   let serverLeg: TLSContext
   let clientLeg: TLSContext
@@ -128,11 +129,14 @@ public final class InterceptionWorker {
       now = sluice_clock_monotonic()
       time = Timestamp(nanoseconds: sluice_clock_realtime())
       for place in 0..<count { dispatch(queue.event(at: place)) }
+      sends.flush()
       continueReady()
       for entry in wheel.expire(now: now) { timerFired(entry) }
       resumeAccepting()
       dropOldSpares()
-      if exchangeMail() { break }
+      let isDone = exchangeMail()
+      sends.flush()
+      if isDone { break }
     }
     mailbox.close(counters)
   }

@@ -71,6 +71,7 @@ final class RelayLeg {
   ///
   /// - Returns: false where close_notify could not be written yet.
   func finish(closeNotify: Bool) -> Bool {
+    guard stream.sendsAtOnce() else { return false }
     guard let tls else {
       stream.shutDown()
       return true

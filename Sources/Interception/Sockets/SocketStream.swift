@@ -28,6 +28,10 @@ final class SocketStream: ByteStream {
   private var hasEnded = false
   private var code: Int32 = 0
   private(set) var didShutDown = false
+  /// Where small pieces wait for the end of the round; nil: nowhere.
+  private var queue: SendQueue?
+  /// Taken, and not yet taken by the kernel.
+  private var backlog: [UInt8] = []
 
   init(descriptor: Int32) { self.descriptor = descriptor }
   deinit { close() }
@@ -44,6 +48,7 @@ final class SocketStream: ByteStream {
   func wake(hangUp: Bool) {
     isDrained = false
     if hangUp { sawHangUp = true }
+    if !backlog.isEmpty { _ = settle() }
   }
 
   override func receiveBelow(_ memory: UnsafeMutableRawBufferPointer) -> Int {
@@ -56,6 +61,8 @@ final class SocketStream: ByteStream {
         return got
       }
       if got == 0 {
+        // A send has heard of the reset first; the kernel tells it once.
+        if isReset { return -2 }
         hasEnded = true
         return 0
       }
@@ -70,6 +77,13 @@ final class SocketStream: ByteStream {
   }
 
   override func send(_ memory: UnsafeRawBufferPointer) -> Int {
+    guard let queue else { return unsafe sendNow(memory) }
+    if !backlog.isEmpty, !settle() { return isReset ? -2 : -1 }
+    if unsafe queue.take(memory, for: self) { return memory.count }
+    return settle() ? unsafe sendNow(memory) : isReset ? -2 : -1
+  }
+
+  private func sendNow(_ memory: UnsafeRawBufferPointer) -> Int {
     while true {
       let sent = unsafe sluice_send(descriptor, memory.baseAddress, memory.count)
       if sent >= 0 { return sent }
@@ -83,9 +97,45 @@ final class SocketStream: ByteStream {
     }
   }
 
+  // MARK: Waiting for the end of the round
+
+  /// Has small pieces wait for the end of the round from now on.
+  func waits(in queue: SendQueue) { self.queue = queue }
+
+  /// What waits goes now, and nothing waits any more.
+  ///
+  /// - Returns: false where the kernel does not take all of it yet.
+  func sendsAtOnce() -> Bool {
+    guard settle() else { return false }
+    queue = nil
+    return true
+  }
+
+  /// The kernel has taken all but what waits for the end of the round.
+  var isSettled: Bool { backlog.isEmpty }
+
+  /// Sends what waits.
+  ///
+  /// - Returns: whether nothing is left; where the connection is broken something is.
+  func settle() -> Bool {
+    queue?.flush()
+    guard !backlog.isEmpty else { return true }
+    let sent = unsafe backlog.withUnsafeBytes { unsafe sendNow($0) }
+    if sent == backlog.count { backlog = [] } else if sent > 0 { backlog.removeFirst(sent) }
+    return backlog.isEmpty
+  }
+
+  /// Called by the queue with what it took.
+  func sendQueued(_ memory: UnsafeRawBufferPointer) {
+    guard isOpen, errorNumber == 0 else { return }
+    let sent = backlog.isEmpty ? max(0, unsafe sendNow(memory)) : 0
+    if sent < memory.count { unsafe backlog.append(contentsOf: memory[sent...]) }
+  }
+
   /// Sends FIN.
   func shutDown() {
     guard isOpen, !didShutDown else { return }
+    _ = settle()
     didShutDown = true
     shutdown(descriptor, Int32(SHUT_WR))
   }
@@ -93,6 +143,9 @@ final class SocketStream: ByteStream {
   /// - Parameter reset: the peer gets RST.
   func close(reset: Bool = false) {
     guard isOpen else { return }
+    _ = settle()
+    queue = nil
+    backlog = []
     if reset { sluice_set_reset_on_close(descriptor) }
     Glibc.close(descriptor)
     descriptor = -1
