@@ -130,9 +130,9 @@ public final class RelayFlow {
     inspection.feed(chunk)
     if early != nil { prepareCutter(chunk) }
     guard !inspection.detection.isPassed else { return rewritten(chunk) }
-    let context = context(chunk.direction)
-    let decision = decide(chunk.direction, context)
+    let decision = decide(chunk.direction)
     guard stops(decision) else { return rewritten(chunk) }
+    let context = context(chunk.direction)
     let rule = decision.decidingRule.flatMap { path.stream.detector.ruleSet.info($0) }
     if let streams = stoppedStreams, let cutter {
       let isNew = streams.contains { !cutter.isCut($0) }
@@ -202,13 +202,13 @@ public final class RelayFlow {
       inspection.toServer.hasNews = true
       inspection.toClient.hasNews = true
       for direction in [Direction.toServer, .toClient] {
-        let context = self.context(direction)
-        let decision = decide(direction, context)
+        let decision = decide(direction)
         guard stops(decision) else { continue }
         isCut = true
         record.action = "drop"
         note(
-          decision.decidingRule.flatMap { path.stream.detector.ruleSet.info($0) }, decision.decidingTransaction, context)
+          decision.decidingRule.flatMap { path.stream.detector.ruleSet.info($0) }, decision.decidingTransaction,
+          context(direction))
       }
     }
     let context = context(.toServer)
@@ -220,16 +220,19 @@ public final class RelayFlow {
     path.sink.emit(.flow, last, bytes: RawSpan())
   }
 
-  private func decide(_ direction: Direction, _ context: borrowing EventContext) -> DetectionDecision {
+  private func decide(_ direction: Direction) -> DetectionDecision {
     let facts = facts(direction)
-    inspectHeaders(direction, context.packet, facts)
-    path.stream.inspect(
-      inspection, direction: direction, packet: context.packet, bytes: RawSpan(), facts: facts)
-    let decision = path.stream.decide(inspection, facts: facts, context: context, bytes: RawSpan())
+    let packet = DecodedPacket(endsOf: record, direction, time: record.last)
+    inspectHeaders(direction, packet, facts)
+    path.stream.inspect(inspection, direction: direction, packet: packet, bytes: RawSpan(), facts: facts)
+    // What events tell of the flow is gathered only where there is one.
+    let decision =
+      path.stream.hasMatches
+      ? path.stream.decide(inspection, facts: facts, context: context(direction), bytes: RawSpan()) : DetectionDecision()
     // Before those that are done with are let go of.
     stoppedStreams = cutter == nil ? nil : streams(decision)
     if path.stream.hasRecords(inspection, isEnd: false) {
-      path.stream.logTransactions(inspection, isEnd: false, context: context, bytes: RawSpan())
+      path.stream.logTransactions(inspection, isEnd: false, context: context(direction), bytes: RawSpan())
     }
     return decision
   }

@@ -34,10 +34,9 @@ struct HTTPHeadReader {
       let next = min(span.byteCount, at + Self.stride)
       bytes.append(span.extracting(at..<next))
       if mayHoldLineEnd(from: oldCount), let end = readFields(into: &head, settings) {
-        head.raw.append(contentsOf: bytes[0..<end])
-        defer { bytes = [] }
-        if end < oldCount { return .ended(next: at, carry: Array(bytes[end..<oldCount])) }
-        return .ended(next: at + end - oldCount, carry: [])
+        let carry = end < oldCount ? Array(bytes[end..<oldCount]) : []
+        moveHead(end, to: &head)
+        return .ended(next: carry.isEmpty ? at + end - oldCount : at, carry: carry)
       }
       if bytes.count - position > settings.metaFieldLimitBytes { settle(into: &head, settings) }
       if bytes.count - position > settings.metaFieldLimitBytes {
@@ -47,6 +46,17 @@ struct HTTPHeadReader {
       at = next
     }
     return .needMore
+  }
+
+  /// Hands over what has been gathered of the head; without a copy, where it is not much and nothing came before.
+  private mutating func moveHead(_ end: Int, to head: inout HTTPHead) {
+    if head.raw.isEmpty, bytes.capacity <= Self.stride {
+      bytes.removeLast(bytes.count - end)
+      swap(&head.raw, &bytes)
+    } else {
+      head.raw.append(contentsOf: bytes[0..<end])
+    }
+    bytes = []
   }
 
   /// Takes in what is complete by now. How a line of a response ends may be told by an octet far behind it (the

@@ -82,7 +82,7 @@ extension HTTPParser {
   private func skipBetweenRequests(_ bytes: RawSpan, _ at: Int, _ time: Timestamp) -> Int {
     var i = at
     while i < bytes.byteCount, HTTPScan.isLineEnd(bytes.u8(at: i)) { i += 1 }
-    lastRequest?.addBlanksAfterRequest(bytes.extracting(at..<i))
+    if i > at { lastRequest?.addBlanksAfterRequest(bytes.extracting(at..<i)) }
     if i < bytes.byteCount {
       _ = beginRequest(time)
       request.line = []

@@ -82,7 +82,7 @@ extension HTTPParser {
     }
     var i = at
     while i < bytes.byteCount, HTTPScan.isLineEnd(bytes.u8(at: i)) { i += 1 }
-    lastResponse?.addBlanksAfterResponse(bytes.extracting(at..<i))
+    if i > at { lastResponse?.addBlanksAfterResponse(bytes.extracting(at..<i)) }
     guard i < bytes.byteCount else { return i }
     let transaction = beginResponse(time)
     if transaction === requestTransaction, request.state == .line {

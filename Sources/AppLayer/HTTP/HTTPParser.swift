@@ -17,9 +17,10 @@ public final class HTTPParser: AppLayerParser {
   var requestTransaction: HTTPTransaction?
   /// The exchange whose response is being read.
   var responseTransaction: HTTPTransaction?
-  /// Line ends behind a body count as its content, as long as anyone keeps the exchange.
-  weak var lastRequest: HTTPTransaction?
-  weak var lastResponse: HTTPTransaction?
+  /// Line ends behind a body count as its content. Not weak, since every count of references to an object that is referred to
+  /// weakly takes a detour.
+  var lastRequest: HTTPTransaction?
+  var lastResponse: HTTPTransaction?
   /// Requests without a response, oldest first; `awaitingStart` of them are done.
   private var awaiting: [HTTPTransaction] = []
   private var awaitingStart = 0
@@ -67,6 +68,8 @@ public final class HTTPParser: AppLayerParser {
     }
     awaiting = []
     awaitingStart = 0
+    lastRequest = nil
+    lastResponse = nil
   }
 
   // MARK: Exchanges
@@ -150,7 +153,11 @@ public final class HTTPParser: AppLayerParser {
 
   private func dropAwaiting() {
     awaitingStart += 1
-    if awaitingStart > 64, awaitingStart * 2 > awaiting.count {
+    if awaitingStart == awaiting.count {
+      // Nothing else is unanswered: what is done with is let go of at once.
+      awaiting.removeAll(keepingCapacity: true)
+      awaitingStart = 0
+    } else if awaitingStart > 64, awaitingStart * 2 > awaiting.count {
       awaiting.removeFirst(awaitingStart)
       awaitingStart = 0
     }

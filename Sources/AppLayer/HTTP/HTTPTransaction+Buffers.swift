@@ -83,8 +83,7 @@ extension HTTPTransaction {
     guard !head.fields.isEmpty || id == .httpStart else { return nil }
     let hidden: HTTPKnownField = direction == .toServer ? .cookie : .setCookie
     if id == .httpHeader, head.field(hidden) == nil { return BufferView(head.text) }
-    let key = DerivedKey(id: id, direction: direction)
-    if let made = derived[key] { return BufferView(made) }
+    for made in derived where made.id == id && made.direction == direction { return BufferView(made.bytes) }
     var out: [UInt8] = []
     out.reserveCapacity(id == .httpStart ? line.count + head.text.count + 4 : head.text.count + 4)
     switch id {
@@ -113,7 +112,7 @@ extension HTTPTransaction {
       out.append(10)
     default: return nil
     }
-    derived[key] = out
+    derived.append(DerivedBuffer(id: id, direction: direction, bytes: out))
     return BufferView(out)
   }
 

@@ -31,12 +31,13 @@ public class HTTPTransaction: Transaction {
     requestLine.lacksVersion && isComplete(.toServer) && requestHead.raw.isEmpty && !isUnmatched
   }
 
-  /// Buffers put together on demand.
-  var derived: [DerivedKey: [UInt8]] = [:]
+  /// Buffers put together on demand; there are six at most.
+  var derived: [DerivedBuffer] = []
 
-  struct DerivedKey: Hashable {
+  struct DerivedBuffer {
     let id: BufferID
     let direction: Direction
+    let bytes: [UInt8]
   }
 
   init(

@@ -24,7 +24,10 @@ struct OpenSSLErrors {
   }
 
   /// Must precede each call whose result is judged by SSL_get_error.
-  static func clear() { ERR_clear_error() }
+  static func clear() {
+    // Emptying goes through all its places each time; it is mostly empty.
+    if ERR_peek_error() != 0 { ERR_clear_error() }
+  }
 
   /// RFC 8446 section 6.2 by OpenSSL's names.
   static func alertName(_ alert: UInt8) -> String {
