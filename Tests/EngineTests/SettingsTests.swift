@@ -55,6 +55,7 @@ func refusal(_ body: () throws -> Void) -> String? {
     Key("interception.revocation-lists", "/a/r.crl", { $0.interception.revocationLists.joined() }),
     Key("interception.ocsp-staple", "strict", { $0.interception.staples.rawValue }),
     Key("interception.learning.client-entries", "7", { "\($0.interception.learning.clientEntryCountMax)" }),
+    Key("interception.learning.client-certificates", "requested", { "\($0.interception.learning.learnsRequestedCertificates ? "requested" : "")" }),
     Key("interception.learning.file", "/a/learned/bypasses", { $0.interception.learningFile ?? "" }),
     Key("interception.authority-user", "sluice-ca", { $0.interception.authorityUser }),
     Key("interception.names-size", "4096", { "\($0.interception.namesBytesMax)" }),

@@ -309,4 +309,13 @@ import Traffic
     }
     #expect(read > 5_000)
   }
+
+  @Test func `A number's sign is no digit of a client's software`() {
+    let fields = ["active", "1800000000", "1700000000", "3", "192.0.2.1", "0a1b", "a.test", "client refuses"]
+    for (shape, isGood) in [("0a1b", true), ("", true), ("+a1b", false), ("0a-0", false), ("0a1", false), ("0g", false)] {
+      var line = fields
+      line[5] = shape
+      #expect((LearnedBypassFile.entry(line.joined(separator: "\t").utf8) != nil) == isGood)
+    }
+  }
 }

@@ -34,10 +34,15 @@ public struct LearnedBypassFile: Sendable {
   // MARK: Reading
 
   public func read() -> Contents {
-    var contents = Contents()
     let (bytes, trouble) = octets()
+    var contents = contents(of: bytes ?? [])
     contents.trouble = trouble
-    guard let bytes, !bytes.isEmpty else { return contents }
+    return contents
+  }
+
+  /// What a file of these octets holds.
+  public func contents(of bytes: [UInt8]) -> Contents {
+    var contents = Contents()
     for (index, line) in bytes.split(separator: 10, omittingEmptySubsequences: false).enumerated() {
       if index == 0, line.elementsEqual(Self.heading.utf8) { continue }
       if line.isEmpty { continue }
@@ -107,7 +112,7 @@ public struct LearnedBypassFile: Sendable {
 
   private static func octetsOf(_ text: Substring) -> [UInt8]? {
     let digits = Array(text.utf8)
-    guard digits.count % 2 == 0 else { return nil }
+    guard digits.count % 2 == 0, digits.allSatisfy(Self.isHexadecimal) else { return nil }
     var octets: [UInt8] = []
     for index in stride(from: 0, to: digits.count, by: 2) {
       guard let octet = UInt8(String(decoding: digits[index..<index + 2], as: UTF8.self), radix: 16) else { return nil }
@@ -116,7 +121,19 @@ public struct LearnedBypassFile: Sendable {
     return octets
   }
 
+  /// The library takes signs too.
+  private static func isHexadecimal(_ octet: UInt8) -> Bool {
+    (0x30...0x39).contains(octet) || (0x41...0x46).contains(octet) || (0x61...0x66).contains(octet)
+  }
+
   // MARK: Writing
+
+  /// The octets of a file with these entries, those left out that only count.
+  public static func text(of entries: [BypassEntry]) -> [UInt8] {
+    var bytes = Array(heading.utf8) + [10]
+    for line in entries.compactMap(Self.line) { bytes += line + [10] }
+    return bytes
+  }
 
   /// nil for an entry that is not kept: one that only counts, or what could not be read again.
   static func line(_ entry: BypassEntry) -> [UInt8]? {
@@ -137,8 +154,7 @@ public struct LearnedBypassFile: Sendable {
   /// Puts another file in the place of the one that is there, which is whole at every moment.
   /// - Returns: why it could not be done.
   public func write(_ entries: [BypassEntry]) -> String? {
-    var bytes = Array(Self.heading.utf8) + [10]
-    for line in entries.compactMap(Self.line) { bytes += line + [10] }
+    let bytes = Self.text(of: entries)
     let temporary = path + ".new"
     // What an earlier run left; nobody else can write here.
     unsafe unlink(temporary)

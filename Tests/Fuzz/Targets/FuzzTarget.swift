@@ -48,6 +48,8 @@ public struct FuzzTarget: Sendable, CustomStringConvertible {
     // What comes before, and in, a connection to a site of ours.
     FuzzTarget("proxy-header", ProxyHeaderTarget.run, seeds: ProxyHeaderTarget.seeds),
     FuzzTarget("requests", RequestsTarget.run, seeds: RequestsTarget.seeds),
+    // The file of what was learned.
+    FuzzTarget("bypasses", BypassesTarget.run, seeds: BypassesTarget.seeds),
     // Streams taken out of HTTP/2.
     FuzzTarget("http2-cut", HTTP2CutTarget.run, seeds: HTTP2CutTarget.seeds),
   ]
