@@ -21,6 +21,9 @@ public struct InspectionSettings: Sendable {
   /// Octets of raw stream that are waited for where nothing can be stopped
   /// (`stream.reassembly.toserver-chunk-size`, `toclient-chunk-size`).
   public var chunkBytes: (toServer: Int, toClient: Int) = (2560, 2560)
+  /// Where nothing can be stopped, rules on the stream see each piece of it with what came before
+  /// (`stream.reassembly.across-pieces`).
+  public var joinsPieces = true
   public var decoder = DecoderSettings()
   public var flows: FlowTableSettings
   /// From which rate on a flow counts as an elephant; nil where that is not looked at.

@@ -23,6 +23,7 @@ struct StreamPath: ~Copyable {
   init(detector: consuming Detector, settings: InspectionSettings, sink: any EventSink) {
     self.detector = detector
     self.detector.isInline = settings.isInline
+    self.detector.seesPiecesAlone = !settings.joinsPieces && !settings.isInline
     self.settings = settings
     self.sink = sink
     files = FileExaminer(settings: settings.appLayer.files)
@@ -88,7 +89,7 @@ struct StreamPath: ~Copyable {
   ) {
     let piece = StreamPiece(
       window: window.bytes.rawSpan, newFrom: isDue ? window.newFrom : window.bytes.count,
-      offset: window.offset, isEnd: isDue && window.isEnd)
+      offset: window.offset, isEnd: isDue && window.isEnd, isAlone: detector.seesPiecesAlone)
     noteGuess(flow)
     detector.inspect(
       packet, bytes: bytes, stream: piece, flow: facts, state: flow.detection,

@@ -36,4 +36,42 @@ import Testing
     #expect(bench.packet("good evil") == [])
     #expect(bench.packet("bad evil") == [1, 2, 3])
   }
+
+  /// Where the second content may end, at least and at most.
+  private func ends(_ options: String) throws -> [UInt32] {
+    let choice = FastPatternChoice.best([(0, try program(options), 100)])
+    let constraint = try #require(choice).pattern.constraint
+    return [constraint.endMin, constraint.endMax]
+  }
+
+  @Test func aLiteralBehindOneNearTheStartIsNearTheStart() throws {
+    #expect(try ends("content:\"|01|\"; depth:1; content:\"second\"; distance:2; within:6;") == [9, 9])
+    #expect(try ends("content:\"|01|\"; offset:1; depth:4; content:\"second\"; within:10;") == [8, 15])
+    #expect(try ends("content:\"second\"; within:8;") == [6, 8])
+    #expect(try ends("byte_extract:1,2,size,relative; content:\"second\"; within:6;") == [9, 9])
+    #expect(try ends("byte_extract:1,0,size; content:\"|01|\"; within:size; content:\"second\"; within:6;") == [0, .max])
+    #expect(try ends("content:\"|01|\"; content:\"second\"; distance:2; within:6;") == [0, .max])
+    #expect(try ends("content:\"|01|\"; depth:1; pcre:\"/x/R\"; content:\"second\"; within:6;") == [0, .max])
+    #expect(try ends("content:\"|01|\"; depth:1; byte_jump:1,0,relative; content:\"second\"; within:6;") == [0, .max])
+    #expect(try ends("content:!\"|01|\"; depth:1; content:\"second\"; within:8;") == [6, 8])
+    #expect(try ends("content:\"|01|\"; depth:9; content:\"second\"; distance:-4; within:8;") == [6, 13])
+  }
+
+  @Test func aLiteralIsFoundWhereverItsRuleLetsItStand() {
+    let rules = """
+      alert tcp any any -> any any (content:"|01|"; depth:3; content:"second"; distance:1; within:8; sid:1;)
+      alert tcp any any -> any any (byte_extract:1,0,size,relative; content:"second"; distance:size; within:8; sid:2;)
+      alert tcp any any -> any any (byte_math:bytes 1,offset 0,oper +,rvalue 1,result r,relative; content:"second"; within:7; sid:3;)
+      """
+    let texts: [(String, [UInt32])] = [
+      ("\u{1}.second", [1, 2, 3]), ("..\u{1}...second", [1]), ("..\u{1}....second", []), (".\u{1}second", [3]),
+      ("\u{1}second", [3]), ("\u{2}...second", [2]), ("\u{2}second", [3]), ("\u{3}...second", [2]), ("\u{1}.........second", []),
+    ]
+    for (text, sids) in texts {
+      for isPrefilterOff in [false, true] {
+        let bench = Bench(rules, isPrefilterOff: isPrefilterOff)
+        #expect(bench.packet(text) == sids, "\(text.debugDescription), prefilter off: \(isPrefilterOff)")
+      }
+    }
+  }
 }

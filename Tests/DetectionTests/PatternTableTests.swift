@@ -255,4 +255,72 @@ import Traffic
     #expect(try hits(patterns, in: "ab..c") == [0])
     #expect(try hits(patterns, in: "..c", isComplete: false).isEmpty)
   }
+
+  @Test func buffersOfOneScanHaveTheirOwnLiteralsPlacesAndEnds() throws {
+    var plan = PatternTablePlan()
+    func add(_ text: String, member: UInt8, _ constraint: HitConstraint = HitConstraint()) {
+      var constraint = constraint
+      constraint.member = member
+      plan.add(pattern(text, constraint), rule: RuleIndex(plan.patterns.count))
+    }
+    add("word", member: 0)
+    add("word", member: 1)
+    add("last", member: 1, HitConstraint(isAtEnd: true))
+    add("late", member: 1, HitConstraint(endMin: 6))
+    add("fixed", member: 1, HitConstraint(endMin: 5, endMax: 5))
+    add("shortonly", member: 1, HitConstraint(sizeMax: 10))
+    add("ab", member: 2)
+    plan.divide(for: .wholes)
+    let table = try table(plan)
+    var scanner = PatternScanner()
+    scanner.prepare([table])
+    func found(_ buffers: [(text: String, member: UInt8, isComplete: Bool)]) throws -> Set<String> {
+      var batch = PatternBatch()
+      for buffer in buffers {
+        let isAdded = batch.add(
+          Array(buffer.text.utf8).rawSpan, offset: 0, member: buffer.member, isComplete: buffer.isComplete)
+        #expect(isAdded)
+      }
+      var found: Set<String> = []
+      for part in table.parts.indices {
+        let isDone = scanner.scan(table, part: part, batch)
+        #expect(isDone)
+        for hit in 0..<scanner.hitCount {
+          let pattern = plan.patterns[scanner.hit(hit)]
+          found.insert(String(decoding: pattern.bytes, as: UTF8.self) + String(pattern.constraint.member))
+        }
+      }
+      return found
+    }
+    #expect(try found([("a word", 0, true), ("none", 1, true)]) == ["word0"])
+    #expect(try found([("none", 0, true), ("a word", 1, true), ("a word", 2, true)]) == ["word1"])
+    #expect(try found([("wo", 0, true), ("rd", 0, true), ("wo", 1, true), ("rd", 1, true)]) == [])
+    #expect(try found([("last", 0, true), ("at last", 1, true), ("x", 0, true)]) == ["last1"])
+    #expect(try found([("at last", 1, false), ("last.", 1, true)]) == [])
+    #expect(try found([("xxxx", 0, true), ("late", 1, true)]) == [])
+    #expect(try found([("xxxx", 0, true), ("..late", 1, true)]) == ["late1"])
+    #expect(try found([("fixed", 0, true), (".fixed", 1, true)]) == [])
+    #expect(try found([("xxxx", 0, true), ("fixed", 1, true)]) == ["fixed1"])
+    #expect(try found([("shortonly..", 1, true)]) == [])
+    #expect(try found([("shortonly", 1, true), ("..", 1, true)]) == ["shortonly1"])
+    #expect(try found([("xa", 2, true), ("bx", 2, true), ("", 2, true), ("ab", 2, true)]) == ["ab2"])
+    // A long one behind which others lie: its end is looked at twice.
+    let long = (String(repeating: ".", count: 1000), UInt8(0), true)
+    #expect(try found([long, long, long, long, long, ("ab", 2, true), ("a word", 1, true)]) == ["ab2", "word1"])
+  }
+
+  @Test func aBufferThatIsTooLargeIsNotCopied() {
+    var batch = PatternBatch()
+    let large = [UInt8](repeating: 0, count: PatternBatch.segmentMax + 1)
+    let isAdded = batch.add(large.rawSpan, offset: 0, member: 0, isComplete: true)
+    #expect(!isAdded)
+    var count = 0
+    while batch.add(large.rawSpan.extracting(first: PatternBatch.segmentMax), offset: 0, member: 0, isComplete: true) {
+      count += 1
+    }
+    #expect(count == 16)
+    batch.clear()
+    let isAddedThen = batch.add(large.rawSpan.extracting(first: 1), offset: 0, member: 0, isComplete: true)
+    #expect(isAddedThen)
+  }
 }

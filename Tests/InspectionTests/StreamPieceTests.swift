@@ -74,6 +74,30 @@ import Traffic
     #expect(PathScene.run(web.packets, rules: rules, isInline: false).sids == [1])
   }
 
+  @Test func `a match lies across two pieces, unless each is to be inspected by itself`() {
+    var talk = TCPConversation(serverPort: 5432)
+    talk.handshake()
+    talk.send(.toServer, "this is a sword")
+    talk.send(.toServer, "fish and this is whole")
+    talk.fin()
+    let rules = """
+      alert tcp any any -> any any (msg:"cut"; flow:only_stream; content:"swordfish"; sid:1;)
+      alert tcp any any -> any any (msg:"two"; flow:only_stream; content:"sword"; content:"whole"; distance:0; sid:2;)
+      alert tcp any any -> any any (msg:"begin"; flow:only_stream; content:"fish"; startswith; sid:3;)
+      alert tcp any any -> any any (msg:"end"; flow:only_stream; content:"whole"; sid:4;)
+      """
+    func sids(isInline: Bool, joinsPieces: Bool) -> Set<UInt32> {
+      let scene = PathScene.run(talk.packets, rules: rules, isInline: isInline) {
+        $0.chunkBytes = (1, 1)
+        $0.joinsPieces = joinsPieces
+      }
+      return Set(scene.sids)
+    }
+    #expect(sids(isInline: false, joinsPieces: true) == [1, 2, 3, 4])
+    #expect(sids(isInline: false, joinsPieces: false) == [3, 4])
+    #expect(sids(isInline: true, joinsPieces: false) == [1, 2, 4])
+  }
+
   @Test func `beyond the depth a packet is inspected by itself`() {
     var web = TCPConversation(serverPort: 5432)
     web.handshake()

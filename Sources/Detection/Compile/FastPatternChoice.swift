@@ -48,30 +48,34 @@ enum FastPatternChoice {
     _ programs: [(step: Int?, program: PayloadProgram, weight: Int)], reach: UInt32 = .max
   ) -> Choice? {
     // The place of the best so far; its pattern is made once, at the end.
-    var best: (program: Int, content: Int, rank: (Int, Int, Int))?
+    var best: (program: Int, content: Int, bounds: LiteralBounds, rank: (Int, Int, Int))?
     for (index, (step, program, weight)) in programs.enumerated() {
       // A rule that also matches without the buffer cannot be found by what is in it.
       guard program.absence == .mustExist else { continue }
+      let bounds = LiteralBounds.all(program)
       for (number, content) in program.contents.enumerated()
       where !content.isNegated && !content.bytes.isEmpty {
         let bytes = chopped(content)
-        let isNearStart = step == nil && isTellingNearStart(bytes, constraint(content))
+        // In streams and packets a literal that is positioned by another may be anywhere: its rule waits for more of the
+        // stream once it has been seen, and rules that wait are few.
+        let place = step == nil && content.isRelative ? LiteralBounds() : bounds[number]
+        let isNearStart = step == nil && isTellingNearStart(bytes, constraint(content, place))
         let rank = (isNearStart ? 1 : 0, content.fastPattern != nil ? 1 : 0, strength(bytes) * weight / 100)
         if let best, rank <= best.rank { continue }
-        best = (index, number, rank)
+        best = (index, number, place, rank)
       }
     }
     return best.map { best in
       let (step, program, _) = programs[best.program]
-      return choice(program.contents[best.content], best.content, step, best.rank, reach)
+      return choice(program.contents[best.content], best.content, best.bounds, step, best.rank, reach)
     }
   }
 
   private static func choice(
-    _ content: ContentStep, _ number: Int, _ step: Int?, _ rank: (Int, Int, Int), _ reach: UInt32
+    _ content: ContentStep, _ number: Int, _ bounds: LiteralBounds, _ step: Int?, _ rank: (Int, Int, Int), _ reach: UInt32
   ) -> Choice {
     let bytes = chopped(content)
-    var constraint = constraint(content)
+    var constraint = constraint(content, bounds)
     constraint.endMax = min(constraint.endMax, reach)
     constraint.sizeMax = reach
     return Choice(
@@ -112,32 +116,17 @@ enum FastPatternChoice {
     return sum
   }
 
-  private static func constraint(_ content: ContentStep) -> HitConstraint {
+  private static func constraint(_ content: ContentStep, _ bounds: LiteralBounds) -> HitConstraint {
     var constraint = HitConstraint()
     let whole = content.bytes.count
     var endInContent = whole
     if case .chop(let offset, let length) = content.fastPattern, offset + length <= whole {
       endInContent = offset + length
     }
-    // A content positioned by another is only bound where it must end.
     constraint.isAtEnd = content.endsWith && endInContent == whole
-    guard !content.isRelative else { return constraint }
-    var start = 0
-    if content.startsWith {
-      constraint.endMin = UInt32(clamping: endInContent)
-      constraint.endMax = UInt32(clamping: endInContent)
-      return constraint
-    }
-    switch content.offset {
-    case nil: break
-    case .constant(let value):
-      start = Int(clamping: value)
-      constraint.endMin = UInt32(clamping: max(0, start) + endInContent)
-    case .variable: return constraint
-    }
-    if case .constant(let depth) = content.depth, depth >= 0, depth < 1 << 30, start >= 0 {
-      constraint.endMax = UInt32(clamping: start + Int(depth) - (whole - endInContent))
-    }
+    if let end = bounds.end { constraint.endMax = UInt32(clamping: max(0, end - (whole - endInContent))) }
+    // Of a literal that may lie anywhere behind another, its least place would only tell it from the same one elsewhere.
+    if bounds.end != nil || content.offset != nil { constraint.endMin = UInt32(clamping: bounds.start + endInContent) }
     return constraint
   }
 

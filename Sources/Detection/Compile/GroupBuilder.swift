@@ -242,7 +242,7 @@ struct GroupBuilder {
           guard let buffer = scan.key.buffer else { return nil }
           return BufferScan(
             buffer: buffer, transforms: scan.key.transforms, table: outcome.tables[place.table],
-            member: place.member, progress: scan.progress.sorted(), isMultiple: scan.isMultiple,
+            member: place.member, isBatched: place.isShared, progress: scan.progress.sorted(), isMultiple: scan.isMultiple,
             isStreaming: scan.isStreaming)
         },
         unconditional: entry.plan.unconditional, events: entry.plan.events)
@@ -254,12 +254,20 @@ struct GroupBuilder {
   /// is looked at for each of many short buffers is in the processor's cache, one of many tables is not.
   private static let sharedTableMax = 512
 
-  /// The number of its table, and its own number within that, for each scan of the plan.
+  private struct TablePlace {
+    var table: Int
+    /// The scan's number among those that share the table.
+    var member: UInt8
+    var isShared: Bool
+  }
+
+  /// Which table each scan of the plan has.
   private func tablePlaces(
     _ plan: TransactionPlan, _ jobs: inout PatternJobs
-  ) -> [(table: Int, member: UInt8)] {
+  ) -> [TablePlace] {
     var shared = PatternTablePlan()
     var sharerCount = 0
+    // No table: the shared one, whose number is not known yet.
     var places: [(table: Int?, member: UInt8)] = []
     for scan in plan.scans {
       if scan.isStreaming {
@@ -273,9 +281,8 @@ struct GroupBuilder {
         places.append((nil, member))
       }
     }
-    guard sharerCount > 0 else { return places.map { ($0.table ?? 0, $0.member) } }
-    let table = jobs.add(shared, for: .wholes)
-    return places.map { ($0.table ?? table, $0.member) }
+    let table = sharerCount > 0 ? jobs.add(shared, for: .wholes) : 0
+    return places.map { TablePlace(table: $0.table ?? table, member: $0.member, isShared: $0.table == nil && sharerCount > 1) }
   }
 
   /// What is to become a ``PayloadGroup`` when its tables, named by their numbers, are compiled.

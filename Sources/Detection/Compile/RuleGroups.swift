@@ -128,19 +128,22 @@ final class BufferScan: Sendable {
   let table: PatternTable
   /// Which of the buffers that share the table this is.
   let member: UInt8
+  /// Other buffers share the table, so that short ones are scanned together.
+  let isBatched: Bool
   /// The progress values at which it is scanned, ascending.
   let progress: [Int]
   let isMultiple: Bool
   let isStreaming: Bool
 
   init(
-    buffer: BufferID, transforms: [BufferTransform], table: PatternTable, member: UInt8, progress: [Int],
-    isMultiple: Bool, isStreaming: Bool
+    buffer: BufferID, transforms: [BufferTransform], table: PatternTable, member: UInt8, isBatched: Bool,
+    progress: [Int], isMultiple: Bool, isStreaming: Bool
   ) {
     self.buffer = buffer
     self.transforms = transforms
     self.table = table
     self.member = member
+    self.isBatched = isBatched
     self.progress = progress
     self.isMultiple = isMultiple
     self.isStreaming = isStreaming

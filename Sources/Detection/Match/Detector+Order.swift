@@ -12,13 +12,15 @@ public struct StreamPiece: ~Escapable {
   /// Nothing follows.
   public let isEnd: Bool
 
+  /// - Parameter isAlone: what was seen before is left out.
   @_lifetime(copy window)
   public init(
-    window: RawSpan, newFrom: Int, offset: UInt64, isEnd: Bool
+    window: RawSpan, newFrom: Int, offset: UInt64, isEnd: Bool, isAlone: Bool = false
   ) {
-    self.window = window
-    self.newFrom = newFrom
-    self.offset = offset
+    let skipped = isAlone ? min(newFrom, window.byteCount) : 0
+    self.window = window.extracting(skipped...)
+    self.newFrom = newFrom &- skipped
+    self.offset = offset &+ UInt64(skipped)
     self.isEnd = isEnd
   }
 

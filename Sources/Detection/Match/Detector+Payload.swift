@@ -56,7 +56,7 @@ extension Detector {
   }
 
   /// Every rule of a table, wherever its literal is.
-  private mutating func addAll(_ table: PatternTable) {
+  mutating func addAll(_ table: PatternTable) {
     let rules = table.allRules
     candidates += rules
     for rule in rules { literalPlaces[Int(rule)] = .unknown }

@@ -27,7 +27,8 @@ extension Detector {
     let empty: [UInt8] = []
     let context = TrialContext(
       packet: packet, ends: ends, flow: flow, state: state, packetBytes: empty.rawSpan)
-    let piece = StreamPiece(window: window, newFrom: newFrom, offset: offset, isEnd: isEnd)
+    let piece = StreamPiece(
+      window: window, newFrom: newFrom, offset: offset, isEnd: isEnd, isAlone: seesPiecesAlone)
     var pending: [FlowDetection.PendingRule] = []
     if !isAside { swap(&pending, &state[direction].pending) }
     collectStream(piece, isAside: isAside, direction, flow, state, context, &pending)

@@ -10,6 +10,10 @@ public struct Detector: ~Copyable {
   public private(set) var ruleSet: RuleSet
   let shared: SharedDetectionState
   var scanner = PatternScanner()
+  /// Short buffers of the transaction in hand that are to be scanned.
+  var batch = PatternBatch()
+  /// The table that they share; nil where none wait.
+  var batchTable: PatternTable?
   var scratch = PayloadScratch()
   /// Candidates of the scan in hand; kept and emptied.
   var candidates: [RuleIndex] = []
@@ -32,6 +36,9 @@ public struct Detector: ~Copyable {
   /// Traffic waits for the verdict: nothing that can be decided now is put off, and drops take effect
   /// (elsewhere a rule that drops has its alert told as allowed).
   public var isInline = false
+  /// Rules on the stream see each piece of it without what was inspected before, so that what lies across two of them is
+  /// not found.
+  public var seesPiecesAlone = false
   /// Alerts of one packet that are told; what matched beyond them still acts (`packet-alert-max`,
   /// counter `alertsDiscarded`).
   public var alertsMax = 15

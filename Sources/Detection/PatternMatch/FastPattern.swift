@@ -26,6 +26,8 @@ struct HitConstraint: Hashable, Sendable, BitwiseCopyable {
   var isAtEnd = false
   /// Which of the buffers, or of the groups of rules, that share a table the literal belongs to.
   var member: UInt8 = 0
+  /// Octets of the literal; known in tables.
+  var length: UInt16 = 0
 
   /// A hit that ends so many octets from where positions count.
   func allows(_ end: UInt64) -> Bool { end >= UInt64(endMin) && (endMax == .max || end <= UInt64(endMax)) }

@@ -126,15 +126,49 @@ struct PatternScanner: ~Copyable {
         newFrom: UInt64(max(0, newFrom &- start)), length: UInt64(end &- start),
         size: UInt32(clamping: bytes.byteCount), isComplete: isComplete, member: member,
         restart: restartsAt.map { Int64($0 &- start) } ?? .max)
-      let status = unsafe run(database, part, bytes, start..<end, scratch, &context)
+      let status = unsafe run(database, part, bytes, start..<end, scratch, &context, noteHit)
       return unsafe (status, context.hitCount)
     }
+    return conclude(outcome)
+  }
+
+  private mutating func conclude(_ outcome: (status: Int32, count: Int)) -> Bool {
     hitCount = outcome.count
-    guard outcome.status == HS_SUCCESS else {
-      failureCount &+= 1
-      return false
+    if outcome.status != HS_SUCCESS { failureCount &+= 1 }
+    return outcome.status == HS_SUCCESS
+  }
+
+  /// Scans several buffers at once, each for its own literals of the table that they share; ``place(_:)`` tells nothing then.
+  ///
+  /// - Returns: false when the scan could not be done and every literal must be taken as seen.
+  mutating func scan(_ table: PatternTable, part number: Int, _ batch: borrowing PatternBatch) -> Bool {
+    hitCount = 0
+    let part = table.parts[number]
+    guard table.constraints.count <= capacity else { return false }
+    advanceGeneration()
+    let all = batch.bytes
+    if let fixed = part.fixed {
+      for segment in batch.segments {
+        findFixed(
+          fixed, table, part.first, all.rawSpan.extracting(Int(segment.start)..<Int(segment.end)), newFrom: 0,
+          offset: segment.offset, member: segment.member)
+      }
+      return true
     }
-    return true
+    guard let database = part.database, let scratch = unsafe scratch else { return false }
+    // SAFETY: as above, and the segments outlive the scan.
+    let outcome: (status: Int32, count: Int) = unsafe table.constraints.withUnsafeBufferPointer { constraints in
+      unsafe batch.segments.withUnsafeBufferPointer { segments in
+        guard let rawConstraints = constraints.baseAddress else { return (HS_SUCCESS, 0) }
+        var context = unsafe ScanContext(
+          stamps: stamps, hits: hits, firsts: firsts, lasts: lasts, constraints: rawConstraints,
+          first: UInt32(part.first), hitCount: 0, generation: generation, length: UInt64(all.count), segments: segments)
+        let status = unsafe run(
+          database, part, all.rawSpan, 0..<all.count, scratch, &context, noteHitInBatch)
+        return unsafe (status, context.hitCount)
+      }
+    }
+    return conclude(outcome)
   }
 
   /// Looks for literals in their places, and adds them to what was seen.
@@ -182,34 +216,35 @@ struct PatternScanner: ~Copyable {
 
   private func run(
     _ database: PatternDatabase, _ part: PatternPart, _ bytes: RawSpan, _ range: Range<Int>,
-    _ scratch: OpaquePointer, _ context: inout ScanContext
+    _ scratch: OpaquePointer, _ context: inout ScanContext, _ note: match_event_handler
   ) -> Int32 {
     guard part.count > 1, part.count <= Self.paddedCountMax else {
-      return unsafe Self.scan(database, bytes.extracting(range), scratch, &context)
+      return unsafe Self.scan(database, bytes.extracting(range), scratch, &context, note)
     }
     // What follows in the buffer will do.
     if bytes.byteCount - range.upperBound >= Self.paddingCount {
       let longer = bytes.extracting(range.lowerBound..<range.upperBound &+ Self.paddingCount)
-      return unsafe Self.scan(database, longer, scratch, &context)
+      return unsafe Self.scan(database, longer, scratch, &context, note)
     }
     guard range.count > Self.copiedMax else {
-      return unsafe scanCopy(database, bytes.extracting(range), scratch, &context)
+      return unsafe scanCopy(database, bytes.extracting(range), scratch, &context, note)
     }
-    let status = unsafe Self.scan(database, bytes.extracting(range), scratch, &context)
+    let status = unsafe Self.scan(database, bytes.extracting(range), scratch, &context, note)
     guard status == HS_SUCCESS else { return status }
     let tail = min(range.count, Self.tailCount(part.longest))
     unsafe context.shift = UInt64(range.count &- tail)
     return unsafe scanCopy(
-      database, bytes.extracting(range.upperBound &- tail..<range.upperBound), scratch, &context)
+      database, bytes.extracting(range.upperBound &- tail..<range.upperBound), scratch, &context, note)
   }
 
   /// - Precondition: `bytes` with the padding fit `padded`, or they are scanned where they are.
   private func scanCopy(
-    _ database: PatternDatabase, _ bytes: RawSpan, _ scratch: OpaquePointer, _ context: inout ScanContext
+    _ database: PatternDatabase, _ bytes: RawSpan, _ scratch: OpaquePointer, _ context: inout ScanContext,
+    _ note: match_event_handler
   ) -> Int32 {
     let count = bytes.byteCount
     guard count &+ Self.paddingCount <= paddedCapacity else {
-      return unsafe Self.scan(database, bytes, scratch, &context)
+      return unsafe Self.scan(database, bytes, scratch, &context, note)
     }
     // SAFETY: the guard has seen that both fit.
     unsafe bytes.withUnsafeBytes { raw in
@@ -217,16 +252,17 @@ struct PatternScanner: ~Copyable {
     }
     unsafe padded.advanced(by: count).initializeMemory(as: UInt8.self, repeating: 0, count: Self.paddingCount)
     let copy = unsafe UnsafeRawBufferPointer(start: padded, count: count &+ Self.paddingCount)
-    return unsafe Self.scan(database, copy.bytes, scratch, &context)
+    return unsafe Self.scan(database, copy.bytes, scratch, &context, note)
   }
 
   private static func scan(
-    _ database: PatternDatabase, _ bytes: RawSpan, _ scratch: OpaquePointer, _ context: inout ScanContext
+    _ database: PatternDatabase, _ bytes: RawSpan, _ scratch: OpaquePointer, _ context: inout ScanContext,
+    _ note: match_event_handler
   ) -> Int32 {
     unsafe bytes.withUnsafeBytes { raw in
       unsafe hs_scan(
         database.pointer, raw.baseAddress?.assumingMemoryBound(to: CChar.self),
-        UInt32(truncatingIfNeeded: min(raw.count, Int(UInt32.max))), 0, scratch, noteHit, &context)
+        UInt32(truncatingIfNeeded: min(raw.count, Int(UInt32.max))), 0, scratch, note, &context)
     }
   }
 
@@ -262,17 +298,20 @@ private struct ScanContext {
   var first: UInt32
   var hitCount: Int
   var generation: UInt32
-  var base: UInt64
+  var base: UInt64 = 0
   /// Where what is scanned begins in what is asked for.
-  var shift: UInt64
-  var newFrom: UInt64
+  var shift: UInt64 = 0
+  var newFrom: UInt64 = 0
   var length: UInt64
   /// Octets of the whole buffer.
-  var size: UInt32
-  var isComplete: Bool
-  var member: UInt8
+  var size: UInt32 = 0
+  var isComplete = false
+  var member: UInt8 = 0
   /// Where positions count from as well, in what is asked for; may lie before it. `max`: nowhere.
-  var restart: Int64
+  var restart: Int64 = .max
+  /// The buffers of a batch, and in which of them the last hit was.
+  var segments: UnsafeBufferPointer<PatternBatch.Segment>?
+  var segment = 0
 }
 
 /// Vectorscan's callback: id, start (unknown), end, flags, context.
@@ -310,6 +349,38 @@ private let noteHit:
     unsafe context.pointee.hits[context.pointee.hitCount] = id
     unsafe context.pointee.firsts[pattern] = UInt32(truncatingIfNeeded: end)
     unsafe context.pointee.lasts[pattern] = UInt32(truncatingIfNeeded: end)
+    unsafe context.pointee.hitCount += 1
+    return 0
+  }
+
+/// The callback for a batch: a hit counts that lies in one buffer, whose literal it is.
+private let noteHitInBatch:
+  @convention(c) (UInt32, UInt64, UInt64, UInt32, UnsafeMutableRawPointer?) -> Int32 = {
+    id, _, to, _, raw in
+    // SAFETY: as in ``noteHit``; segments are looked at by indices below their count.
+    guard let context = unsafe raw?.assumingMemoryBound(to: ScanContext.self) else { return 0 }
+    let id = unsafe id &+ context.pointee.first
+    let pattern = Int(id)
+    guard unsafe context.pointee.stamps[pattern] != context.pointee.generation else { return 0 }
+    let to = unsafe to &+ context.pointee.shift
+    guard let segments = unsafe context.pointee.segments else { return 0 }
+    var number = unsafe context.pointee.segment
+    // Ends come in ascending order, but for an end that is looked at twice.
+    if unsafe to <= UInt64(segments[number].start) { number = 0 }
+    while number < segments.count, unsafe to > UInt64(segments[number].end) { number &+= 1 }
+    guard number < segments.count else { return 0 }
+    unsafe context.pointee.segment = number
+    let segment = unsafe segments[number]
+    let constraint = unsafe context.pointee.constraints[pattern]
+    guard constraint.member == segment.member, to >= UInt64(segment.start) &+ UInt64(constraint.length),
+      segment.end &- segment.start <= constraint.sizeMax,
+      constraint.allows(segment.offset &+ to &- UInt64(segment.start))
+    else { return 0 }
+    if constraint.isAtEnd {
+      guard to == UInt64(segment.end), segment.isComplete else { return 0 }
+    }
+    unsafe context.pointee.stamps[pattern] = context.pointee.generation
+    unsafe context.pointee.hits[context.pointee.hitCount] = id
     unsafe context.pointee.hitCount += 1
     return 0
   }

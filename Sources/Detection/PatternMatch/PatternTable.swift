@@ -18,7 +18,11 @@ final class PatternTable: Sendable {
       PatternPart(
         Array(plan.patterns[part.range]), first: part.range.lowerBound, isFixed: part.isFixed, database: database)
     }
-    constraints = plan.patterns.map(\.constraint)
+    constraints = plan.patterns.map { pattern in
+      var constraint = pattern.constraint
+      constraint.length = UInt16(clamping: pattern.bytes.count)
+      return constraint
+    }
     var starts: [UInt32] = [0]
     var rules: [RuleIndex] = []
     for list in plan.rules {

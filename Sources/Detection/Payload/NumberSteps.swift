@@ -5,9 +5,10 @@ import Traffic
 // - Source: Suricata "Payload Keywords".
 
 extension NumberShape {
-  /// Where the number starts: from the cursor or the start of the whole buffer.
+  /// Where the number starts: from the cursor or the start of the whole buffer, which is where a cursor is before
+  /// anything has matched.
   fileprivate func start(_ offset: Int, _ facts: BufferFacts, _ cursor: Int) -> Int {
-    isRelative ? cursor + offset : offset - Int(clamping: facts.offset)
+    isRelative && cursor > 0 ? cursor + offset : offset - Int(clamping: facts.offset)
   }
 }
 

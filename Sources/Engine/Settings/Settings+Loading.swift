@@ -237,6 +237,7 @@ extension Settings {
     if let size = try reader.size("stream.reassembly.toclient-chunk-size") {
       inspection.chunkBytes.toClient = size
     }
+    if let joins = try reader.flag("stream.reassembly.across-pieces") { inspection.joinsPieces = joins }
     if let memcap = try reader.size("stream.reassembly.memcap"), memcap > 0 {
       inspection.reassembly.memcapBytes = memcap
     }
