@@ -56,8 +56,8 @@ enum FastPatternChoice {
       for (number, content) in program.contents.enumerated()
       where !content.isNegated && !content.bytes.isEmpty {
         let bytes = chopped(content)
-        // In streams and packets a literal that is positioned by another may be anywhere: its rule waits for more of the
-        // stream once it has been seen, and rules that wait are few.
+        // In streams and packets one that is positioned by another counts anywhere: being near the start, it would be
+        // preferred to a longer one that tells more.
         let place = step == nil && content.isRelative ? LiteralBounds() : bounds[number]
         let isNearStart = step == nil && isTellingNearStart(bytes, constraint(content, place))
         let rank = (isNearStart ? 1 : 0, content.fastPattern != nil ? 1 : 0, strength(bytes) * weight / 100)
