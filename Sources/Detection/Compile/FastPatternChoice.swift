@@ -44,8 +44,9 @@ enum FastPatternChoice {
   /// - Parameters:
   ///   - programs: those that may be chosen from, with the index of their buffer step.
   ///   - reach: octets that the payload has at most.
+  ///   - only: the number of the content to take, whatever the others are.
   static func best(
-    _ programs: [(step: Int?, program: PayloadProgram, weight: Int)], reach: UInt32 = .max
+    _ programs: [(step: Int?, program: PayloadProgram, weight: Int)], reach: UInt32 = .max, only: Int? = nil
   ) -> Choice? {
     // The place of the best so far; its pattern is made once, at the end.
     var best: (program: Int, content: Int, bounds: LiteralBounds, rank: (Int, Int, Int))?
@@ -54,7 +55,7 @@ enum FastPatternChoice {
       guard program.absence == .mustExist else { continue }
       let bounds = LiteralBounds.all(program)
       for (number, content) in program.contents.enumerated()
-      where !content.isNegated && !content.bytes.isEmpty {
+      where !content.isNegated && !content.bytes.isEmpty && (only == nil || only == number) {
         let bytes = chopped(content)
         // In streams and packets one that is positioned by another counts anywhere: being near the start, it would be
         // preferred to a longer one that tells more.

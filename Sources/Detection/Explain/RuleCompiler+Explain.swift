@@ -78,7 +78,7 @@ extension RuleCompiler {
     let ports = place.map { $0 == "any" ? "any port" : "server port \($0)" } ?? "any port"
     let programs: [(step: Int?, program: PayloadProgram, weight: Int)] = [(nil, payload, 100)]
     let choice = FastPatternChoice.best(programs)
-    let literals = self.literals([(payload, "payload", 100)], result)
+    let literals = self.literals([(nil, payload, "payload", 100)], result)
     let chosen = choice.flatMap { choice in literals.first { $0.isSame(choice) } }
     result.groups = [
       .init(
@@ -97,12 +97,12 @@ extension RuleCompiler {
     var all: [RuleExplanation.Literal] = []
     for place in draft.transactionPlaces {
       var programs: [(step: Int?, program: PayloadProgram, weight: Int)] = []
-      var named: [(program: PayloadProgram, name: String, weight: Int)] = []
+      var named: [(step: Int?, program: PayloadProgram, name: String, weight: Int)] = []
       for (index, step) in draft.buffers.enumerated() where step.isBuffer {
         guard draft.isTransactional || step.progress(place.appProtocol, place.direction) != nil else { continue }
         let weight = FastPatternChoice.weight(step.subject)
         programs.append((index, step.program, weight))
-        named.append((step.program, result.buffers.indices.contains(index) ? result.buffers[index].name : "", weight))
+        named.append((index, step.program, result.buffers.indices.contains(index) ? result.buffers[index].name : "", weight))
       }
       let literals = self.literals(named, result)
       for literal in literals where !all.contains(where: { $0.text == literal.text && $0.buffer == literal.buffer }) {
@@ -132,16 +132,14 @@ extension RuleCompiler {
 
   /// The contents that a rule might be found by, each scored as the choice scores it.
   private func literals(
-    _ programs: [(program: PayloadProgram, name: String, weight: Int)], _ result: RuleExplanation
+    _ programs: [(step: Int?, program: PayloadProgram, name: String, weight: Int)], _ result: RuleExplanation
   ) -> [RuleExplanation.Literal] {
     var found: [RuleExplanation.Literal] = []
-    for (program, name, weight) in programs {
+    for (step, program, name, weight) in programs {
       var texts = (result.buffers.first { $0.name == name && $0.contentTexts.count == program.contents.count }?.contentTexts ?? [])[...]
-      for content in program.contents {
+      for (number, content) in program.contents.enumerated() {
         let text = texts.popFirst() ?? content.words
-        var alone = program
-        alone.contents = [content]
-        guard let choice = FastPatternChoice.best([(nil, alone, weight)]) else { continue }
+        guard let choice = FastPatternChoice.best([(step, program, weight)], only: number) else { continue }
         let constraint = choice.pattern.constraint
         found.append(
           RuleExplanation.Literal(
