@@ -9,7 +9,7 @@ import Traffic
 final class Bench {
   let shared: SharedDetectionState
   let result: RuleCompiler.Result
-  private var detector: Detector
+  var detector: Detector
   var state = FlowDetection()
   var flow = FlowFacts()
   var packet = DecodedPacket()

@@ -23,6 +23,7 @@ import Testing
     #expect(text(try choice("content:\"GET /\"; depth:5; content:\"much longer\";")) == "much longer")
     #expect(text(try choice("content:\"NEAR\"; depth:4000; content:\"much longer\";")) == "much longer")
     #expect(text(try choice("content:\"AR\"; depth:40; content:\"much longer\";")) == "much longer")
+    #expect(text(try choice("content:\"SMB\"; depth:8; content:\"much longer\"; distance:0;")) == "much longer")
   }
 
   @Test func theSizeOfThePayloadBoundsWhereALiteralCounts() throws {

@@ -41,6 +41,20 @@ import Traffic
     #expect(bench.stream("x9", keeping: 0) == [])
   }
 
+  @Test func manyRulesWaitAtOnceAndTheRestIsCounted() {
+    let count = PendingRules.countMax + 10
+    let rules = (0..<count).map {
+      "alert tcp any any -> any any (content:\"literal\($0)!\"; content:\"x9\"; distance:0; sid:\($0 + 1);)"
+    }
+    let bench = Bench(rules.reversed().joined(separator: "\n"))
+    #expect(bench.stream((0..<count).map { "literal\($0)!" }.joined()) == [])
+    #expect(bench.detector.counters.pendingOverflow == 10)
+    bench.detector.alertsMax = count
+    #expect(bench.stream("x9").count == PendingRules.countMax)
+    // What has matched is remembered, not found again.
+    #expect(bench.stream("x9") == [])
+  }
+
   @Test func depthCountsFromTheStartOfTheStream() {
     let bench = Bench("alert tcp any any -> any any (content:\"evil\"; depth:4; sid:1;)", isInline: true)
     #expect(bench.stream("evil") == [1])

@@ -126,8 +126,11 @@ enum FastPatternChoice {
     }
     constraint.isAtEnd = content.endsWith && endInContent == whole
     if let end = bounds.end { constraint.endMax = UInt32(clamping: max(0, end - (whole - endInContent))) }
-    // Of a literal that may lie anywhere behind another, its least place would only tell it from the same one elsewhere.
-    if bounds.end != nil || content.offset != nil { constraint.endMin = UInt32(clamping: bounds.start + endInContent) }
+    // Of a literal that may lie anywhere behind another, its least place would only tell it from the same one elsewhere;
+    // and the least place of one that has but a depth is no news.
+    if bounds.end != nil && (content.isRelative || content.startsWith) || content.offset != nil {
+      constraint.endMin = UInt32(clamping: bounds.start + endInContent)
+    }
     return constraint
   }
 

@@ -107,6 +107,7 @@ extension Detector {
     batchTable = nil
     for part in table.parts.indices {
       guard scanner.scan(table, part: part, batch) else {
+        counters.scanFailures &+= 1
         addAll(table)
         break
       }

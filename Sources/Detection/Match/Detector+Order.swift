@@ -53,21 +53,21 @@ extension Detector {
     prepare(state)
     streamCandidates.removeAll(keepingCapacity: true)
     guard stream.hasNews else {
-      if stream.isEnd { state[direction].pending.removeAll(keepingCapacity: true) }
+      if stream.isEnd { state[direction].pending.removeAll() }
       collectPacket(packetContext)
-      var none: [FlowDetection.PendingRule] = []
+      var none = PendingRules()
       // Without candidates on the stream its context is not looked at.
       return tryInOrder(packetContext, bytes, packetContext, stream, &none, into: &matches)
     }
     let streamContext = TrialContext(
       packet: packet, ends: ends, flow: flow, state: state, packetBytes: bytes.extracting(0..<0))
-    var pending: [FlowDetection.PendingRule] = []
+    var pending = PendingRules()
     swap(&pending, &state[direction].pending)
     collectStream(stream, direction, flow, state, streamContext, &pending)
     swap(&candidates, &streamCandidates)
     collectPacket(packetContext)
     tryInOrder(packetContext, bytes, streamContext, stream, &pending, into: &matches)
-    if stream.isEnd { pending.removeAll(keepingCapacity: true) }
+    if stream.isEnd { pending.removeAll() }
     swap(&pending, &state[direction].pending)
   }
 
@@ -75,7 +75,7 @@ extension Detector {
   /// and events, candidates on the stream.
   private mutating func tryInOrder(
     _ packet: borrowing TrialContext, _ bytes: RawSpan, _ stream: borrowing TrialContext,
-    _ piece: borrowing StreamPiece, _ pending: inout [FlowDetection.PendingRule],
+    _ piece: borrowing StreamPiece, _ pending: inout PendingRules,
     into matches: inout MatchList
   ) {
     let headers = ruleSet.groups.packet[

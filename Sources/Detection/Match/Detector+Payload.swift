@@ -43,7 +43,10 @@ extension Detector {
         scanner.scan(
           table, part: part, bytes, newFrom: newFrom, offset: offset, restartsAt: restartsAt,
           isComplete: isComplete, member: member)
-      else { return addAll(table) }
+      else {
+        counters.scanFailures &+= 1
+        return addAll(table)
+      }
       for index in 0..<scanner.hitCount {
         let pattern = scanner.hit(index)
         let rules = Int(table.starts[pattern])..<Int(table.starts[pattern &+ 1])

@@ -29,13 +29,13 @@ extension Detector {
       packet: packet, ends: ends, flow: flow, state: state, packetBytes: empty.rawSpan)
     let piece = StreamPiece(
       window: window, newFrom: newFrom, offset: offset, isEnd: isEnd, isAlone: seesPiecesAlone)
-    var pending: [FlowDetection.PendingRule] = []
+    var pending = PendingRules()
     if !isAside { swap(&pending, &state[direction].pending) }
     collectStream(piece, isAside: isAside, direction, flow, state, context, &pending)
     for index in candidates.indices {
       _ = tryOnStream(candidates[index], piece, context, &pending, into: &matches)
     }
-    if isEnd { pending.removeAll(keepingCapacity: true) }
+    if isEnd { pending.removeAll() }
     if !isAside { swap(&pending, &state[direction].pending) }
   }
 
@@ -45,9 +45,9 @@ extension Detector {
   ///   before, and positions count from its start. Here they see the window as well, so that no literal is cut.
   mutating func tryOnStream(
     _ rule: RuleIndex, _ piece: borrowing StreamPiece, _ context: borrowing TrialContext,
-    _ pending: inout [FlowDetection.PendingRule], into matches: inout MatchList
+    _ pending: inout PendingRules, into matches: inout MatchList
   ) -> Trial {
-    let place = pending.firstIndex { $0.rule == rule }
+    let place = pending.place(of: rule)
     let end = piece.offset &+ UInt64(piece.window.byteCount)
     let used = place.map { pending[$0].usedTo } ?? 0
     let skipped = used > piece.offset ? Int(min(used, end) &- piece.offset) : 0
@@ -70,7 +70,7 @@ extension Detector {
 
   private mutating func tryOnWindow(
     _ rule: RuleIndex, _ place: Int?, _ window: RawSpan, offset: UInt64, _ piece: borrowing StreamPiece,
-    _ context: borrowing TrialContext, _ pending: inout [FlowDetection.PendingRule], into matches: inout MatchList
+    _ context: borrowing TrialContext, _ pending: inout PendingRules, into matches: inout MatchList
   ) -> Trial {
     if let place, !isPrefilterOff, let shared = ruleSet.bodies[Int(rule)].payload {
       let prospect = pending[place].growing.prospect(
@@ -88,8 +88,8 @@ extension Detector {
   }
 
   /// Keeps of a trial what the next needs: the rule waits, or has used up what is there, or is forgotten.
-  private func remember(
-    _ trial: Trial, _ rule: RuleIndex, _ place: Int?, _ end: UInt64, _ pending: inout [FlowDetection.PendingRule]
+  private mutating func remember(
+    _ trial: Trial, _ rule: RuleIndex, _ place: Int?, _ end: UInt64, _ pending: inout PendingRules
   ) {
     switch trial {
     case .undecided: break
@@ -97,12 +97,8 @@ extension Detector {
       guard let place else { return }
       if pending[place].usedTo > 0 { pending[place].isAwaited = false } else { pending.remove(at: place) }
     case .matched:
-      let used = FlowDetection.PendingRule(rule: rule, hitEnd: end, isAwaited: false, usedTo: end)
-      if let place {
-        pending[place] = used
-      } else if pending.count < FlowDetection.pendingMax {
-        pending.append(used)
-      }
+      let used = PendingRules.Entry(rule: rule, hitEnd: end, isAwaited: false, usedTo: end)
+      if !pending.set(used) { counters.pendingOverflow &+= 1 }
     }
   }
 
@@ -110,12 +106,12 @@ extension Detector {
   mutating func collectStream(
     _ piece: borrowing StreamPiece, isAside: Bool = false, _ direction: Direction, _ flow: FlowFacts,
     _ state: FlowDetection, _ context: borrowing TrialContext,
-    _ pending: inout [FlowDetection.PendingRule]
+    _ pending: inout PendingRules
   ) {
     counters.streamBytesInspected &+= UInt64(piece.window.byteCount &- piece.newFrom)
     candidates.removeAll(keepingCapacity: true)
-    forget(&pending, before: piece.offset)
-    for rule in pending where rule.isAwaited { candidates.append(rule.rule) }
+    pending.forget(before: piece.offset)
+    for rule in pending.entries where rule.isAwaited { candidates.append(rule.rule) }
     let general = ruleSet.groups.stream[direction.index]
     guard flow.appProtocol != .unknown else {
       collect(general, general.member, piece, piece.newFrom, context, &pending)
@@ -135,7 +131,7 @@ extension Detector {
   /// - Parameter member: of the table for any port; nil where another table holds the same.
   private mutating func collect(
     _ group: PayloadGroup, _ member: UInt8?, _ piece: borrowing StreamPiece, _ newFrom: Int,
-    _ context: borrowing TrialContext, _ pending: inout [FlowDetection.PendingRule]
+    _ context: borrowing TrialContext, _ pending: inout PendingRules
   ) {
     guard !group.isEmpty else { return }
     candidates += group.unconditional
@@ -146,7 +142,7 @@ extension Detector {
   /// Of the rules whose literals were seen those are kept whose heads hold.
   private mutating func scan(
     _ table: PatternTable, _ member: UInt8, _ piece: borrowing StreamPiece, _ newFrom: Int,
-    _ context: borrowing TrialContext, _ pending: inout [FlowDetection.PendingRule]
+    _ context: borrowing TrialContext, _ pending: inout PendingRules
   ) {
     let before = candidates.count
     collectCandidates(
@@ -156,7 +152,7 @@ extension Detector {
     var kept = before
     for index in before..<candidates.count {
       let rule = candidates[index]
-      if let known = pending.firstIndex(where: { $0.rule == rule }) {
+      if let known = pending.place(of: rule) {
         pending[known].hitEnd = hitEnd
         guard !pending[known].isAwaited else { continue }
         pending[known].isAwaited = true
@@ -167,19 +163,9 @@ extension Detector {
       guard headHolds(rule, context.ends, context.flow) else { continue }
       candidates[kept] = rule
       kept &+= 1
-      if pending.count < FlowDetection.pendingMax {
-        pending.append(FlowDetection.PendingRule(rule: rule, hitEnd: hitEnd))
-      } else {
-        counters.pendingOverflow &+= 1
-      }
+      if !pending.set(PendingRules.Entry(rule: rule, hitEnd: hitEnd)) { counters.pendingOverflow &+= 1 }
     }
     candidates.removeLast(candidates.count &- kept)
-  }
-
-  /// A rule waits while its literal may still lie in the window.
-  private func forget(_ pending: inout [FlowDetection.PendingRule], before offset: UInt64) {
-    guard !pending.isEmpty else { return }
-    pending.removeAll { $0.hitEnd <= offset }
   }
 
   /// What refers to rules of another set is forgotten.

@@ -74,6 +74,8 @@ public struct DetectionCounters: Sendable {
   public var alertsDiscarded: UInt64 = 0
   /// Alerts kept back by thresholds and suppressions.
   public var suppressed: UInt64 = 0
-  /// Undecided stream rules forgotten because a flow had too many (``FlowDetection/pendingMax``).
+  /// Scans that could not be done; they count as if every literal had been seen.
+  public var scanFailures: UInt64 = 0
+  /// Undecided stream rules forgotten because a flow had too many (``PendingRules/countMax``).
   public var pendingOverflow: UInt64 = 0
 }

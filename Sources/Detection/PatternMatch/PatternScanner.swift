@@ -28,8 +28,6 @@ struct PatternScanner: ~Copyable {
   private var generation: UInt32 = 0
   /// Literals seen by the last scan.
   private(set) var hitCount = 0
-  /// Scans that Vectorscan refused; they count as if every literal had been seen.
-  private(set) var failureCount: UInt64 = 0
 
   init() {
     unsafe stamps = .allocate(capacity: 1)
@@ -134,7 +132,6 @@ struct PatternScanner: ~Copyable {
 
   private mutating func conclude(_ outcome: (status: Int32, count: Int)) -> Bool {
     hitCount = outcome.count
-    if outcome.status != HS_SUCCESS { failureCount &+= 1 }
     return outcome.status == HS_SUCCESS
   }
 

@@ -3,24 +3,10 @@ import Traffic
 
 /// What detection remembers of one flow; made by the path with the flow, dropped with it.
 ///
-/// - Limits: at most ``pendingMax`` undecided stream rules and ``variablesMax`` flow variables.
+/// - Limits: at most ``PendingRules/countMax`` undecided stream rules a direction and ``variablesMax`` flow variables.
 public final class FlowDetection {
-  /// Rules of one direction whose fast pattern was seen in the stream and that wait for more bytes, or that have
-  /// matched on bytes that are still there.
-  struct PendingRule {
-    var rule: RuleIndex
-    /// Where the fast pattern ended, octets from the start of the stream; once the window has moved
-    /// past it, the rule is forgotten.
-    var hitEnd: UInt64
-    var growing = GrowingBuffer()
-    /// It is to be tried on what comes next.
-    var isAwaited = true
-    /// The octets of the stream before this one have made the rule match, and count for it no more.
-    var usedTo: UInt64 = 0
-  }
-
   struct DirectionState {
-    var pending: [PendingRule] = []
+    var pending = PendingRules()
     var hasBeenInspectedForAddresses = false
     /// The application protocol that rules on it alone were last tried for.
     var foundProtocol = AppProtocol.unknown
@@ -28,7 +14,6 @@ public final class FlowDetection {
     var streamProtocol = AppProtocol.unknown
   }
 
-  static let pendingMax = 64
   static let variablesMax = 256
 
   /// Bits by number of the name (see ``VariableNames``), 64 to a word; empty for most flows.

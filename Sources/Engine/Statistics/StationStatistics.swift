@@ -8,6 +8,7 @@ struct StationStatistics: Sendable {
     "tcp.synack", "tcp.rst", "tcp.overlap", "tcp.overlap_diff_data", "tcp.reassembly_gap", "tcp.reassembly_memuse",
     "tcp.segment_memcap_drop", "tcp.stream_depth_reached", "tcp.urgent_oob_data", "defrag.max_trackers_reached",
     "sluice.stream.limit_hits", "sluice.stream.history_trims", "sluice.stream.out_of_reach", "sluice.flow.pruned",
+    "detect.alert_queue_overflow", "detect.alerts_suppressed", "sluice.detect.pending_overflow", "sluice.detect.scan_failures",
   ]
 
   private var values: [UInt64] = Array(repeating: 0, count: Self.names.count)
@@ -36,6 +37,11 @@ struct StationStatistics: Sendable {
     values[17] = streams.historyTrims
     values[18] = streams.invalidSegments
     values[19] = flows.flowsPruned
+    let detection = path.detectionCounters
+    values[20] = detection.alertsDiscarded
+    values[21] = detection.suppressed
+    values[22] = detection.pendingOverflow
+    values[23] = detection.scanFailures
     faults = path.counters.faults
   }
 
