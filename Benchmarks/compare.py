@@ -7,6 +7,9 @@ DIR is a chroot with Suricata in it (SURICATA_ROOT does as well); root rights ar
 --rules both run without any. Printed for each capture: CPU seconds of the packets alone and their ratio,
 microseconds a packet, CPU seconds and memory of the load, peak memory, and alerts that differ, by sid.
 
+Suricata's configuration ends inspection of a stream after 1 MiB and of an HTTP body after 100 KiB, Sluice's does not:
+--limits equal gives Sluice the same limits, --limits none gives neither any, --limits own leaves each what it has.
+
 Both write alerts and nothing else, and verify no checksums. CPU seconds are user and system time of all threads. The load is measured on an
 empty capture and taken away from the whole; of several runs the least counts. Suricata's load varies by seconds from
 one run to the next: --repeat makes a longer capture of each, on which that matters less.
@@ -41,6 +44,21 @@ rule-files: []
 unix-command:
   enabled: no
 """
+
+
+# How far each looks into streams and bodies, by what --limits may be.
+HTTP = "app-layer.protocols.http.libhtp.default-config."
+DEPTH = "stream.reassembly.depth"
+LIMITS = {
+    "own": {},
+    "equal": {DEPTH: "1mb", HTTP + "request-body-limit": "100kb", HTTP + "response-body-limit": "100kb"},
+    "none": {DEPTH: "0", HTTP + "request-body-limit": "0", HTTP + "response-body-limit": "0"},
+}
+
+
+def limits(name):
+    """Both take settings by the same names."""
+    return [word for key, value in LIMITS[name].items() for word in ("--set", key + "=" + value)]
 
 
 def overrides(home):
@@ -128,6 +146,7 @@ class Sluice:
         command = [self.options.sluice, "eval", "--output", self.work, "--json",
                    "--config", os.path.join(self.work, "sluice.yaml"), "--set", "stream.checksum-validation=no",
                    "--set", "detect.sgh-mpm-caching-path=" + os.path.join(self.work, "cache")]
+        command += limits(self.options.limits)
         # Of rules that match on one packet the urgent ones are told first.
         classes = os.path.join(self.options.suricata_root or "/", "etc/suricata/classification.config")
         if os.path.exists(classes):
@@ -166,7 +185,7 @@ class Suricata:
     def command(self, capture):
         return ["chroot", self.root, "suricata", "-c", "/etc/suricata/suricata.yaml",
                 "--include", self.inside + "/overrides.yaml", "-S", self.inside + "/all.rules",
-                "-r", self.put(capture), "--runmode", "single", "-l", self.inside, "-k", "none"]
+                "-r", self.put(capture), "--runmode", "single", "-l", self.inside, "-k", "none"] + limits(self.options.limits)
 
     def eve(self):
         return os.path.join(self.work, "eve.json")
@@ -210,6 +229,7 @@ def main():
     parser.add_argument("--suricata-root", default=os.environ.get("SURICATA_ROOT"))
     parser.add_argument("--rules", action="append", default=[])
     parser.add_argument("--home", default=HOME, help="HOME_NET of both")
+    parser.add_argument("--limits", choices=sorted(LIMITS), default="equal", help="how far both look into streams and bodies")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--repeat", type=int, default=1, help="how often a capture is played, one after the other")
     options = parser.parse_args()

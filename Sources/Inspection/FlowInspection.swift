@@ -29,6 +29,8 @@ final class FlowInspection {
   /// A policy lets the flow go by without rules.
   var isExempt = false
   var decryption: DecryptionFacts?
+  /// Something came since records were last looked for: bytes, an inspection, a decision.
+  var mayHaveRecords = true
   /// What was decided, and why.
   var journal = FlowJournal()
   /// Why the flow was given to the kernel, the last time where it was called back.
@@ -72,6 +74,7 @@ final class FlowInspection {
   ///   - isLive: a packet brought them, so that a hole before them is known to be one.
   ///   - keepsBytes: rules may look at the raw stream.
   func feed(_ chunk: borrowing StreamChunk, isLive: Bool = true, keepsBytes: Bool = true) {
+    mayHaveRecords = true
     if chunk.gapBefore > 0, isLive {
       if chunk.direction == .toServer { hasGap.toServer = true } else { hasGap.toClient = true }
     }
@@ -83,6 +86,7 @@ final class FlowInspection {
 
   /// Takes a whole datagram.
   func feedDatagram(_ chunk: borrowing StreamChunk) {
+    mayHaveRecords = true
     self[chunk.direction].hasNews = true
     appLayer?.consumeDatagram(chunk)
   }

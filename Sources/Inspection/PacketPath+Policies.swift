@@ -117,6 +117,7 @@ extension PacketPath {
       flow.journal.note("exception policy \(target): \(policy.eveName)", at: packetTime(index))
     }
     counters.note(reason)
+    flow.mayHaveRecords = true
     if policy == .reject, !verdict.isStopped { verdict.rejectAction = .reject }
     if policy == .ignore || policy.isBlocking && !settings.isInline { return }
     work.isExempt = true

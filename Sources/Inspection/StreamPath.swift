@@ -65,31 +65,37 @@ struct StreamPath: ~Copyable {
     let direction = facts.packetDirection
     // An ICMP error about the flow belongs to it, but must not use up what its streams have to show.
     let isOfStream = packet.isTCP ? true : packet.isUDP
+    guard isOfStream, flow[direction].hasNews else {
+      return inspect(
+        flow, StreamPiece(window: RawSpan(), newFrom: 0, offset: 0, isEnd: false), packet: packet, bytes: bytes,
+        facts: facts, payloadIsInStream: payloadIsInStream, streamEvents: streamEvents)
+    }
+    flow.mayHaveRecords = true
     // Taken out while it is looked at, so that its bytes are not copied when it moves on.
     var window = StreamWindow()
-    if isOfStream { swap(&window, &flow[direction]) }
-    defer { if isOfStream { swap(&window, &flow[direction]) } }
+    swap(&window, &flow[direction])
+    defer { swap(&window, &flow[direction]) }
     // What TCP fast open brings is looked at once the flow is established, where nothing can be stopped.
     let isEarly = packet.isTCP && !facts.isEstablished && !window.isEnd
-    let isPutOff = window.hasNews && isEarly && settings.reassembly.delivery != .inline
+    let isPutOff = isEarly && settings.reassembly.delivery != .inline
     if isPutOff { window.hasNews = false }
     let isDue = window.hasNews && isStreamDue(flow, window, direction)
     if isDue { inspectCutOff(window, direction, packet, facts, flow) }
     inspect(
-      flow, window, isDue: isDue, packet: packet, bytes: bytes, facts: facts,
-      payloadIsInStream: payloadIsInStream, streamEvents: streamEvents)
+      flow,
+      StreamPiece(
+        window: window.bytes.rawSpan, newFrom: isDue ? window.newFrom : window.bytes.count, offset: window.offset,
+        isEnd: isDue && window.isEnd, isAlone: detector.seesPiecesAlone),
+      packet: packet, bytes: bytes, facts: facts, payloadIsInStream: payloadIsInStream, streamEvents: streamEvents)
+    if window.hasNews { inspectTransactions(flow, direction, packet, bytes, facts, window) }
     window.hasNews = isPutOff
     if isDue { window.markInspected(spare: spare) }
   }
 
   private mutating func inspect(
-    _ flow: FlowInspection, _ window: borrowing StreamWindow, isDue: Bool,
-    packet: borrowing DecodedPacket, bytes: RawSpan, facts: FlowFacts, payloadIsInStream: Bool,
-    streamEvents: StreamEventSet
+    _ flow: FlowInspection, _ piece: borrowing StreamPiece, packet: borrowing DecodedPacket, bytes: RawSpan,
+    facts: FlowFacts, payloadIsInStream: Bool, streamEvents: StreamEventSet
   ) {
-    let piece = StreamPiece(
-      window: window.bytes.rawSpan, newFrom: isDue ? window.newFrom : window.bytes.count,
-      offset: window.offset, isEnd: isDue && window.isEnd, isAlone: detector.seesPiecesAlone)
     noteGuess(flow)
     detector.inspect(
       packet, bytes: bytes, stream: piece, flow: facts, state: flow.detection,
@@ -99,7 +105,6 @@ struct StreamPath: ~Copyable {
         tracer, packet, bytes: bytes, stream: piece, flow: facts, state: flow.detection,
         payloadIsInStream: payloadIsInStream, streamEvents: streamEvents, matches: matches)
     }
-    if window.hasNews { inspectTransactions(flow, facts.packetDirection, packet, bytes, facts, window) }
   }
 
   /// Tries the rules on what is new in one direction of a flow, where no packet is at hand.
@@ -111,6 +116,7 @@ struct StreamPath: ~Copyable {
     swap(&window, &flow[direction])
     defer { swap(&window, &flow[direction]) }
     guard window.hasNews else { return }
+    flow.mayHaveRecords = true
     let isDue = isStreamDue(flow, window, direction)
     if isDue {
       inspectCutOff(window, direction, packet, facts, flow)
@@ -234,6 +240,7 @@ struct StreamPath: ~Copyable {
     _ flow: FlowInspection?, facts: FlowFacts?, context: borrowing EventContext, bytes: RawSpan
   ) -> DetectionDecision {
     guard hasMatches else { return DetectionDecision() }
+    flow?.mayHaveRecords = true
     alerts.removeAll(keepingCapacity: true)
     let decision = detector.decide(
       &matches, packet: context.packet, flow: facts, state: flow?.detection, into: &alerts)
@@ -282,11 +289,13 @@ struct StreamPath: ~Copyable {
 
   /// Whether ``logTransactions(_:isEnd:context:bytes:)`` would find something to do.
   func hasRecords(_ flow: FlowInspection, isEnd: Bool) -> Bool {
-    guard let appLayer = flow.appLayer else { return false }
+    guard isEnd || flow.mayHaveRecords, let appLayer = flow.appLayer else { return false }
+    flow.mayHaveRecords = false
     if appLayer.events.count > flow.reportedEventCount { return true }
     // A loop: a closure over this structure would be allocated for each packet.
     for transaction in appLayer.transactions {
-      if isEnd || isReady(transaction)
+      let isWritten = transaction.loggedBits & Self.recordWritten != 0
+      if isEnd || !isWritten && isReady(transaction) || isWritten && isDone(transaction, flow)
         || transaction.events.count > Int(transaction.loggedBits >> Self.eventCountShift)
         || transaction.hasFiles && hasFileNews(transaction, flow)
       {
@@ -320,11 +329,12 @@ struct StreamPath: ~Copyable {
         }
       }
     }
-    let isUninspected = flow.detection.isPassed || flow.isExempt
-    appLayer.removeTransactions {
-      $0.loggedBits & Self.recordWritten != 0 && $0.isComplete
-        && (isUninspected || Detector.isInspected($0))
-    }
+    appLayer.removeTransactions { $0.loggedBits & Self.recordWritten != 0 && isDone($0, flow) }
+  }
+
+  /// Nothing of the transaction is to come, and nothing is left to be inspected.
+  private func isDone(_ transaction: Transaction, _ flow: FlowInspection) -> Bool {
+    transaction.isComplete && (flow.detection.isPassed || flow.isExempt || Detector.isInspected(transaction))
   }
 
   /// Nothing more of what the transaction's record holds will come.
