@@ -100,9 +100,11 @@ extension PacketPath {
       stream.inspect(
         inspection, direction: direction, packet: context.packet, bytes: RawSpan(), facts: facts)
       guard stream.hasMatches else { continue }
+      let decision = stream.decide(inspection, facts: facts, packet: context.packet)
       // What rules have noted by now is part of what is told.
-      let told = endContext(index, flow, inspection, direction)
-      let decision = stream.decide(inspection, facts: facts, context: told, bytes: RawSpan())
+      if stream.hasAlerts {
+        stream.tell(decision, inspection, context: endContext(index, flow, inspection, direction), bytes: RawSpan())
+      }
       // Nothing can be stopped any more; the record says what the rules asked.
       if decision.dropScope == .flow {
         flow.disposition = .drop

@@ -77,7 +77,10 @@ extension PacketPath {
       inspectRules(packet, bytes, flow, work, &verdict)
     }
     if stream.hasRecords(flow, isEnd: false) {
-      let context = context(packet, length: work.length, lookup, flow)
+      // Where nothing is to be told nobody looks at the flow's record.
+      let context =
+        stream.tellsOfTransactions(flow)
+        ? context(packet, length: work.length, lookup, flow) : EventContext(time: packet.time, packet: packet)
       stream.logTransactions(flow, isEnd: false, context: context, bytes: bytes)
     }
     if verdict.isStopped {
@@ -118,15 +121,23 @@ extension PacketPath {
       if !piece.isEmpty { stream.inspectAlone(piece.rawSpan, flow, inspected, facts: facts) }
     }
     guard stream.hasMatches else { return }
+    let decision = stream.decide(flow, facts: facts, packet: packet)
+    if stream.hasAlerts { tell(decision, packet, bytes, flow, work) }
+    apply(decision, lookup.index, packet, &verdict)
+  }
+
+  private mutating func tell(
+    _ decision: DetectionDecision, _ packet: DecodedPacket, _ bytes: RawSpan, _ flow: FlowInspection, _ work: PacketWork
+  ) {
+    let lookup = work.lookup
     let context = context(packet, length: work.length, lookup, flow)
     let showsWaiting = settings.logs.payload && packet.isTCP
     if showsWaiting {
       flow[lookup.direction].waiting = reassembler.waiting(
         flow: lookup.index.rawValue, direction: lookup.direction)
     }
-    let decision = stream.decide(flow, facts: facts, context: context, bytes: bytes)
+    stream.tell(decision, flow, context: context, bytes: bytes)
     if showsWaiting { flow[lookup.direction].waiting = [] }
-    apply(decision, lookup.index, packet, &verdict)
   }
 
   /// Whether the flow was established before a TCP packet came: the packet that completes a handshake

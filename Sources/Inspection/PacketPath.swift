@@ -205,7 +205,8 @@ public struct PacketPath: ~Copyable {
     guard stream.hasMatches || verdict.isStopped else { return verdict }
     let context = context(packet, length: bytes.byteCount)
     if stream.hasMatches {
-      let decision = stream.decide(nil, facts: nil, context: context, bytes: bytes)
+      let decision = stream.decide(nil, facts: nil, packet: packet)
+      stream.tell(decision, nil, context: context, bytes: bytes)
       apply(decision, nil, packet, &verdict)
     }
     if verdict.isStopped { logDrop(verdict, nil, context, bytes) }

@@ -225,10 +225,9 @@ public final class RelayFlow {
     let packet = DecodedPacket(endsOf: record, direction, time: record.last)
     inspectHeaders(direction, packet, facts)
     path.stream.inspect(inspection, direction: direction, packet: packet, bytes: RawSpan(), facts: facts)
+    let decision = path.stream.decide(inspection, facts: facts, packet: packet)
     // What events tell of the flow is gathered only where there is one.
-    let decision =
-      path.stream.hasMatches
-      ? path.stream.decide(inspection, facts: facts, context: context(direction), bytes: RawSpan()) : DetectionDecision()
+    if path.stream.hasAlerts { path.stream.tell(decision, inspection, context: context(direction), bytes: RawSpan()) }
     // Before those that are done with are let go of.
     stoppedStreams = cutter == nil ? nil : streams(decision)
     if path.stream.hasRecords(inspection, isEnd: false) {

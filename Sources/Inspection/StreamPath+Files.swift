@@ -15,6 +15,16 @@ extension StreamPath {
     return false
   }
 
+  /// A file of it is recorded or stored, or may be.
+  func hasFilesToTell(_ transaction: Transaction) -> Bool {
+    guard transaction.hasFiles else { return false }
+    if settings.logs.files { return true }
+    for direction in Direction.allCases {
+      for file in transaction.files(direction) where file.isStored || file.hasNewsForStore { return true }
+    }
+    return false
+  }
+
   /// Rules have seen what came in that direction, and said what is to become of its files.
   private func isInspected(
     _ transaction: Transaction, _ flow: FlowInspection, _ direction: Direction

@@ -7,7 +7,7 @@ import Traffic
 /// The part of the path that packets and decrypted bytes share: protocols → detection → verdict.
 ///
 /// One for each worker. The caller feeds a flow's chunks to its ``FlowInspection``, then calls
-/// `inspect` for the direction in hand and `decide` once.
+/// `inspect` for the direction in hand, `decide` once, and `tell` where there are alerts.
 struct StreamPath: ~Copyable {
   var detector: Detector
   let settings: InspectionSettings
@@ -235,18 +235,27 @@ struct StreamPath: ~Copyable {
   private static let requestEnded: UInt32 = 2
   private static let responseEnded: UInt32 = 4
 
-  /// Turns what matched into alerts and a decision, and writes the alerts.
+  /// Turns what matched into a decision and alerts, which are to be told then.
   mutating func decide(
-    _ flow: FlowInspection?, facts: FlowFacts?, context: borrowing EventContext, bytes: RawSpan
+    _ flow: FlowInspection?, facts: FlowFacts?, packet: borrowing DecodedPacket
   ) -> DetectionDecision {
     guard hasMatches else { return DetectionDecision() }
     flow?.mayHaveRecords = true
-    alerts.removeAll(keepingCapacity: true)
-    let decision = detector.decide(
-      &matches, packet: context.packet, flow: facts, state: flow?.detection, into: &alerts)
-    for alert in alerts { emit(alert, decision, flow, context, bytes) }
-    flow?.guessed = nil
+    let decision = detector.decide(&matches, packet: packet, flow: facts, state: flow?.detection, into: &alerts)
+    if alerts.isEmpty { flow?.guessed = nil }
     return decision
+  }
+
+  /// The last decision has alerts that were not told yet: most rules that match on ordinary traffic only note something.
+  var hasAlerts: Bool { !alerts.isEmpty }
+
+  /// Writes the alerts of a decision.
+  mutating func tell(
+    _ decision: DetectionDecision, _ flow: FlowInspection?, context: borrowing EventContext, bytes: RawSpan
+  ) {
+    for alert in alerts { emit(alert, decision, flow, context, bytes) }
+    alerts.removeAll(keepingCapacity: true)
+    flow?.guessed = nil
   }
 
   private mutating func emit(
@@ -302,6 +311,15 @@ struct StreamPath: ~Copyable {
         return true
       }
     }
+    return false
+  }
+
+  /// Whether ``logTransactions(_:isEnd:context:bytes:)`` may write something, beside letting go of what is done with.
+  func tellsOfTransactions(_ flow: FlowInspection) -> Bool {
+    guard let appLayer = flow.appLayer else { return false }
+    if settings.logs.anomalies || settings.logs.transactions.contains(appLayer.appProtocol) { return true }
+    for transaction in appLayer.transactions
+    where settings.logs.transactions.contains(transaction.appProtocol) || hasFilesToTell(transaction) { return true }
     return false
   }
 

@@ -68,6 +68,14 @@ struct HTTPHead {
 
   func field(_ known: HTTPKnownField) -> HTTPField? { fields.first { $0.known == known } }
 
+  func has(_ known: HTTPKnownField) -> Bool { fields.contains { $0.known == known } }
+
+  /// What a field says, as rules see it.
+  func value(_ known: HTTPKnownField) -> BufferView? {
+    for field in fields where field.known == known { return BufferView(text, range: field.value) }
+    return nil
+  }
+
   /// Adds a field that the reader found at `name` and `value` of `bytes`.
   mutating func add(
     _ bytes: [UInt8], name: Range<Int>, value valueBytes: [UInt8], value: Range<Int>
@@ -81,12 +89,12 @@ struct HTTPHead {
       fields.reserveCapacity(Self.usualFields)
     }
     let nameStart = text.count
-    text.append(contentsOf: bytes[name])
+    text.append(bytes.rawSpan.extracting(name))
     let nameEnd = text.count
     text.append(HTTPText.colon)
     text.append(HTTPText.space)
     let valueStart = text.count
-    text.append(contentsOf: valueBytes[value])
+    text.append(valueBytes.rawSpan.extracting(value))
     let valueEnd = text.count
     text.append(HTTPText.cr)
     text.append(HTTPText.lf)
@@ -110,7 +118,7 @@ struct HTTPHead {
       return .contentLengthAgain(differs: before == nil || before != now, isFirst: isFirst)
     }
     var addition: [UInt8] = [44, 32]
-    addition.append(contentsOf: bytes[value])
+    addition.append(bytes.rawSpan.extracting(value))
     text.insert(contentsOf: addition, at: fields[index].value.upperBound)
     fields[index].value = fields[index].value.lowerBound..<fields[index].value.upperBound + addition.count
     for later in (index + 1)..<fields.count { fields[later].shift(by: addition.count) }

@@ -16,58 +16,57 @@ extension HTTPTransaction {
 
   private func requestBuffer(_ id: BufferID) -> BufferView? {
     guard progress.toServer >= HTTPProgress.headers else { return nil }
-    let line = requestLine
+    // Parts are taken where they are: a copy of a line or head would count references to all that it holds.
     switch id {
     case .httpURI: return target.normalized.map { BufferView($0) }
-    case .httpURIRaw: return line.target.map { BufferView(line.bytes, range: $0) }
-    case .httpMethod: return line.method.map { BufferView(line.bytes, range: $0) }
-    case .httpProtocol: return line.version.map { BufferView(line.bytes, range: $0) }
-    case .httpRequestLine: return isUnmatched ? nil : BufferView(line.bytes)
+    case .httpURIRaw: return Self.part(requestLine.bytes, requestLine.target)
+    case .httpMethod: return Self.part(requestLine.bytes, requestLine.method)
+    case .httpProtocol: return Self.part(requestLine.bytes, requestLine.version)
+    case .httpRequestLine: return isUnmatched ? nil : BufferView(requestLine.bytes)
     case .httpRequestBody: return requestBody.view
     default: break
     }
     guard progress.toServer >= HTTPProgress.body else { return nil }
     switch id {
     case .httpHost: return host.map { BufferView($0) }
-    case .httpHostRaw: return target.hostname.map { BufferView($0) } ?? value(.host, requestHead)
-    case .httpUserAgent: return value(.userAgent, requestHead)
-    case .httpReferer: return value(.referer, requestHead)
-    case .httpCookie: return value(.cookie, requestHead)
-    case .httpAccept: return value(.accept, requestHead)
-    case .httpAcceptEncoding: return value(.acceptEncoding, requestHead)
-    case .httpAcceptLanguage: return value(.acceptLanguage, requestHead)
-    case .httpConnection: return value(.connection, requestHead)
-    case .httpContentType: return value(.contentType, requestHead)
-    case .httpContentLength: return value(.contentLength, requestHead)
-    default: return headBuffer(id, .toServer, requestHead, line.bytes)
+    case .httpHostRaw: return target.hostname.map { BufferView($0) } ?? requestHead.value(.host)
+    case .httpUserAgent: return requestHead.value(.userAgent)
+    case .httpReferer: return requestHead.value(.referer)
+    case .httpCookie: return requestHead.value(.cookie)
+    case .httpAccept: return requestHead.value(.accept)
+    case .httpAcceptEncoding: return requestHead.value(.acceptEncoding)
+    case .httpAcceptLanguage: return requestHead.value(.acceptLanguage)
+    case .httpConnection: return requestHead.value(.connection)
+    case .httpContentType: return requestHead.value(.contentType)
+    case .httpContentLength: return requestHead.value(.contentLength)
+    default: return headBuffer(id, .toServer)
     }
   }
 
   private func responseBuffer(_ id: BufferID) -> BufferView? {
     if id == .httpResponseBody { return responseBody.view }
     guard progress.toClient >= HTTPProgress.headers else { return nil }
-    let line = statusLine
     switch id {
-    case .httpResponseLine: return line.bytes.isEmpty ? nil : BufferView(line.bytes)
-    case .httpProtocol: return line.version.map { BufferView(line.bytes, range: $0) }
-    case .httpStatusCode: return line.code.map { BufferView(line.bytes, range: $0) }
-    case .httpStatusMessage: return line.message.map { BufferView(line.bytes, range: $0) }
+    case .httpResponseLine: return statusLine.bytes.isEmpty ? nil : BufferView(statusLine.bytes)
+    case .httpProtocol: return Self.part(statusLine.bytes, statusLine.version)
+    case .httpStatusCode: return Self.part(statusLine.bytes, statusLine.code)
+    case .httpStatusMessage: return Self.part(statusLine.bytes, statusLine.message)
     default: break
     }
     guard progress.toClient >= HTTPProgress.body else { return nil }
     switch id {
-    case .httpConnection: return value(.connection, responseHead)
-    case .httpCookie: return value(.setCookie, responseHead)
-    case .httpContentType: return value(.contentType, responseHead)
-    case .httpContentLength: return value(.contentLength, responseHead)
-    case .httpLocation: return value(.location, responseHead)
-    case .httpServer: return value(.server, responseHead)
-    default: return headBuffer(id, .toClient, responseHead, line.bytes)
+    case .httpConnection: return responseHead.value(.connection)
+    case .httpCookie: return responseHead.value(.setCookie)
+    case .httpContentType: return responseHead.value(.contentType)
+    case .httpContentLength: return responseHead.value(.contentLength)
+    case .httpLocation: return responseHead.value(.location)
+    case .httpServer: return responseHead.value(.server)
+    default: return headBuffer(id, .toClient)
     }
   }
 
-  private func value(_ known: HTTPKnownField, _ head: HTTPHead) -> BufferView? {
-    head.field(known).map { BufferView(head.text, range: $0.value) }
+  private static func part(_ bytes: [UInt8], _ range: Range<Int>?) -> BufferView? {
+    range.map { BufferView(bytes, range: $0) }
   }
 
   private func wholeField(_ head: HTTPHead, _ index: Int, _ direction: Direction) -> BufferView? {
@@ -76,27 +75,42 @@ extension HTTPTransaction {
   }
 
   /// Buffers made of the whole head.
-  private func headBuffer(
-    _ id: BufferID, _ direction: Direction, _ head: HTTPHead, _ line: [UInt8]
-  ) -> BufferView? {
-    if id == .httpHeaderRaw { return head.raw.isEmpty ? nil : BufferView(head.raw) }
-    guard !head.fields.isEmpty || id == .httpStart else { return nil }
-    let hidden: HTTPKnownField = direction == .toServer ? .cookie : .setCookie
-    if id == .httpHeader, head.field(hidden) == nil { return BufferView(head.text) }
+  private func headBuffer(_ id: BufferID, _ direction: Direction) -> BufferView? {
+    if id == .httpHeaderRaw {
+      let raw = direction == .toServer ? requestHead.raw : responseHead.raw
+      return raw.isEmpty ? nil : BufferView(raw)
+    }
+    let hasFields = direction == .toServer ? !requestHead.fields.isEmpty : !responseHead.fields.isEmpty
+    guard hasFields || id == .httpStart else { return nil }
+    if id == .httpHeader {
+      if direction == .toServer {
+        if !requestHead.has(.cookie) { return BufferView(requestHead.text) }
+      } else if !responseHead.has(.setCookie) {
+        return BufferView(responseHead.text)
+      }
+    }
     for made in derived where made.id == id && made.direction == direction { return BufferView(made.bytes) }
+    return direction == .toServer
+      ? derive(id, direction, requestHead, requestLine.bytes) : derive(id, direction, responseHead, statusLine.bytes)
+  }
+
+  /// Makes a buffer that is put together, once.
+  private func derive(_ id: BufferID, _ direction: Direction, _ head: HTTPHead, _ line: [UInt8]) -> BufferView? {
+    let hidden: HTTPKnownField = direction == .toServer ? .cookie : .setCookie
+    let text = head.text
     var out: [UInt8] = []
     out.reserveCapacity(id == .httpStart ? line.count + head.text.count + 4 : head.text.count + 4)
     switch id {
     case .httpHeader:
       for field in head.fields where field.known != hidden {
-        out.append(contentsOf: head.text[field.whole.lowerBound..<field.whole.upperBound + 2])
+        out.append(text.rawSpan.extracting(field.whole.lowerBound..<field.whole.upperBound + 2))
       }
       if out.isEmpty { return nil }
     case .httpHeaderNames:
       out.append(13)
       out.append(10)
       for field in head.fields {
-        out.append(contentsOf: head.text[field.name])
+        out.append(text.rawSpan.extracting(field.name))
         out.append(13)
         out.append(10)
       }

@@ -47,6 +47,8 @@ struct RuleHead: Sendable, BitwiseCopyable {
   var ipVersion: UInt8 = 0
   var flow = FlowCondition()
   var isBothWays = false
+  /// It spans request and answer (`=>`).
+  var isTransactional = false
   /// Conditions beyond the header exist in the body.
   var hasConditions = false
   var appProtocols: AppProtocolSet = .any

@@ -130,8 +130,8 @@ final class BufferScan: Sendable {
   let member: UInt8
   /// Other buffers share the table, so that short ones are scanned together.
   let isBatched: Bool
-  /// The progress values at which it is scanned, ascending.
-  let progress: [Int]
+  /// The progress values at which it is scanned, a bit each; there are no more than a handful.
+  private let progress: UInt64
   let isMultiple: Bool
   let isStreaming: Bool
 
@@ -144,9 +144,14 @@ final class BufferScan: Sendable {
     self.table = table
     self.member = member
     self.isBatched = isBatched
-    self.progress = progress
+    self.progress = progress.reduce(0) { $0 | 1 << UInt64(min(max($1, 0), 63)) }
     self.isMultiple = isMultiple
     self.isStreaming = isStreaming
+  }
+
+  /// How many of the values at which it is scanned a transaction has reached.
+  func reachedCount(_ progress: Int) -> Int {
+    progress < 0 ? 0 : (self.progress & (.max >> UInt64(63 &- min(progress, 63)))).nonzeroBitCount
   }
 }
 

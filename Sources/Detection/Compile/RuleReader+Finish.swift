@@ -11,6 +11,7 @@ extension RuleReader {
       draft.transactionConditions.append(.files(draft.fileConditions, draft.fileSide))
     }
     draft.head.hasConditions = !draft.conditions.isEmpty
+    draft.head.isTransactional = draft.isTransactional
     if let frame {
       guard payload.isEmpty, draft.transactionConditions.isEmpty,
         draft.buffers.allSatisfy({ if case .frame = $0.subject { true } else { false } })

@@ -25,9 +25,8 @@ extension Detector {
     }
     let progress = transaction.progress(direction)
     if progress > state.scannedProgress {
-      for index in group.scans.indices {
-        scan(group.scans[index], transaction, direction, progress, &state.scans[index])
-      }
+      let scans = group.scans
+      for index in scans.indices { scan(scans[index], transaction, direction, progress, &state.scans[index]) }
       state.scannedProgress = progress
     } else {
       // Only what grows can hold something new.
@@ -39,21 +38,18 @@ extension Detector {
     sortCandidates()
     guard !candidates.isEmpty else { return }
     state.insert(candidates)
-    for rule in candidates where ruleSet.bodies[Int(rule)].isTransactional {
-      inspection[direction.opposite].insert([rule])
-    }
+    let heads = ruleSet.heads
+    for rule in candidates where heads[Int(rule)].isTransactional { inspection[direction.opposite].insert([rule]) }
   }
 
   private mutating func scan(
     _ scan: BufferScan, _ transaction: Transaction, _ direction: Direction, _ progress: Int,
     _ state: inout TransactionInspection.ScanState
   ) {
-    var reached = 0
-    for value in scan.progress where value <= progress { reached &+= 1 }
-    guard reached > 0 else { return }
-    let table = scan.table
-    guard scan.isStreaming || reached > state.progressCount else { return }
+    let reached = scan.reachedCount(progress)
+    guard reached > 0, scan.isStreaming || reached > state.progressCount else { return }
     state.progressCount = reached
+    let table = scan.table
     guard scan.isStreaming else {
       var index = 0
       while let view = transaction.buffer(scan.buffer, direction, index: index) {

@@ -13,8 +13,6 @@ final class FixedLiterals: Sendable {
   /// One place in the buffer and the literals that may begin there.
   private struct Place: Sendable, BitwiseCopyable {
     var position: UInt32
-    /// Whose literals these are, of those that share the table.
-    var member: UInt8
     /// `entries[first..<end]`.
     var first: UInt32
     var end: UInt32
@@ -34,7 +32,10 @@ final class FixedLiterals: Sendable {
     var length: UInt32
   }
 
+  /// By member, then by position.
   private let places: [Place]
+  /// Where the places of each member begin, and where the last one's end.
+  private let starts: [UInt32]
   private let entries: [Entry]
   private let patterns: [FastPattern]
 
@@ -57,15 +58,15 @@ final class FixedLiterals: Sendable {
       // One that has no room in its place is never seen.
       guard pattern.constraint.endMax >= first else { continue }
       for end in first...pattern.constraint.endMax {
-        found[UInt64(end &- length) << 8 | UInt64(pattern.constraint.member), default: []].append(index)
+        found[UInt64(pattern.constraint.member) << 32 | UInt64(end &- length), default: []].append(index)
       }
     }
     var places: [Place] = []
+    var starts: [UInt32] = []
     var entries: [Entry] = []
     for (key, indices) in found.sorted(by: { $0.key < $1.key }) {
       var place = Place(
-        position: UInt32(truncatingIfNeeded: key >> 8), member: UInt8(truncatingIfNeeded: key),
-        first: UInt32(clamping: entries.count), end: 0)
+        position: UInt32(truncatingIfNeeded: key), first: UInt32(clamping: entries.count), end: 0)
       for index in indices {
         let pattern = patterns[index]
         entries.append(Self.entry(pattern, index))
@@ -75,9 +76,11 @@ final class FixedLiterals: Sendable {
         }
       }
       place.end = UInt32(clamping: entries.count)
+      while starts.count <= Int(key >> 32) { starts.append(UInt32(clamping: places.count)) }
       places.append(place)
     }
     self.places = places
+    self.starts = starts + [UInt32(clamping: places.count)]
     self.entries = entries
   }
 
@@ -101,15 +104,24 @@ final class FixedLiterals: Sendable {
   ///   - note: given the index of the literal and where it ends in `bytes`.
   @inline(__always)
   func find(in bytes: RawSpan, offset: UInt64, member: UInt8, _ note: (Int, Int) -> Void) {
+    if member == PatternScanner.everyMember {
+      for each in 0..<starts.count &- 1 { find(in: bytes, offset: offset, ofMember: each, note) }
+    } else if Int(member) &+ 1 < starts.count {
+      find(in: bytes, offset: offset, ofMember: Int(member), note)
+    }
+  }
+
+  @inline(__always)
+  private func find(in bytes: RawSpan, offset: UInt64, ofMember member: Int, _ note: (Int, Int) -> Void) {
     let (allPlaces, allEntries) = (places, entries)
     let places = allPlaces.span
     let entries = allEntries.span
     let count = bytes.byteCount
-    var next = 0
-    while next < places.count {
+    var next = Int(starts[member])
+    let last = Int(starts[member &+ 1])
+    while next < last {
       let place = places[next]
       next &+= 1
-      guard place.member == member || member == PatternScanner.everyMember else { continue }
       guard UInt64(place.position) >= offset else { continue }
       let at = Int(UInt64(place.position) &- offset)
       guard at < count else { return }
