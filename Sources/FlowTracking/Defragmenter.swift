@@ -33,6 +33,9 @@ public struct DefragmenterCounters: Sendable, Hashable {
   /// Fragments refused because `memcapBytes` leave no room for them.
   public var memcapHits: UInt64 = 0
   public var heldBytes: UInt64 = 0
+  public var heldBytesMax: UInt64 = 0
+  /// Datagrams waited for at the same time.
+  public var datagramsMax: UInt64 = 0
 
   public init() {}
 }
@@ -92,7 +95,6 @@ public struct Defragmenter: ~Copyable {
   ) -> DefragmentResult {
     var result = DefragmentResult(outcome: .rejected)
     counters.fragments &+= 1
-    expire(now: packet.time)
     let isIPv6 = packet.ipVersion == 6
     guard let part = isIPv6 ? FragmentPart(ipv6: packet, bytes) : FragmentPart(ipv4: packet, bytes)
     else {
@@ -141,12 +143,25 @@ public struct Defragmenter: ~Copyable {
     return result
   }
 
-  /// Gives up datagrams whose first fragment came longer ago than the timeout.
+  /// Gives up datagrams whose first fragment came longer ago than the timeout. A datagram that is too old is
+  /// also given up when a fragment of it comes, so that a call each second will do.
+  ///
+  /// All are looked at: captures may run backwards, so that an older one may stand behind a newer.
+  /// - Complexity: O(n) in the datagrams waited for.
   public mutating func expire(now: Timestamp) {
-    while oldest >= 0, now.seconds(since: trackers[oldest].firstTime) >= settings.timeoutSeconds {
-      counters.timeouts &+= 1
-      release(oldest)
+    var place = oldest
+    while place >= 0 {
+      let newer = trackers[place].newer
+      if isOver(place, now) {
+        counters.timeouts &+= 1
+        release(place)
+      }
+      place = newer
     }
+  }
+
+  private func isOver(_ place: Int, _ now: Timestamp) -> Bool {
+    now.seconds(since: trackers[place].firstTime) >= settings.timeoutSeconds
   }
 
   private mutating func noteOverlap(_ result: inout DefragmentResult, _ isIPv6: Bool) {
@@ -176,7 +191,11 @@ extension Defragmenter {
   private mutating func tracker(
     for key: FragmentKey, _ policy: FragmentPolicy, _ time: Timestamp, room: Int
   ) -> Int? {
-    if let place = places[key] { return makeRoom(room, sparing: place) ? place : nil }
+    if let place = places[key] {
+      if !isOver(place, time) { return makeRoom(room, sparing: place) ? place : nil }
+      counters.timeouts &+= 1
+      release(place)
+    }
     guard makeRoom(room, sparing: -1) else { return nil }
     while places.count >= max(1, settings.datagramCountMax) { evictOldest() }
     let place: Int
@@ -192,6 +211,7 @@ extension Defragmenter {
     trackers[place].newer = -1
     if newest >= 0 { trackers[newest].newer = place } else { oldest = place }
     newest = place
+    counters.datagramsMax = max(counters.datagramsMax, UInt64(places.count))
     return place
   }
 
@@ -219,6 +239,7 @@ extension Defragmenter {
   private mutating func noteHeld(_ change: Int) {
     heldBytes &+= change
     counters.heldBytes = UInt64(clamping: heldBytes)
+    counters.heldBytesMax = max(counters.heldBytesMax, counters.heldBytes)
   }
 }
 

@@ -20,6 +20,8 @@ public struct FlowTable: ~Copyable {
   private let hash: FlowHash
   private var slots: [UInt64]
   private var liveCount = 0
+  /// Makes the identifier of the next flow.
+  private var nextNumber: UInt64 = 0
   /// Flows with a TCP session.
   private var sessionCount = 0
 
@@ -34,6 +36,15 @@ public struct FlowTable: ~Copyable {
 
   /// Flows held now.
   public var count: Int { liveCount }
+
+  /// Flows that one packet may begin: one for each packet inside it, sixteen at most, and itself.
+  private static let flowsPerPacketMax: UInt64 = 32
+
+  /// Flows that the packet in hand begins are numbered after it, so that their identifiers are the same
+  /// however the packets of a capture are spread over tables.
+  ///
+  /// - Parameter number: of the packet, growing; below 2^48, so that no identifier comes twice.
+  public mutating func begin(packet number: UInt64) { nextNumber = number &* Self.flowsPerPacketMax }
 
   /// Finds or makes the flow of a packet, counts the packet on it and runs TCP tracking.
   ///
@@ -324,8 +335,9 @@ extension FlowTable {
   ) -> FlowIndex {
     if (liveCount &+ 1) &* 2 > slots.count { growIndex() }
     var flow = Flow(
-      tuple: key, flowID: flowID(counters.flowsCreated), startTime: time, lastTime: time,
+      tuple: key, flowID: flowID(nextNumber), startTime: time, lastTime: time,
       ipVersion: packet.ipVersion)
+    nextNumber &+= 1
     flow.vlan0 = packet.vlan0
     flow.vlan1 = packet.vlan1
     flow.vlanCount = packet.vlanCount
@@ -356,8 +368,8 @@ extension FlowTable {
   }
 
   /// An odd multiplier permutes the 53-bit numbers, so that no two flows share an identifier.
-  private func flowID(_ counter: UInt64) -> UInt64 {
-    (counter &* 0x9e37_79b9_7f4a_7c15 &+ settings.seed) & 0x1f_ffff_ffff_ffff
+  private func flowID(_ number: UInt64) -> UInt64 {
+    (number &* 0x9e37_79b9_7f4a_7c15 &+ settings.seed) & 0x1f_ffff_ffff_ffff
   }
 
   private func find(_ key: FlowTuple, _ keyHash: UInt32) -> (FlowIndex, Direction)? {

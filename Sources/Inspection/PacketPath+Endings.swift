@@ -5,10 +5,11 @@ import StreamReassembly
 import Traffic
 
 extension PacketPath {
-  /// Flows looked at for their timeout with each packet, so that none of them waits for long.
-  private static let expiryBatch = 64
   /// Flows ended at once to make room in a full table.
   private static let pruneBatch = 32
+
+  /// Called before a flow that is over is told of, with its start and its number.
+  public typealias EndingNote = (Timestamp, UInt64) -> Void
 
   private struct EndedFlow {
     var index: FlowIndex
@@ -16,12 +17,21 @@ extension PacketPath {
     var reason: FlowEndReason
   }
 
-  mutating func expire(now: Timestamp) {
+  mutating func expire(now: Timestamp) { advance(to: now) { _, _ in } }
+
+  /// Ends what is over by now, without a packet.
+  ///
+  /// - Parameter note: told of each flow before its records are written, in the order of their starts.
+  public mutating func advance(to now: Timestamp, _ note: EndingNote) {
+    if now.seconds > lookedAtSecond {
+      lookedAtSecond = now.seconds
+      defragmenter.expire(now: now)
+    }
     var ended: [EndedFlow] = []
-    flows.expire(now: now, limit: Self.expiryBatch) { index, flow, reason in
+    flows.expire(now: now, limit: expiryLimit) { index, flow, reason in
       ended.append(EndedFlow(index: index, flow: copy flow, reason: reason))
     }
-    for one in ended { endFlow(one.index, one.flow, reason: one.reason) }
+    if !ended.isEmpty { end(&ended, note) }
   }
 
   /// Ends the flows nearest to their timeout; returns how many.
@@ -35,12 +45,23 @@ extension PacketPath {
   }
 
   /// The traffic is over: what flows still hold is inspected and written.
-  public mutating func finish() {
+  public mutating func finish(_ note: EndingNote = { _, _ in }) {
     var ended: [EndedFlow] = []
     flows.removeAll(reason: .shutdown) { index, flow, reason in
       ended.append(EndedFlow(index: index, flow: copy flow, reason: reason))
     }
-    for one in ended { endFlow(one.index, one.flow, reason: one.reason) }
+    end(&ended, note)
+  }
+
+  /// In an order that has nothing to do with where the table kept them.
+  private mutating func end(_ ended: inout [EndedFlow], _ note: EndingNote) {
+    if ended.count > 1 {
+      ended.sort { ($0.flow.startTime, $0.flow.flowID) < ($1.flow.startTime, $1.flow.flowID) }
+    }
+    for one in ended {
+      note(one.flow.startTime, one.flow.flowID)
+      endFlow(one.index, one.flow, reason: one.reason)
+    }
   }
 
   /// Inspects what a flow still holds, writes its records and lets go of it. Its place in the table

@@ -27,6 +27,13 @@ public struct PacketPath: ~Copyable {
   var pastFlows = PastFlows()
   /// Number of the packet in hand, from 1.
   var packetNumber: UInt64 = 0
+  /// Flows looked at for their timeout with each packet, so that no packet waits for long. Where nobody waits, all
+  /// that are due are ended at once: then it is the time alone that says with which packet a flow ends.
+  public var expiryLimit = 64
+  /// The last second in which it was looked what is over.
+  var lookedAtSecond = Int64.min
+  /// nil where this path sees all packets.
+  public var share: PathShare?
 
   public init(
     settings: InspectionSettings, ruleSet: RuleSet, shared: SharedDetectionState, sink: any EventSink
@@ -60,6 +67,7 @@ public struct PacketPath: ~Copyable {
     isChecksumPartial: Bool = false
   ) -> PacketVerdict {
     packetNumber &+= 1
+    flows.begin(packet: packetNumber)
     counters.packets &+= 1
     counters.bytes &+= UInt64(bytes.byteCount)
     expire(now: time)
@@ -82,6 +90,9 @@ public struct PacketPath: ~Copyable {
     tunnel = outerTunnel
     return track(packet, bytes, length: length, inner: inner)
   }
+
+  /// The next packet has this number, where this path does not see all packets of its capture.
+  public mutating func skip(to number: UInt64) { packetNumber = number &- 1 }
 
   // MARK: Fragments
 
@@ -153,6 +164,7 @@ public struct PacketPath: ~Copyable {
   private mutating func track(
     _ packet: DecodedPacket, _ bytes: RawSpan, length: Int, inner: PacketVerdict? = nil
   ) -> PacketVerdict {
+    share?.note(packet)
     reportDecodeEvents(packet, bytes)
     guard packet.ipVersion != 0 else {
       counters.undecoded &+= 1

@@ -21,7 +21,10 @@ struct EvalCommand: ParsableCommand {
     completion: .directory)
   var output: String?
 
-  @Option(name: .long, help: ArgumentHelp("Captures evaluated at the same time.", valueName: "count"))
+  @Option(name: .long, help: 
+      ArgumentHelp(
+        "Captures evaluated at the same time; more than there are captures spread each of them over several by flow, with the same output.",
+        valueName: "count"))
   var jobs = 1
 
   @Option(

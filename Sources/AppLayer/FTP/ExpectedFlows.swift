@@ -34,20 +34,37 @@ public final class ExpectedFlows: Sendable {
     var count = 0
   }
 
-  private let count = Atomic<Int>(0)
-  private let evicted = Atomic<UInt64>(0)
-  private let table = Mutex(Table())
+  /// What all workers share.
+  private final class Memory: Sendable {
+    let count = Atomic<Int>(0)
+    let evicted = Atomic<UInt64>(0)
+    let table = Mutex(Table())
+  }
 
-  public init() {}
+  private let memory: Memory
+  /// Returns once it is the turn of who asks; nil where any order will do.
+  private let takeTurn: (@Sendable () -> Void)?
+
+  public init() {
+    memory = Memory()
+    takeTurn = nil
+  }
+
+  /// The same for a worker that is to come to them in the order of packets.
+  public init(sharing other: ExpectedFlows, _ takeTurn: @escaping @Sendable () -> Void) {
+    memory = other.memory
+    self.takeTurn = takeTurn
+  }
 
   /// Those that were given up for want of room.
-  public var evictedCount: UInt64 { evicted.load(ordering: .relaxed) }
+  public var evictedCount: UInt64 { memory.evicted.load(ordering: .relaxed) }
 
   /// A connection between the ends of `tuple`, to `port`, will carry `transfer`.
   func expect(_ transfer: FTPTransfer, between tuple: FlowTuple, port: UInt16, at time: Timestamp) {
     let pair = Pair(tuple.source, tuple.destination)
     let entry = Entry(port: port, transfer: transfer, expiry: time.seconds &+ Self.lifetimeSeconds)
-    let (now, lost) = table.withLock { table -> (Int, Int) in
+    takeTurn?()
+    let (now, lost) = memory.table.withLock { table -> (Int, Int) in
       var lost = 0
       if table.count >= Self.countMax { lost += Self.makeRoom(&table, at: time.seconds) }
       var own = table.entries[pair, default: []]
@@ -62,15 +79,16 @@ public final class ExpectedFlows: Sendable {
       table.count += own.count - before
       return (table.count, lost)
     }
-    count.store(now, ordering: .relaxed)
-    if lost > 0 { evicted.wrappingAdd(UInt64(lost), ordering: .relaxed) }
+    memory.count.store(now, ordering: .relaxed)
+    if lost > 0 { memory.evicted.wrappingAdd(UInt64(lost), ordering: .relaxed) }
   }
 
   /// Takes what the connection of `tuple` was announced for, if its first octets go the right way.
   func take(_ tuple: FlowTuple, _ direction: Direction, isDecrypted: Bool, at time: Timestamp) -> FTPTransfer? {
-    guard count.load(ordering: .relaxed) > 0 else { return nil }
+    takeTurn?()
+    guard memory.count.load(ordering: .relaxed) > 0 else { return nil }
     let pair = Pair(tuple.source, tuple.destination)
-    let (found, now) = table.withLock { table -> (FTPTransfer?, Int) in
+    let (found, now) = memory.table.withLock { table -> (FTPTransfer?, Int) in
       guard var own = table.entries[pair] else { return (nil, table.count) }
       let index = own.firstIndex {
         $0.port == tuple.destinationPort && $0.expiry > time.seconds && $0.transfer.direction == direction
@@ -82,7 +100,7 @@ public final class ExpectedFlows: Sendable {
       table.count -= 1
       return (found, table.count)
     }
-    if found != nil { count.store(now, ordering: .relaxed) }
+    if found != nil { memory.count.store(now, ordering: .relaxed) }
     return found
   }
 

@@ -38,6 +38,7 @@ extension Detector {
     }
     let key = Self.key(threshold.track, info, ends, isRateFilter: false)
     let life = threshold.kind == .backoff ? Self.backoffLifeSeconds : Int64(threshold.seconds)
+    shared.turn?.take()
     return shared.thresholds.update(key, at: ends.time) { entry in
       var counted = entry ?? ThresholdEntry()
       let outcome = counted.count(threshold, at: ends.time, isNew: entry == nil)
@@ -60,6 +61,7 @@ extension Detector {
           continue
         }
         let entryKey = Self.key(filter.track, info, ends, isRateFilter: true)
+        shared.turn?.take()
         let isInForce = shared.thresholds.update(entryKey, at: ends.time) { entry in
           var counted = entry ?? ThresholdEntry()
           let isInForce = counted.count(filter, at: ends.time, isNew: entry == nil)

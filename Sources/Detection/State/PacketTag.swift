@@ -106,6 +106,8 @@ extension SharedDetectionState {
   }
 
   func beginTag(_ tag: TagAction, _ info: RuleInfo, on host: IPAddress, at time: Timestamp) {
+    // Whether a packet is told of then depends on all packets of the host before it, and each would have to wait.
+    turn?.refuse("a rule has put a tag on a host")
     noteHostTag()
     hostTags.update(host, at: time) { tags in
       var changed = tags ?? []

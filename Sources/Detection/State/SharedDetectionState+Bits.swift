@@ -2,12 +2,14 @@ import Traffic
 
 extension SharedDetectionState {
   func hasBit(_ bit: XBit, _ ends: PacketEnds) -> Bool {
-    hostBits.update(Self.key(bit, ends), at: ends.time) { expiry in
+    turn?.take()
+    return hostBits.update(Self.key(bit, ends), at: ends.time) { expiry in
       (expiry ?? Timestamp(nanoseconds: .min), expiry != nil)
     }
   }
 
   func setBit(_ bit: XBit, _ ends: PacketEnds) {
+    turn?.take()
     let until = Timestamp(
       nanoseconds: ends.time.nanoseconds &+ Int64(bit.expireSeconds) &* 1_000_000_000)
     hostBits.update(Self.key(bit, ends), at: ends.time) { expiry in
@@ -17,6 +19,7 @@ extension SharedDetectionState {
   }
 
   func clearBit(_ bit: XBit, _ ends: PacketEnds) {
+    turn?.take()
     hostBits.update(Self.key(bit, ends), at: ends.time) { expiry in
       expiry = nil
       return (Timestamp(nanoseconds: .min), ())

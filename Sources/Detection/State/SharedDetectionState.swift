@@ -20,18 +20,33 @@ public final class SharedDetectionState: Sendable {
 
   public let names: VariableNames
   /// Connections that protocols have announced; no rule's memory, but shared and kept like it.
-  public let expectedFlows = ExpectedFlows()
+  public let expectedFlows: ExpectedFlows
   let thresholds: ExpiringTable<ThresholdKey, ThresholdEntry>
   let hostBits: ExpiringTable<HostBitKey, Timestamp>
   let hostTags: ExpiringTable<IPAddress, [PacketTag]>
   /// A host was ever tagged: packets are looked up only then.
   private let hostTagCount = Atomic<Int>(0)
 
+  /// Lets workers come here in the order of their packets; nil where any order will do.
+  let turn: (any DetectionTurn)?
+
   public init(names: VariableNames = VariableNames(), limits: Limits = Limits()) {
     self.names = names
+    turn = nil
     thresholds = ExpiringTable(countMax: limits.thresholdsMax)
     hostBits = ExpiringTable(countMax: limits.hostBitsMax)
     hostTags = ExpiringTable(countMax: limits.hostTagsMax)
+    expectedFlows = ExpectedFlows()
+  }
+
+  /// The same memory for another worker, which comes to it when its turn is.
+  public init(sharing other: SharedDetectionState, turn: any DetectionTurn) {
+    names = other.names
+    self.turn = turn
+    thresholds = other.thresholds
+    hostBits = other.hostBits
+    hostTags = other.hostTags
+    expectedFlows = ExpectedFlows(sharing: other.expectedFlows) { turn.take() }
   }
 
   var hasHostTags: Bool { hostTagCount.load(ordering: .relaxed) > 0 }
@@ -118,4 +133,13 @@ final class ExpiringTable<Key: Hashable & Sendable, Value: Sendable>: Sendable {
 final class Lock<Value: Sendable>: Sendable {
   let value: Mutex<Value>
   init(_ initial: Value) { value = Mutex(initial) }
+}
+
+/// The order in which workers that share one capture come to what rules remember across flows, so that it says the same
+/// as if one worker had seen all packets.
+public protocol DetectionTurn: AnyObject, Sendable {
+  /// Returns once all packets before the one in hand are done with, whoever has them.
+  func take()
+  /// What is asked for depends on every packet: only one worker can do it.
+  func refuse(_ reason: String)
 }

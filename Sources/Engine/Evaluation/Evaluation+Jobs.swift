@@ -4,8 +4,9 @@ import Glibc
 import Synchronization
 
 extension Evaluation {
-  /// Evaluates captures one after the other or `jobs` at a time; records stand in the order in which
-  /// the captures were named either way.
+  /// Evaluates captures one after the other, or as many at a time as there are jobs; where there are more jobs than
+  /// captures, each capture is spread over several by flow. Records stand in the order in which the captures were
+  /// named, and are the same, either way.
   ///
   /// - Parameter path: the file that records are written to; it is emptied first.
   public func run(
@@ -14,19 +15,45 @@ extension Evaluation {
   ) throws(SettingsError) {
     let output = try Self.open(path)
     if jobs > 1, captures.count > 1 {
-      try runParallel(captures, jobs: min(jobs, captures.count), to: path, output, into: &summary)
+      try runParallel(captures, jobs: jobs, to: path, output, into: &summary)
     } else {
-      for capture in captures {
-        do throws(CaptureError) {
-          summary.add(try run(capture, output: output, progress: progress))
-        } catch {
-          throw SettingsError(error.description)
-        }
-      }
+      for capture in captures { summary.add(try run(capture, jobs: jobs, to: path, output, progress)) }
     }
     if output.failureCount > 0 {
       throw SettingsError("\(path): records were lost: \(TextFile.lastError(output.lastError))")
     }
+  }
+
+  /// One capture, by one job or several.
+  private func run(
+    _ capture: String, jobs: Int, to path: String, _ output: FileLineOutput, _ progress: (UInt64, UInt64?) -> Void
+  ) throws(SettingsError) -> EvaluationSummary {
+    do throws(CaptureError) {
+      guard jobs > 1 else { return try run(capture, output: output, progress: progress) }
+      var reason = reasonForOneJob(capture)
+      for usesPorts in [true, false] where reason == nil {
+        let shared = SharedEvaluation(self, workers: jobs, usesPorts: usesPorts, path: path)
+        switch try shared.run(capture, output: output, progress: progress) {
+        case .done(let summary): return summary
+        case .refused(let why): reason = why
+        case .refusedPorts: break
+        }
+      }
+      var summary = try run(capture, output: output, progress: progress)
+      summary.warnings.insert("\(capture): evaluated by one job: \(reason ?? "TCP in fragments")", at: 0)
+      return summary
+    } catch {
+      throw SettingsError(error.description)
+    }
+  }
+
+  /// Why the jobs cannot have the same output as one, where that is known before.
+  private func reasonForOneJob(_ capture: String) -> String? {
+    if capture == "-" { return "standard input cannot be read twice, should that be needed" }
+    if files != nil { return "stored files are numbered in the order in which they come" }
+    if ruleSet.changesDatasets { return "rules change datasets" }
+    if settings.inspection.tracer != nil { return "a rule is traced" }
+    return nil
   }
 
   private static func open(_ path: String) throws(SettingsError) -> FileLineOutput {
@@ -44,11 +71,12 @@ extension Evaluation {
   ) throws(SettingsError) {
     let next = Atomic(0)
     let results = Mutex<[Int: Result<EvaluationSummary, SettingsError>]>([:])
-    Workers.runAll(count: jobs) { _ in
+    let atOnce = min(jobs, captures.count)
+    Workers.runAll(count: atOnce) { _ in
       while true {
         let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
         guard index < captures.count else { return }
-        let result = runPart(captures[index], to: Self.part(index, of: path))
+        let result = runPart(captures[index], jobs: jobs / atOnce, to: Self.part(index, of: path))
         results.withLock { $0[index] = result }
       }
     }
@@ -63,14 +91,14 @@ extension Evaluation {
 
   private static func part(_ index: Int, of path: String) -> String { "\(path).part\(index)" }
 
-  private func runPart(_ capture: String, to path: String) -> Result<EvaluationSummary, SettingsError> {
+  private func runPart(_ capture: String, jobs: Int, to path: String) -> Result<EvaluationSummary, SettingsError> {
     do throws(SettingsError) {
       let output = try Self.open(path)
-      do throws(CaptureError) {
-        return .success(try run(capture, output: output))
-      } catch {
-        return .failure(SettingsError(error.description))
+      let summary = try run(capture, jobs: jobs, to: path, output) { _, _ in }
+      if output.failureCount > 0 {
+        throw SettingsError("\(path): records were lost: \(TextFile.lastError(output.lastError))")
       }
+      return .success(summary)
     } catch {
       return .failure(error)
     }

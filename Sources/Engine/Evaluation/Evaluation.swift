@@ -27,6 +27,15 @@ public struct EvaluationSummary: Sendable {
     warnings += other.warnings
   }
 
+  mutating func take(_ traffic: TrafficStatistics, packets count: UInt64, warnings more: [String]) {
+    packets = count
+    bytes = traffic.bytes
+    flows = traffic.flows
+    alerts = traffic.alerts
+    drops = traffic.blocked
+    warnings += more
+  }
+
   /// Octets of memory that this process ever had resident.
   public static var peakResidentBytes: UInt64 {
     var usage = rusage()
@@ -67,10 +76,11 @@ public struct Evaluation: Sendable {
     var path = PacketPath(
       settings: settings.inspection, ruleSet: ruleSet, shared: SharedDetectionState(names: names),
       sink: writer)
+    // Nobody waits for a packet here, and the same must come of it however packets are spread over workers.
+    path.expiryLimit = .max
     var summary = EvaluationSummary()
     var traffic = TrafficStatistics()
-    var begin: Timestamp?
-    var end = Timestamp(seconds: 0)
+    var span = CaptureSpan()
     var count: UInt64 = 0
     let tracer = settings.inspection.tracer
     while true {
@@ -81,8 +91,7 @@ public struct Evaluation: Sendable {
           let verdict = path.process(
             packet.bytes, link: packet.linkType, time: packet.time, length: packet.originalLength)
           traffic.note(verdict)
-          if begin == nil { begin = packet.time }
-          end = packet.time
+          span.note(packet.time)
         }
       } catch {
         // What cannot be read at all is an error; of a damaged file all before the damage counts.
@@ -96,16 +105,13 @@ public struct Evaluation: Sendable {
     }
     path.finish()
     traffic.read(path)
-    let seconds = begin.map { max(0, end.seconds &- $0.seconds) } ?? 0
-    // Timed by the capture, so that the same capture gives the same records.
-    writer.writeStats(traffic.counters, uptimeSeconds: UInt64(seconds), at: end)
-    writer.flush()
-    summary.packets = count
-    summary.bytes = traffic.bytes
-    summary.flows = traffic.flows
-    summary.alerts = traffic.alerts
-    summary.drops = traffic.blocked
-    summary.warnings += source.warnings.map(\.description)
+    Self.writeStatistics(traffic, span, writer)
+    summary.take(traffic, packets: count, warnings: source.warnings.map(\.description))
     return summary
+  }
+  /// Timed by the capture, so that the same capture gives the same records.
+  static func writeStatistics(_ traffic: TrafficStatistics, _ span: CaptureSpan, _ writer: EVEWriter) {
+    writer.writeStats(traffic.counters, uptimeSeconds: span.seconds, at: span.end)
+    writer.flush()
   }
 }
