@@ -49,11 +49,10 @@ extension Detector {
     let reached = scan.reachedCount(progress)
     guard reached > 0, scan.isStreaming || reached > state.progressCount else { return }
     state.progressCount = reached
-    let table = scan.table
     guard scan.isStreaming else {
       var index = 0
       while let view = transaction.buffer(scan.buffer, direction, index: index) {
-        collect(table, view, scan)
+        collect(view, scan)
         index &+= 1
         if !scan.isMultiple { break }
       }
@@ -62,7 +61,7 @@ extension Detector {
     // Each instance is scanned from where the last call left off.
     if state.isClosed, !scan.isMultiple { return }
     while let view = transaction.buffer(scan.buffer, direction, index: state.instance) {
-      collectNew(table, view, scan, &state)
+      collectNew(view, scan, &state)
       guard scan.isMultiple, view.isComplete,
         transaction.buffer(scan.buffer, direction, index: state.instance &+ 1) != nil
       else { return }
@@ -72,29 +71,27 @@ extension Detector {
     }
   }
 
-  private mutating func collect(
-    _ table: PatternTable, _ view: BufferView, _ scan: BufferScan
-  ) {
+  private mutating func collect(_ view: BufferView, _ scan: BufferScan) {
     let bytes = view.storage.rawSpan.extracting(view.range)
     guard !scan.transforms.isEmpty else {
-      return collect(table, bytes, offset: view.offset, isComplete: view.isComplete, scan)
+      return collect(bytes, offset: view.offset, isComplete: view.isComplete, scan)
     }
     let result = transform(bytes, scan.transforms)
-    collect(table, result.rawSpan, offset: 0, isComplete: true, scan)
+    collect(result.rawSpan, offset: 0, isComplete: true, scan)
   }
 
   /// Puts a short buffer that shares its table with others beside those that wait; scans any other.
   private mutating func collect(
-    _ table: PatternTable, _ bytes: RawSpan, offset: UInt64, isComplete: Bool, _ scan: BufferScan
+    _ bytes: RawSpan, offset: UInt64, isComplete: Bool, _ scan: BufferScan
   ) {
     guard scan.isBatched, bytes.byteCount > 0, !isPrefilterOff else {
-      return collectCandidates(table, bytes, offset: offset, isComplete: isComplete, member: scan.member)
+      return collectCandidates(scan.table, bytes, offset: offset, isComplete: isComplete, member: scan.member)
     }
     if batch.isFull(for: bytes) { scanBatch() }
     guard batch.add(bytes, offset: offset, member: scan.member, isComplete: isComplete) else {
-      return collectCandidates(table, bytes, offset: offset, isComplete: isComplete, member: scan.member)
+      return collectCandidates(scan.table, bytes, offset: offset, isComplete: isComplete, member: scan.member)
     }
-    batchTable = table
+    if batchTable == nil { batchTable = scan.table }
   }
 
   /// Scans the buffers that wait. Those of one direction of a protocol share one table.
@@ -116,7 +113,7 @@ extension Detector {
   }
 
   private mutating func collectNew(
-    _ table: PatternTable, _ view: BufferView, _ scan: BufferScan,
+    _ view: BufferView, _ scan: BufferScan,
     _ state: inout TransactionInspection.ScanState
   ) {
     guard !state.isClosed else { return }
@@ -126,16 +123,16 @@ extension Detector {
     state.scannedTo = end
     guard scan.transforms.isEmpty else {
       // What a transform makes of the whole cannot be had from its parts.
-      if end > scannedTo || view.isComplete { collect(table, view, scan) }
+      if end > scannedTo || view.isComplete { collect(view, scan) }
       return
     }
     let new = scannedTo > view.offset ? Int(min(scannedTo &- view.offset, UInt64(view.count))) : 0
     // At the end the last piece is looked at once more, for literals that must stand there.
-    let newFrom = view.isComplete ? max(0, min(new, view.count &- table.longest)) : new
+    let newFrom = view.isComplete ? max(0, min(new, view.count &- scan.table.longest)) : new
     if newFrom < view.count {
       let bytes = view.storage.rawSpan.extracting(view.range)
       collectCandidates(
-        table, bytes, newFrom: newFrom, offset: view.offset, isComplete: view.isComplete)
+        scan.table, bytes, newFrom: newFrom, offset: view.offset, isComplete: view.isComplete)
     }
   }
 }

@@ -10,14 +10,14 @@ final class FixedLiterals: Sendable {
   /// The last place that is looked at.
   static let positionMax: UInt32 = 511
 
-  /// One place in the buffer and the literals that may begin there.
+  /// One place in the buffer and the literals that may begin there. There are hundreds, looked at for each packet: small,
+  /// so that they stay in the processor's nearest cache.
   private struct Place: Sendable, BitwiseCopyable {
-    var position: UInt32
-    /// `entries[first..<end]`.
+    /// A bit for each octet that a literal here begins with, in either case, by its lower six bits.
+    var begins: UInt64 = 0
+    /// Its first entry; the last is the one before the next place's.
     var first: UInt32
-    var end: UInt32
-    /// A bit for each octet that a literal here begins with, in either case.
-    var begins = SIMD4<UInt64>()
+    var position: UInt16
   }
 
   /// The first eight octets of a literal, or all of a shorter one, as one number.
@@ -66,20 +66,20 @@ final class FixedLiterals: Sendable {
     var entries: [Entry] = []
     for (key, indices) in found.sorted(by: { $0.key < $1.key }) {
       var place = Place(
-        position: UInt32(truncatingIfNeeded: key), first: UInt32(clamping: entries.count), end: 0)
+        first: UInt32(clamping: entries.count), position: UInt16(truncatingIfNeeded: key))
       for index in indices {
         let pattern = patterns[index]
         entries.append(Self.entry(pattern, index))
         guard let first = pattern.bytes.first else { continue }
         for octet in pattern.isCaseInsensitive ? [first, ByteSearch.upper(first)] : [first] {
-          place.begins[Int(octet >> 6)] |= 1 << UInt64(octet & 63)
+          place.begins |= 1 << UInt64(octet & 63)
         }
       }
-      place.end = UInt32(clamping: entries.count)
       while starts.count <= Int(key >> 32) { starts.append(UInt32(clamping: places.count)) }
       places.append(place)
     }
-    self.places = places
+    // One behind the last, for where its entries end.
+    self.places = places + [Place(first: UInt32(clamping: entries.count), position: .max)]
     self.starts = starts + [UInt32(clamping: places.count)]
     self.entries = entries
   }
@@ -125,11 +125,11 @@ final class FixedLiterals: Sendable {
       guard UInt64(place.position) >= offset else { continue }
       let at = Int(UInt64(place.position) &- offset)
       guard at < count else { return }
-      let octet = bytes.u8(at: at)
-      guard place.begins[Int(octet >> 6)] & 1 << UInt64(octet & 63) != 0 else { continue }
+      guard place.begins & 1 << UInt64(bytes.u8(at: at) & 63) != 0 else { continue }
       let word = Self.word(bytes, at)
       var number = Int(place.first)
-      while number < Int(place.end) {
+      let end = Int(places[next].first)
+      while number < end {
         let entry = entries[number]
         number &+= 1
         guard (word | entry.fold) & entry.mask == entry.key, at &+ Int(entry.length) <= count else { continue }
