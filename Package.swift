@@ -82,7 +82,7 @@ let package = Package(
         "RuleLanguage", "Detection", "Inspection", "Interception", "Diversion", "EventOutput",
         "CSluiceLinux", "Yams",
       ]),
-    station("Control", ["Traffic", "AppLayer", "Inspection", "Interception", "EventOutput", "Engine", "CSluiceLinux"]),
+    station("Control", ["Traffic", "AppLayer", "Detection", "Inspection", "Interception", "EventOutput", "Engine", "CSluiceLinux"]),
     .executableTarget(
       name: "sluice",
       dependencies: [
@@ -110,7 +110,7 @@ let package = Package(
         "Traffic", "PacketDecoding", "FlowTracking", "AppLayer", "RuleLanguage", "Detection", "Inspection",
         "Interception", "Diversion", "EventOutput", "TestSupport",
       ]),
-    tests("Control", ["Engine", "Interception", "CSluiceLinux"]),
+    tests("Control", ["Detection", "Engine", "Interception", "CSluiceLinux"]),
 
     // What fuzzers call, and its corpus replayed; the fuzzer itself is built by Tests/Fuzz/run.
     .target(

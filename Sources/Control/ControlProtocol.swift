@@ -4,7 +4,7 @@ import Glibc
 /// What is asked of a running daemon: one line with a command and its words; the answer is `ok` or `error` on the
 /// first line and text on the lines behind it.
 public enum ControlCommand: String, Sendable, CaseIterable {
-  case reload, stats, flows, explain, release, recall, metrics, learned, approve, forget, shutdown
+  case reload, stats, flows, explain, release, recall, metrics, learned, approve, forget, rules, shutdown
 
   /// The line of a request that says what is asked, whatever the octets are.
   public static func line(of request: [UInt8]) -> String {

@@ -87,7 +87,8 @@ public final class ControlServer: Sendable {
     case .learned: return LearnedAnswers.list(daemon)
     case .approve: return LearnedAnswers.approve(daemon, Array(words.dropFirst()))
     case .forget: return LearnedAnswers.forget(daemon, Array(words.dropFirst()))
-    case .metrics: return ControlAnswer(isDone: true, text: MetricsText.text(daemon.statistics()))
+    case .metrics: return ControlAnswer(isDone: true, text: MetricsText.text(daemon))
+    case .rules: return RuleAnswers.dearest(daemon, Array(words.dropFirst()))
     case .shutdown:
       daemon.requestStop()
       return ControlAnswer(isDone: true, text: "stopping")

@@ -72,7 +72,7 @@ public final class MetricsServer: Sendable {
       request += piece
     }
     let isGet = request.starts(with: Array("GET ".utf8))
-    let body = isGet ? Array(MetricsText.text(daemon.statistics()).utf8) : []
+    let body = isGet ? Array(MetricsText.text(daemon).utf8) : []
     let head =
       "HTTP/1.1 \(isGet ? "200 OK" : "405 Method Not Allowed")\r\nContent-Type: text/plain; version=0.0.4\r\n"
       + "Content-Length: \(body.count)\r\nConnection: close\r\n\r\n"

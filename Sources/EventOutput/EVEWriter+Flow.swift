@@ -1,4 +1,5 @@
 import AppLayer
+import Detection
 import Inspection
 import PacketDecoding
 import Traffic
@@ -172,7 +173,24 @@ extension EVEWriter {
     }
   }
 
-  // MARK: Interception
+  // MARK: Sluice's own
+
+  /// A rule has gone past its budget with the packet in hand.
+  func write(_ record: RuleExcessRecord, _ context: borrowing EventContext) {
+    begin("sluice", context, .flow, RawSpan())
+    json.beginObject("sluice")
+    json.member("step", "rule-budget")
+    json.member("reason", text: record.reason)
+    json.member("outcome", text: record.outcome)
+    json.member("gid", record.gid)
+    json.member("signature_id", record.sid)
+    json.member("rev", record.rev)
+    json.member("signature", text: record.message)
+    json.member("checks", record.checks)
+    json.member("time_ns", record.nanoseconds)
+    json.endObject()
+    end(nil)
+  }
 
   func write(_ record: InterceptionRecord, _ context: borrowing EventContext) {
     begin("sluice", context, .flow, RawSpan())

@@ -64,6 +64,8 @@ public final class EVEWriter: EventSink {
       if settings.alert?.logsTaggedPackets == true { writeTaggedPacket(context, bytes) }
     case .interception(let record):
       if settings.logsInterception { write(record, context) }
+    case .ruleExcess(let record):
+      if settings.logsInterception { write(record, context) }
     }
   }
 

@@ -21,6 +21,8 @@ public enum Event {
   /// A flow is over.
   case flow
   case interception(InterceptionRecord)
+  /// A rule has gone past its budget of time.
+  case ruleExcess(RuleExcessRecord)
   /// A packet that a rule's `tag` asks for.
   case taggedPacket
 }

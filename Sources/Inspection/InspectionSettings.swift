@@ -18,6 +18,8 @@ public struct InspectionSettings: Sendable {
   var isInspectedOnArrival: Bool { inspectsOnArrival ?? isInline }
   /// Alerts of one packet that are told (`packet-alert-max`); the rules beyond still act.
   public var alertsPerPacketMax = 15
+  /// How much of a worker's time a rule may take (`detect.rule-budget`).
+  public var ruleBudget = RuleBudget()
   /// Octets of raw stream that are waited for where nothing can be stopped
   /// (`stream.reassembly.toserver-chunk-size`, `toclient-chunk-size`).
   public var chunkBytes: (toServer: Int, toClient: Int) = (2560, 2560)

@@ -178,6 +178,10 @@ extension PacketPath {
   public var flowCounters: FlowTableCounters { flows.counters }
   public var reassemblyCounters: ReassemblyCounters { reassembler.counters }
   public var defragmenterCounters: DefragmenterCounters { defragmenter.counters }
+  /// What each rule has cost.
+  public var ruleCosts: RuleCostSnapshot { stream.detector.ruleCosts }
+  /// Times one trial of a rule in so many, where it is the rules' cost that is asked for.
+  public mutating func timeRules(oneIn period: UInt32) { stream.detector.meter.period = max(1, period) }
   /// What the rules cost so far.
   public var detectionCounters: DetectionCounters { stream.detector.counters }
 }

@@ -120,6 +120,9 @@ extension PacketPath {
       let piece = acceptedAround(packet, lookup)
       if !piece.isEmpty { stream.inspectAlone(piece.rawSpan, flow, inspected, facts: facts) }
     }
+    if stream.detector.hasExcesses {
+      stream.reportExcesses(context(packet, length: work.length, lookup, flow), bytes)
+    }
     guard stream.hasMatches else { return }
     let decision = stream.decide(flow, facts: facts, packet: packet)
     if stream.hasAlerts { tell(decision, packet, bytes, flow, work) }

@@ -29,6 +29,9 @@ public final class RelayPath {
   /// Takes another rule set; flows keep their state.
   public func replace(ruleSet: RuleSet) { stream.replace(ruleSet: ruleSet) }
 
+  /// What rules have cost on relayed bytes.
+  public var ruleCosts: RuleCostSnapshot { stream.detector.ruleCosts }
+
   public var alertCount: UInt64 { stream.counters.alerts }
 
   /// Writes a step of the interception stage.
@@ -226,6 +229,7 @@ public final class RelayFlow {
     inspectHeaders(direction, packet, facts)
     path.stream.inspect(inspection, direction: direction, packet: packet, bytes: RawSpan(), facts: facts)
     let decision = path.stream.decide(inspection, facts: facts, packet: packet)
+    if path.stream.detector.hasExcesses { path.stream.reportExcesses(context(direction), RawSpan()) }
     // What events tell of the flow is gathered only where there is one.
     if path.stream.hasAlerts { path.stream.tell(decision, inspection, context: context(direction), bytes: RawSpan()) }
     // Before those that are done with are let go of.

@@ -29,6 +29,7 @@ struct StreamPath: ~Copyable {
     files = FileExaminer(settings: settings.appLayer.files)
     files.ruleNeeds = self.detector.ruleSet.fileNeeds
     self.detector.alertsMax = settings.alertsPerPacketMax
+    self.detector.meter.budget = settings.ruleBudget
   }
 
   /// Takes another rule set; flows keep their state.
@@ -284,6 +285,11 @@ struct StreamPath: ~Copyable {
         ? context.packet.payload(of: bytes).copied() : flow.map { $0[alert.direction].shown } ?? []
     }
     sink.emit(.alert(event), context, bytes: bytes)
+  }
+
+  /// Tells of rules that have gone past their budget with the bytes in hand.
+  mutating func reportExcesses(_ context: borrowing EventContext, _ bytes: RawSpan) {
+    for record in detector.takeExcesses() { sink.emit(.ruleExcess(record), context, bytes: bytes) }
   }
 
   /// What rules have noted of a flow, for its records.

@@ -10,6 +10,7 @@ struct CtlCommand: ParsableCommand {
       stats, metrics     counters, by name or as Prometheus reads them
       flows [FLOW]       flows of now, largest first
       top                flows by what they carry just now, until Ctrl-C
+      rules [COUNT]      the rules that cost most, and those past their budget
       explain FLOW       what was decided about a flow, and why
       release FLOW       give a flow to the kernel from its next packet on
       recall FLOW        call a released flow back
@@ -19,7 +20,7 @@ struct CtlCommand: ParsableCommand {
       """)
 
   enum Verb: String, ExpressibleByArgument, CaseIterable {
-    case reload, stats, metrics, flows, top, explain, release, recall, shutdown
+    case reload, stats, metrics, flows, top, rules, explain, release, recall, shutdown
   }
 
   @Option(

@@ -4,8 +4,8 @@ import EventOutput
 
 struct RulesCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "rules", abstract: "Work with rules: test, explain, compare.",
-    subcommands: [RulesTestCommand.self, RulesExplainCommand.self, RulesDiffCommand.self])
+    commandName: "rules", abstract: "Work with rules: test, explain, compare, tell what they cost.",
+    subcommands: [RulesTestCommand.self, RulesExplainCommand.self, RulesDiffCommand.self, RulesProfileCommand.self])
 }
 
 struct RulesTestCommand: ParsableCommand {

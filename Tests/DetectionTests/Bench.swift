@@ -9,6 +9,7 @@ import Traffic
 final class Bench {
   let shared: SharedDetectionState
   let result: RuleCompiler.Result
+  private let rulesText: String
   var detector: Detector
   var state = FlowDetection()
   var flow = FlowFacts()
@@ -18,10 +19,11 @@ final class Bench {
 
   init(
     _ rules: String, thresholds: String = "", shared: SharedDetectionState = SharedDetectionState(),
-    isPrefilterOff: Bool = false, isInline: Bool = false
+    isPrefilterOff: Bool = false, isInline: Bool = false, compiled: RuleCompiler.Result? = nil
   ) {
     self.shared = shared
-    result = Bench.compile(rules, thresholds: thresholds, shared: shared)
+    rulesText = rules
+    result = compiled ?? Bench.compile(rules, thresholds: thresholds, shared: shared)
     detector = Detector(ruleSet: result.ruleSet, shared: shared)
     detector.isPrefilterOff = isPrefilterOff
     detector.isInline = isInline
@@ -53,6 +55,12 @@ final class Bench {
 
   /// Octets that literals were looked for in, beyond the prefilter.
   var searchedBytes: UInt64 { detector.scratch.searchedBytes }
+
+  func meter(_ change: (inout RuleMeter) -> Void) { change(&detector.meter) }
+  var costs: RuleCostSnapshot { detector.ruleCosts }
+  func takeExcesses() -> [RuleExcessRecord] { detector.takeExcesses() }
+  /// The same rules, compiled anew.
+  func replaceRules() { detector.replace(ruleSet: Bench.compile(rulesText, shared: shared).ruleSet) }
 
   /// Why rules were refused.
   var refusals: [String] { result.diagnostics.filter { $0.severity == .error }.map(\.message) }

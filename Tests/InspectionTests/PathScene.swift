@@ -46,7 +46,7 @@ final class RecordSink: EventSink {
     case .drop(let drop): drops.append(DropSeen(packet: context.packetNumber, reason: drop.reason, transactionID: drop.transactionID))
     case .flow: if let flow = context.flow { flows.append(flow) }
     case .transaction: transactionCount += 1
-    case .anomaly, .arp, .interception, .file, .fileContent, .taggedPacket: break
+    case .anomaly, .arp, .interception, .ruleExcess, .file, .fileContent, .taggedPacket: break
     }
   }
 }

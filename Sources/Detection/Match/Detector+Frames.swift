@@ -35,6 +35,7 @@ extension Detector {
         continue
       }
       counters.candidates &+= 1
+      guard let began = meter.begin(rule) else { continue }
       scratch.beginRule()
       let facts = BufferFacts(offset: frame.offset, isComplete: frame.isComplete)
       var holds = true
@@ -42,6 +43,7 @@ extension Detector {
         guard case .frame = step.subject else { continue }
         holds = (!step.dependsOnEnd || frame.isComplete) && runs(step.program, on: frame.bytes.rawSpan, facts)
       }
+      if began > 0 { endTrial(rule, began: began) }
       guard holds else { continue }
       frame.doneRules.append(rule)
       noteMatch(

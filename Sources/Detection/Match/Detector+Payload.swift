@@ -94,6 +94,8 @@ extension Detector {
   ) -> Trial {
     guard headHolds(rule, context.ends, context.flow) else { return .ruledOut }
     counters.candidates &+= 1
+    guard let began = meter.begin(rule) else { return .ruledOut }
+    defer { if began > 0 { endTrial(rule, began: began) } }
     let body = ruleSet.bodies[Int(rule)]
     let areConditionsMet =
       !ruleSet.heads[Int(rule)].hasConditions
@@ -148,6 +150,7 @@ extension Detector {
     _ context: borrowing TrialContext, frame: MatchedFrame? = nil, into matches: inout MatchList
   ) {
     counters.matches &+= 1
+    meter.noteMatch(rule)
     if !scratch.captures.isEmpty {
       context.state?.store(scratch.captures)
       for capture in scratch.captures where capture.scope == .packet {

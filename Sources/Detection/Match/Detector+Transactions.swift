@@ -115,8 +115,13 @@ extension Detector {
         continue
       }
       counters.candidates &+= 1
+      guard let began = meter.begin(rule) else {
+        state.candidates[index].isDone = true
+        continue
+      }
       let trial = tryRule(
         rule, body, transaction, direction, payload, context, &state.candidates[index])
+      if began > 0 { endTrial(rule, began: began) }
       switch trial {
       case .undecided: continue
       case .ruledOut: state.candidates[index].isDone = true

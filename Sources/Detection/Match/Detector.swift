@@ -30,6 +30,13 @@ public struct Detector: ~Copyable {
   /// What is remembered of the transaction in hand; nil outside of one.
   var inspectedTransaction: TransactionInspection?
   public internal(set) var counters = DetectionCounters()
+  /// What each rule costs; those that cost too much are not tried where the settings say so.
+  public var meter: RuleMeter
+  /// Of rules of sets that are not in force any more.
+  var formerCosts: [RuleCostSnapshot.Former] = []
+  var excessNews: [RuleExcessRecord] = []
+  var excessesSeen: UInt64 = 0
+  var heldRules: [RuleIndex] = []
   /// Every rule of a group is a candidate, whatever its literal: slow, the same matches. A check on the
   /// prefilter for tests.
   public var isPrefilterOff = false
@@ -46,6 +53,7 @@ public struct Detector: ~Copyable {
   public init(ruleSet: RuleSet, shared: SharedDetectionState) {
     self.ruleSet = ruleSet
     self.shared = shared
+    meter = RuleMeter(ruleCount: ruleSet.ruleCount)
     literalPlaces = Array(repeating: .unknown, count: ruleSet.ruleCount)
     scanner.prepare(ruleSet.groups.tables)
   }
@@ -55,6 +63,7 @@ public struct Detector: ~Copyable {
 
   /// Takes another rule set from the next call on.
   public mutating func replace(ruleSet: RuleSet) {
+    renewMeter(for: ruleSet)
     self.ruleSet = ruleSet
     literalPlaces = Array(repeating: .unknown, count: ruleSet.ruleCount)
     scanner.prepare(ruleSet.groups.tables)

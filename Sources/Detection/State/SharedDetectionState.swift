@@ -21,6 +21,8 @@ public final class SharedDetectionState: Sendable {
   public let names: VariableNames
   /// Connections that protocols have announced; no rule's memory, but shared and kept like it.
   public let expectedFlows: ExpectedFlows
+  /// Rules that cost too much.
+  public let excesses: RuleExcesses
   let thresholds: ExpiringTable<ThresholdKey, ThresholdEntry>
   let hostBits: ExpiringTable<HostBitKey, Timestamp>
   let hostTags: ExpiringTable<IPAddress, [PacketTag]>
@@ -37,6 +39,7 @@ public final class SharedDetectionState: Sendable {
     hostBits = ExpiringTable(countMax: limits.hostBitsMax)
     hostTags = ExpiringTable(countMax: limits.hostTagsMax)
     expectedFlows = ExpectedFlows()
+    excesses = RuleExcesses()
   }
 
   /// The same memory for another worker, which comes to it when its turn is.
@@ -46,6 +49,7 @@ public final class SharedDetectionState: Sendable {
     thresholds = other.thresholds
     hostBits = other.hostBits
     hostTags = other.hostTags
+    excesses = other.excesses
     expectedFlows = ExpectedFlows(sharing: other.expectedFlows) { turn.take() }
   }
 

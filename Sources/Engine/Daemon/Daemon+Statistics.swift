@@ -33,7 +33,8 @@ extension Daemon {
     let rules = reloading.withLock { ($0.total, $0.loaded, $0.count) }
     return all.counters + [
       ("sluice.rules.total", UInt64(rules.0)), ("sluice.rules.loaded", UInt64(rules.1)),
-      ("sluice.rules.reloads", UInt64(rules.2)), ("sluice.output.lost_bytes", records.lostBytes),
+      ("sluice.rules.reloads", UInt64(rules.2)), ("sluice.rule_budget.exceeded", shared.excesses.counts.told),
+      ("sluice.rule_budget.quarantined", shared.excesses.counts.held), ("sluice.output.lost_bytes", records.lostBytes),
       ("sluice.output.write_errors", records.writeErrors), ("sluice.supervisor.restarts", sources.restarts),
     ] + kernelCounters + (stage?.statistics ?? [])
   }

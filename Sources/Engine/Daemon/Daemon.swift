@@ -52,6 +52,8 @@ public final class Daemon: Sendable {
   private let failure = FailureNote()
   private let lastBeats = Mutex<[UInt64]>([])
   let started = MonotonicClock.seconds()
+  /// Rules past their budget that the log has told of.
+  let excessesLogged = Atomic<UInt64>(0)
 
   /// - Throws: `DaemonError` with what is missing or wrong, and whose it is to mend.
   public init(_ sources: Sources) throws(DaemonError) {
@@ -203,6 +205,7 @@ public final class Daemon: Sendable {
     var next = MonotonicClock.seconds() + interval
     while true {
       beat()
+      logExcesses()
       stage?.keeper?.save()
       let rest = min(1, max(0, next - MonotonicClock.seconds()))
       var timeout = timespec(tv_sec: Int(rest), tv_nsec: Int((rest - rest.rounded(.down)) * 1e9))

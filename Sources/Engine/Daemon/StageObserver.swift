@@ -21,15 +21,18 @@ final class StageObserver: InterceptionObserver {
   private var seen: UInt64 = 0
   private var linesFlushed: UInt64 = 0
   private let alerts: AlertCount
+  private let costs: StageCosts
+  private var costsAsked: UInt64 = 0
   /// Where what is decrypted is written; nil for nowhere.
   let decrypted: DecryptedOutput?
   private let journal: StageJournal
 
   init(
     _ settings: Settings, _ publication: RulePublication, _ shared: SharedDetectionState,
-    _ records: RecordQueue, _ alerts: AlertCount, _ decrypted: DecryptedOutput?, _ journal: StageJournal
+    _ records: RecordQueue, _ alerts: AlertCount, _ costs: StageCosts, _ decrypted: DecryptedOutput?, _ journal: StageJournal
   ) {
     self.alerts = alerts
+    self.costs = costs
     self.decrypted = decrypted
     self.journal = journal
     self.settings = settings
@@ -51,6 +54,7 @@ final class StageObserver: InterceptionObserver {
 
   /// Takes a new rule set where there is one; called at the boundary of every chunk.
   func takeNewRules() {
+    costs.answer(&costsAsked) { path.ruleCosts }
     guard let ruleSet = publication.next(after: &seen) else { return }
     path.replace(ruleSet: ruleSet)
     writer.forgetRules()

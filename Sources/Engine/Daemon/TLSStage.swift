@@ -11,6 +11,7 @@ final class TLSStage: Sendable {
   private let mailboxes: [InterceptionMailbox]
   private let threads: [WorkerThread]
   private let alerts: [AlertCount]
+  private let costs: [StageCosts]
   private let decrypted: DecryptedOutput?
   private let proxy: ProxyListener?
   let policy: LearnedBypass
@@ -40,6 +41,7 @@ final class TLSStage: Sendable {
     var mailboxes: [InterceptionMailbox] = []
     var threads: [WorkerThread] = []
     let alerts = (0..<stage.workerCount).map { _ in AlertCount() }
+    let costs = alerts.map { _ in StageCosts() }
     let journal = StageJournal()
     self.journal = journal
     do throws(InterceptionError) {
@@ -74,7 +76,7 @@ final class TLSStage: Sendable {
         let processor = settings.capture.pinsWorkers ? Int32(index % Processors.count) : nil
         threads.append(
           try WorkerThread.start(processor: processor) {
-            let observer = StageObserver(settings, publication, shared, records, alerts[index], decrypted, journal)
+            let observer = StageObserver(settings, publication, shared, records, alerts[index], costs[index], decrypted, journal)
             do throws(InterceptionError) {
               let worker = try InterceptionWorker(
                 index: index, settings: relaySettings, services: ready, listeners: own, fronts: ownFronts,
@@ -106,6 +108,7 @@ final class TLSStage: Sendable {
     self.mailboxes = mailboxes
     self.threads = threads
     self.alerts = alerts
+    self.costs = costs
     self.policy = learned
     verifier = services.verifier
   }
@@ -214,6 +217,8 @@ final class TLSStage: Sendable {
   }
 
   var counters: [InterceptionCounters] { mailboxes.map(\.counters) }
+
+  func ruleCosts() -> [RuleCostSnapshot] { costs.compactMap { $0.take() } }
 
   var alertCount: UInt64 { alerts.reduce(0) { $0 &+ $1.value.load(ordering: .relaxed) } }
 

@@ -52,6 +52,7 @@ extension Evaluation {
     if capture == "-" { return "standard input cannot be read twice, should that be needed" }
     if files != nil { return "stored files are numbered in the order in which they come" }
     if ruleSet.changesDatasets { return "rules change datasets" }
+    if settings.inspection.ruleBudget.action != .off { return "a rule budget goes by the clock" }
     if settings.inspection.tracer != nil { return "a rule is traced" }
     return nil
   }

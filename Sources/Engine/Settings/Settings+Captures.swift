@@ -16,6 +16,8 @@ extension Settings {
   /// - Parameter isInline: drops take effect on the rest of the flow.
   public mutating func prepareForCaptures(isInline: Bool) {
     settle(isInline: isInline)
+    // What is told must not depend on how fast the machine is, unless it was asked for.
+    if !isRuleBudgetSet { inspection.ruleBudget.action = .off }
     let unset = isInline ? ExceptionPolicy.dropFlow : .ignore
     for (path, part) in Self.exceptionPolicyPaths {
       inspection.exceptionPolicies[keyPath: part] =

@@ -220,6 +220,7 @@ extension Settings {
     if let count = try reader.number("packet-alert-max", in: 1...65_535) {
       inspection.alertsPerPacketMax = count
     }
+    try readRuleBudget(&reader)
     if let midstream = try reader.flag("stream.midstream") { inspection.flows.tcp.midstream = midstream }
     if let oneside = try reader.flag("stream.async-oneside") {
       inspection.flows.tcp.asyncOneside = oneside

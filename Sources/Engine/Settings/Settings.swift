@@ -23,6 +23,8 @@ public struct Settings: Sendable {
   public var categoryFolder = "/etc/sluice/categories"
   /// Exception policies as set, by their key; the rest follows the mode.
   var exceptionPolicies: [String: ExceptionPolicy] = [:]
+  /// `detect.rule-budget.action` was given.
+  var isRuleBudgetSet = false
   /// Types of records that are asked for and that there are none of here.
   var otherTypes: [String] = []
   /// What was set and has no meaning here, a line each; for standard error.
