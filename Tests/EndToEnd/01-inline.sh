@@ -64,6 +64,13 @@ done
 same "IPv4: a rejected datagram is told of by ICMP" EHOSTUNREACH "$(ask udp $server4 9999 ATTACK-ON-UDP)"
 same "IPv6: a rejected datagram is told of by ICMP" EACCES "$(ask udp $server6 9999 ATTACK-ON-UDP)"
 refuse "the server got no rejected datagram" grep -q ATTACK "$work/seen/udp"
+# What a rule puts into the mark is there for the kernel behind the queue.
+need in_gateway iptables -t mangle -A POSTROUTING -p udp --dport 9999 -m mark --mark 0x8/0xf8
+marked() { in_gateway iptables -t mangle -L POSTROUTING -nvx | awk '/dpt:9999/ {print $1}'; }
+ask udp $server4 9999 "no mark" >"$work/said"
+same "a datagram that no rule marks goes on without a mark" 0 "$(marked)"
+ask udp $server4 9999 MARK-THIS >"$work/said"
+same "a datagram that a rule marks goes on with the mark" 1 "$(marked)"
 SECONDS_MAX=2 fetch http://$server4:8081/ >"$work/answer" 2>/dev/null
 refuse "nothing of a dropped answer's attack arrives" grep -q RESPONSE "$work/answer"
 head -c 300000 /dev/zero | tr '\0' a >"$work/long"
@@ -84,7 +91,7 @@ done
 expect "sid 3: an alert that says allowed" has_event '.event_type == "alert" and .alert.signature_id == 3 and .alert.action == "allowed"'
 expect "HTTP is logged" has_event '.event_type == "http" and .http.url == "/large" and .http.length == 100000000'
 expect "DNS is logged, IPv6 too" has_event '.event_type == "dns" and .src_ip == "fd00:0010:0001:0000:0000:0000:0000:0002"'
-expect "counters are logged" has_event '.event_type == "stats" and .stats.ips.blocked > 0 and .stats.detect.alert > 0 and .sluice.rules.loaded == 10'
+expect "counters are logged" has_event '.event_type == "stats" and .stats.ips.blocked > 0 and .stats.detect.alert > 0 and .sluice.rules.loaded == 11'
 
 # Nobody at the queue.
 same "fail-open: traffic passes without the daemon" "hello from the origin" "$(fetch http://$server4/)"
