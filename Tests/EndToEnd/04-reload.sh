@@ -50,7 +50,7 @@ loaded=$(statistic sluice.rules.loaded)
 echo 'drop http any any -> any any (msg:"E2E broken"; http.uri; content:"/x; sid:21;)' >>"$work/test.rules"
 ctl reload >"$work/said" 2>&1
 same "a broken rule: exit status" 1 $?
-contains "a broken rule: file and line are told" "test.rules:12:" "$(cat "$work/said")"
+contains "a broken rule: file and line are told" "test.rules:$(wc -l <"$work/test.rules"):" "$(cat "$work/said")"
 contains "a broken rule: that the old ones stay is told" "the old rules stay" "$(cat "$work/said")"
 same "a broken rule: one line" 1 "$(wc -l <"$work/said")"
 same "a broken rule: as many rules as before" "$loaded" "$(statistic sluice.rules.loaded)"
