@@ -65,6 +65,8 @@ same "IPv4: a rejected datagram is told of by ICMP" EHOSTUNREACH "$(ask udp $ser
 same "IPv6: a rejected datagram is told of by ICMP" EACCES "$(ask udp $server6 9999 ATTACK-ON-UDP)"
 refuse "the server got no rejected datagram" grep -q ATTACK "$work/seen/udp"
 # What a rule puts into the mark is there for the kernel behind the queue.
+echo 'alert udp any any -> any 9999 (content:"MARK-THIS"; nfq_set_mark:0x8/0xf8; sid:11;)' >>"$work/test.rules"
+need ctl reload
 need in_gateway iptables -t mangle -A POSTROUTING -p udp --dport 9999 -m mark --mark 0x8/0xf8
 marked() { in_gateway iptables -t mangle -L POSTROUTING -nvx | awk '/dpt:9999/ {print $1}'; }
 ask udp $server4 9999 "no mark" >"$work/said"

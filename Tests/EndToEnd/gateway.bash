@@ -213,7 +213,6 @@ alert tcp any any -> any 7000 (msg:"E2E replaced bytes"; flow:established,to_ser
 reject udp any any -> any 9999 (msg:"E2E rejected UDP"; content:"ATTACK-ON-UDP"; sid:7; rev:1;)
 drop http any any -> any any (msg:"E2E dropped response"; flow:established,to_client; file.data; content:"ATTACK-IN-RESPONSE"; sid:8; rev:1;)
 alert tcp any any -> any any (msg:"E2E no flags, no life left"; flags:0; ttl:<2; sid:10; rev:1;)
-alert udp any any -> any 9999 (msg:"E2E marked datagram"; content:"MARK-THIS"; nfq_set_mark:0x8/0xf8; sid:11; rev:1;)
 RULES
 }
 
