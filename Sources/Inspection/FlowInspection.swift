@@ -84,6 +84,12 @@ final class FlowInspection {
     self[chunk.direction].append(chunk, keepsBytes: keepsBytes && !hidesPayload, spare: spare)
   }
 
+  /// Lets go of what is kept of both streams; for flows of which nothing is inspected any more.
+  func forgetStreams() {
+    toServer = StreamWindow()
+    toClient = StreamWindow()
+  }
+
   /// Takes a whole datagram.
   func feedDatagram(_ chunk: borrowing StreamChunk) {
     mayHaveRecords = true

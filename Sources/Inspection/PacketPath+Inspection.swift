@@ -88,6 +88,11 @@ extension PacketPath {
     }
     reportTag(packet, bytes, lookup, flow, work.length)
     if lookup.tcp.isSessionEnded { finishSession(lookup.index, flow) }
+    if settings.isInline, flows[lookup.index].isDropped {
+      // No octet of it is looked at again, while the flow may stay for long: its other end acknowledges nothing.
+      reassembler.forgetHeld(flow: lookup.index.rawValue)
+      flow.forgetStreams()
+    }
   }
 
   private mutating func inspectRules(

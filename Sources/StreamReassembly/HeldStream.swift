@@ -36,13 +36,32 @@ struct HeldStream {
   /// Dead space that is not worth tidying up.
   private static let deadBytesKept = 64 << 10
 
-  mutating func clear(keepingArena: Bool) {
-    if keepingArena { arena.removeAll(keepingCapacity: true) } else { arena = [] }
+  /// The most octets that the arena of a stream may keep while it holds little: room beyond is lent, and whoever waits
+  /// long with a few octets does not sit on it.
+  static let arenaKeptBytes = 16 << 10
+
+  /// Changes the arena for `room`, which is left with the arena of before, emptied.
+  mutating func move(into room: inout [UInt8]) {
+    room.append(contentsOf: arena)
+    swap(&arena, &room)
+    room.removeAll(keepingCapacity: true)
+  }
+
+  /// Holds nothing any more.
+  /// - Returns: the arena, emptied, where it has more than `kept` octets.
+  mutating func clear(keeping kept: Int) -> [UInt8]? {
+    var room: [UInt8]?
+    arena.removeAll(keepingCapacity: true)
+    if arena.capacity > kept {
+      room = arena
+      arena = []
+    }
     pieces.removeAll(keepingCapacity: true)
     sent.removeAll(keepingCapacity: true)
     pieceHead = 0
     sentHead = 0
     deadBytes = 0
+    return room
   }
 
   // MARK: Reading
@@ -222,6 +241,8 @@ struct HeldStream {
           arena.rawSpan.extracting(piece.arenaOffset..<(piece.arenaOffset &+ piece.count)))
       }
       swap(&arena, &spare)
+      // Little is left: it does not keep the room that much has taken.
+      if arena.count <= Self.arenaKeptBytes { arena = Array(arena[...]) }
       deadBytes = 0
     }
     if pieceHead > 64, pieceHead &* 2 > pieces.count {

@@ -20,6 +20,8 @@ public struct StreamReassembler: ~Copyable {
   private var streams: [StreamCore] = []
   private var holds: [HeldStream] = []
   private var freeHolds: [UInt32] = []
+  /// Large arenas that nobody needs just now, emptied.
+  private var rooms: [[UInt8]] = []
   /// By stream: octets that are out of band and not yet passed, in no order. Few streams have any.
   private var outOfBand: [Int: [Int64]] = [:]
   /// Room for deciding overlaps, and for tidying arenas.
@@ -123,6 +125,12 @@ public struct StreamReassembler: ~Copyable {
           time: time))
       position = end
     }
+  }
+
+  /// Lets go of the octets of both directions: nothing of the flow passes any more.
+  public mutating func forgetHeld(flow: UInt32) {
+    guard has(flow) else { return }
+    for direction in Direction.allCases { releaseHold(Self.stream(flow, direction)) }
   }
 
   /// Forgets both directions: the flow is gone, or its TCP session is a new one.
@@ -434,6 +442,7 @@ extension StreamReassembler {
   ) -> HeldStream.Overlap {
     let hold = holdIndex(stream)
     let before = holds[hold].arena.count
+    lendRoom(hold, for: payload.byteCount)
     let ceiling = streams[stream].clip(.max, depth: settings.depthBytes)
     let overlap = holds[hold].insert(
       range, floor: floor, ceiling: ceiling, payload: payload, policy: policy, scratch: &scratch)
@@ -627,14 +636,31 @@ extension StreamReassembler {
   private mutating func releaseHold(_ stream: Int) {
     guard streams[stream].hold != StreamCore.noHold else { return }
     let hold = Int(streams[stream].hold)
-    let before = holds[hold].arena.count
-    let capacity = holds[hold].arena.capacity
-    holds[hold].clear(keepingArena: pooledBytes &+ capacity <= settings.pooledBytesMax)
+    noteHeld(0 &- holds[hold].arena.count)
+    let kept = min(HeldStream.arenaKeptBytes, settings.pooledBytesMax &- pooledBytes)
+    if let room = holds[hold].clear(keeping: kept) { keep(room) }
     notePooled(holds[hold].arena.capacity)
-    noteHeld(0 &- before)
     freeHolds.append(streams[stream].hold)
     streams[stream].hold = StreamCore.noHold
     streams[stream].historyStart = streams[stream].position
+  }
+
+  /// Lends a large arena to a stream that is about to hold so much.
+  private mutating func lendRoom(_ hold: Int, for count: Int) {
+    let needed = holds[hold].arena.count &+ count
+    guard needed > HeldStream.arenaKeptBytes, needed > holds[hold].arena.capacity, var room = rooms.popLast()
+    else { return }
+    notePooled(0 &- room.capacity)
+    if room.capacity > holds[hold].arena.capacity { holds[hold].move(into: &room) }
+    keep(room)
+  }
+
+  private mutating func keep(_ room: [UInt8]) {
+    guard room.capacity > HeldStream.arenaKeptBytes, pooledBytes &+ room.capacity <= settings.pooledBytesMax else {
+      return
+    }
+    notePooled(room.capacity)
+    rooms.append(room)
   }
 
   private mutating func discard(_ stream: Int, before position: Int64) {

@@ -22,6 +22,14 @@ import Traffic
     #expect(scene.sink.drops.first?.transactionID == 0)
   }
 
+  @Test func `of a flow that is cut no octets are held, whoever waits for their acknowledgement`() {
+    let packets = Array(PathScene.exchange().packets.prefix(4))
+    let drop = #"drop http any any -> any any (msg:"uri"; http.uri; content:"/evil"; sid:1;)"#
+    #expect(PathScene.run(packets, rules: drop).heldBytes == [0, 0, 0, 0])
+    let passed = PathScene.run(packets, rules: drop.replacing("/evil", with: "/other")).heldBytes
+    #expect((passed.last ?? 0) > 0)
+  }
+
   @Test func `alerts of one packet are told with the same transaction where it is guessed, those of later ones are not`() {
     let scene = PathScene.run(
       PathScene.exchange().packets,

@@ -56,6 +56,8 @@ struct PathScene {
   var verdicts: [PacketVerdict] = []
   var sink = RecordSink()
   var memcapHits = MemcapHits()
+  /// Octets of streams held after each packet.
+  var heldBytes: [UInt64] = []
 
   var sids: [UInt32] { sink.alerts.map(\.sid) }
   /// Numbers of the packets that were stopped, from 1.
@@ -82,6 +84,7 @@ struct PathScene {
     var path = PacketPath(settings: settings, ruleSet: compiled.ruleSet, shared: shared, sink: scene.sink)
     for packet in packets {
       scene.verdicts.append(path.process(packet.bytes.rawSpan, link: .ethernet, time: packet.time))
+      scene.heldBytes.append(path.reassemblyCounters.heldBytes)
     }
     path.finish()
     scene.memcapHits = path.memcapHits

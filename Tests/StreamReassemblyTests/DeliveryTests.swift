@@ -347,6 +347,26 @@ import Traffic
   }
 }
 
+@Test func whoHoldsLittleDoesNotSitOnTheRoomThatMuchHasTaken() {
+  let scene = StreamScene(.acknowledged)
+  scene.handshake(client: 0)
+  scene.add(at: 1, Array(repeating: 1, count: 200_000))
+  scene.reassembler.reset(flow: 0)
+  let pooled = scene.reassembler.counters.pooledBytes
+  #expect(pooled >= 200_000)
+  scene.handshake(client: 0)
+  scene.add(at: 1, Array("88 octets".utf8))
+  #expect(scene.reassembler.counters.heldBytes == 9)
+  #expect(scene.reassembler.counters.pooledBytes >= 200_000)
+  // More than that moves into the room, with what there was.
+  scene.add(at: 10, Array(repeating: 2, count: 100_000))
+  #expect(scene.reassembler.counters.pooledBytes < 16_384)
+  scene.acknowledge(100_010)
+  #expect(scene.text.hasPrefix("88 octets"))
+  #expect(scene.reassembler.counters.heldBytes == 0)
+  #expect(scene.reassembler.counters.pooledBytes >= 200_000)
+}
+
 @Test func inlineHistoryHasALimit() {
   let scene = StreamScene(.inline) { $0.historyBytesMax = 1000 }
   scene.handshake()
