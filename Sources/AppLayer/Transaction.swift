@@ -24,6 +24,8 @@ open class Transaction {
   /// It was closed with the flow before anything came back: what is left of it was never on the way to the
   /// client.
   public internal(set) final var isUnanswered = false
+  /// The flow goes on, but its answers are looked at no further: nothing is left to be inspected in that direction.
+  public internal(set) final var isAnswerUnseen = false
   /// When its first byte was seen.
   public let start: Timestamp
   /// Files that it carries (``files(_:)``).

@@ -54,7 +54,7 @@ struct PastFlows {
 
 extension PacketPath {
   /// The flows there are now.
-  public func flowRecords(where fits: (FlowRecord) -> Bool, countMax: Int) -> [FlowRecord] {
+  public mutating func flowRecords(where fits: (FlowRecord) -> Bool, countMax: Int) -> [FlowRecord] {
     var found: [FlowRecord] = []
     for index in flows.liveIndices {
       let inspection = inspections.indices.contains(index.index) ? inspections[index.index] : nil
@@ -67,7 +67,7 @@ extension PacketPath {
   }
 
   /// Flows of now and of late, with what was decided about them.
-  public func explain(where fits: (FlowRecord) -> Bool, countMax: Int) -> [ExplainedFlow] {
+  public mutating func explain(where fits: (FlowRecord) -> Bool, countMax: Int) -> [ExplainedFlow] {
     var found: [ExplainedFlow] = []
     for index in flows.liveIndices {
       let inspection = inspections.indices.contains(index.index) ? inspections[index.index] : nil

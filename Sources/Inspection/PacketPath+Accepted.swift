@@ -8,7 +8,7 @@ import Traffic
 /// says otherwise is made to say the same.
 extension PacketPath {
   /// The contiguous bytes around a packet, as far as they are remembered.
-  func acceptedAround(_ packet: borrowing DecodedPacket, _ lookup: FlowLookup) -> [UInt8] {
+  mutating func acceptedAround(_ packet: borrowing DecodedPacket, _ lookup: FlowLookup) -> [UInt8] {
     let reach = StreamWindow.tailBytes
     let count = Int(packet.payloadLength)
     var run: [UInt8] = []
@@ -32,7 +32,7 @@ extension PacketPath {
   }
 
   /// The payload as it was accepted before, where that is known in full and differs.
-  func acceptedPayload(
+  mutating func acceptedPayload(
     _ packet: borrowing DecodedPacket, _ bytes: RawSpan, _ lookup: FlowLookup
   ) -> [UInt8]? {
     let payload = packet.payload(of: bytes)

@@ -139,7 +139,7 @@ extension PacketPath {
   }
 
   /// A packet that stands for the end of the flow: only its addresses mean something.
-  func endContext(
+  mutating func endContext(
     _ index: FlowIndex, _ flow: Flow, _ inspection: FlowInspection?, _ direction: Direction
   ) -> EventContext {
     let record = record(flow, index, inspection)

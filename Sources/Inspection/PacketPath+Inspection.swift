@@ -169,7 +169,7 @@ extension PacketPath {
   private static var wasEstablished: UInt32 { 1 }
 
   /// A packet around one that is stopped is stopped with it, and around one that is marked is marked.
-  func adopt(_ inner: PacketVerdict?, _ verdict: inout PacketVerdict) {
+  mutating func adopt(_ inner: PacketVerdict?, _ verdict: inout PacketVerdict) {
     if let mark = inner?.mark { verdict.mark = verdict.mark?.followed(by: mark) ?? mark }
     guard let inner, inner.isStopped else { return }
     verdict.verdict = inner.verdict
@@ -244,7 +244,7 @@ extension PacketPath {
     flow.feedDatagram(chunk)
   }
 
-  private func appLayer(_ index: FlowIndex, _ transport: AppLayerFlow.Transport) -> AppLayerFlow {
+  private mutating func appLayer(_ index: FlowIndex, _ transport: AppLayerFlow.Transport) -> AppLayerFlow {
     let tuple = flows[index].tuple
     let made = AppLayerFlow(
       settings: settings.appLayer, transport: transport, serverPort: tuple.destinationPort,
@@ -254,7 +254,7 @@ extension PacketPath {
     return made
   }
 
-  func facts(_ flow: Flow, _ direction: Direction, _ inspection: FlowInspection) -> FlowFacts {
+  mutating func facts(_ flow: Flow, _ direction: Direction, _ inspection: FlowInspection) -> FlowFacts {
     var facts = FlowFacts()
     facts.id = flow.flowID
     facts.packetDirection = direction

@@ -103,7 +103,7 @@ extension PacketPath {
       &verdict)
   }
 
-  private func packetTime(_ index: FlowIndex) -> Timestamp { flows[index].lastTime }
+  private mutating func packetTime(_ index: FlowIndex) -> Timestamp { flows[index].lastTime }
 
   /// - Source: Suricata "Exception Policies". That one was met is told of the flow whatever it says.
   private mutating func applyFlowPolicy(

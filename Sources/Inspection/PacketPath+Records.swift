@@ -6,7 +6,7 @@ import Traffic
 
 extension PacketPath {
   /// What records of this packet share; made only where something is to be written.
-  func context(
+  mutating func context(
     _ packet: DecodedPacket, length: Int, _ lookup: FlowLookup? = nil, _ flow: FlowInspection? = nil
   ) -> EventContext {
     var context = EventContext(time: packet.time, packet: packet)
@@ -23,7 +23,7 @@ extension PacketPath {
   }
 
   /// What records of the packet inside say of the outermost one around it.
-  func tunnelRecord(_ outer: borrowing DecodedPacket) -> TunnelRecord {
+  mutating func tunnelRecord(_ outer: borrowing DecodedPacket) -> TunnelRecord {
     let means: String
     switch outer.ipProtocol {
     case IPProtocol.gre: means = "gre tunnel"
@@ -47,13 +47,13 @@ extension PacketPath {
   }
 
   /// Records of a datagram made of fragments tell of the last of them as they do of a tunnel.
-  func datagramRecord(_ fragment: borrowing DecodedPacket) -> TunnelRecord {
+  mutating func datagramRecord(_ fragment: borrowing DecodedPacket) -> TunnelRecord {
     var record = TunnelRecord(ends: fragment.tuple, hasPorts: false, means: "defrag")
     record.packetNumber = packetNumber
     return record
   }
 
-  func record(_ flow: Flow, _ index: FlowIndex, _ inspection: FlowInspection?) -> FlowRecord {
+  mutating func record(_ flow: Flow, _ index: FlowIndex, _ inspection: FlowInspection?) -> FlowRecord {
     var record = FlowRecord(
       id: flow.flowID, tuple: flow.tuple, start: flow.startTime, last: flow.lastTime)
     record.ipVersion = flow.ipVersion
@@ -109,7 +109,7 @@ extension PacketPath {
     return record
   }
 
-  func noteLinkAddresses(
+  mutating func noteLinkAddresses(
     _ packet: borrowing DecodedPacket, _ bytes: RawSpan, _ direction: Direction, _ flow: FlowInspection
   ) {
     let start = Int(packet.linkOffset)
@@ -149,7 +149,7 @@ extension PacketPath {
   }
 
   /// Tells of a packet that the `tag` of a rule asks for.
-  func reportTag(
+  mutating func reportTag(
     _ packet: DecodedPacket, _ bytes: RawSpan, _ lookup: FlowLookup?, _ flow: FlowInspection?, _ length: Int
   ) {
     guard stream.detector.takesTag(packet, octets: length, state: flow?.detection) else { return }
@@ -159,7 +159,7 @@ extension PacketPath {
   // MARK: Anomalies
 
   /// What is told of a packet whatever its flow.
-  func reportDecodeEvents(_ packet: DecodedPacket, _ bytes: RawSpan) {
+  mutating func reportDecodeEvents(_ packet: DecodedPacket, _ bytes: RawSpan) {
     if packet.isARP, settings.logs.arp {
       sink.emit(.arp, context(packet, length: bytes.byteCount), bytes: bytes)
     }
@@ -173,7 +173,7 @@ extension PacketPath {
     }
   }
 
-  func reportStreamEvents(
+  mutating func reportStreamEvents(
     _ events: StreamEventSet, _ packet: DecodedPacket, _ bytes: RawSpan,
     _ lookup: FlowLookup, _ flow: FlowInspection, _ length: Int
   ) {

@@ -18,7 +18,7 @@ extension PacketPath {
     verdict.verdict = .release
   }
 
-  private func releaseReason(_ inspection: FlowInspection, _ index: FlowIndex) -> ReleaseReason? {
+  private mutating func releaseReason(_ inspection: FlowInspection, _ index: FlowIndex) -> ReleaseReason? {
     if let wanted = inspection.isReleaseWanted, wanted != .tunnel { return wanted }
     if settings.bypassesEncryptedSSH, (inspection.appLayer?.parser as? SSHParser)?.isEncrypted == true {
       return .encrypted

@@ -136,7 +136,7 @@ public struct PacketPath: ~Copyable {
   }
 
   /// The datagram behind the link header of its last fragment, as it would have come in one packet.
-  private func reassembled(from fragment: DecodedPacket, _ bytes: RawSpan) -> (DecodedPacket, [UInt8]) {
+  private mutating func reassembled(from fragment: DecodedPacket, _ bytes: RawSpan) -> (DecodedPacket, [UInt8]) {
     let header = Int(fragment.networkOffset)
     let hasLink = fragment.tunnelDepth == 0 && header > 0 && header <= bytes.byteCount
     var datagram = hasLink ? bytes.extracting(0..<header).copied() : []
@@ -154,7 +154,7 @@ public struct PacketPath: ~Copyable {
     return (whole, datagram)
   }
 
-  func hostPolicy(_ address: IPAddress) -> HostPolicy? {
+  mutating func hostPolicy(_ address: IPAddress) -> HostPolicy? {
     settings.hostPolicies.first { $0.addresses.contains(high: address.high, low: address.low) }
   }
 

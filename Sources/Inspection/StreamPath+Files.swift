@@ -4,11 +4,11 @@ import Traffic
 
 extension StreamPath {
   /// A file is over and not told yet, or the store has something to do.
-  func hasFileNews(_ transaction: Transaction, _ flow: FlowInspection) -> Bool {
+  mutating func hasFileNews(_ transaction: Transaction, _ flow: FlowInspection) -> Bool {
     hasFileNews(transaction, flow, .toServer) || hasFileNews(transaction, flow, .toClient)
   }
 
-  private func hasFileNews(_ transaction: Transaction, _ flow: FlowInspection, _ direction: Direction) -> Bool {
+  private mutating func hasFileNews(_ transaction: Transaction, _ flow: FlowInspection, _ direction: Direction) -> Bool {
     guard isInspected(transaction, flow, direction) else { return false }
     for file in transaction.files(direction)
     where file.hasNewsForStore || !file.isRecorded && file.state != .open { return true }
@@ -16,7 +16,7 @@ extension StreamPath {
   }
 
   /// A file of it is recorded or stored, or may be.
-  func hasFilesToTell(_ transaction: Transaction) -> Bool {
+  mutating func hasFilesToTell(_ transaction: Transaction) -> Bool {
     guard transaction.hasFiles else { return false }
     if settings.logs.files { return true }
     for direction in Direction.allCases {
@@ -26,7 +26,7 @@ extension StreamPath {
   }
 
   /// Rules have seen what came in that direction, and said what is to become of its files.
-  private func isInspected(
+  private mutating func isInspected(
     _ transaction: Transaction, _ flow: FlowInspection, _ direction: Direction
   ) -> Bool {
     !flow[direction].hasNews || flow.detection.isPassed || flow.isExempt
@@ -36,7 +36,7 @@ extension StreamPath {
   /// Hands on what is to be stored and tells of files that are over.
   ///
   /// - Parameter isEnd: the flow is over; what is there is told.
-  func reportFiles(
+  mutating func reportFiles(
     of transaction: Transaction, _ flow: FlowInspection, isEnd: Bool,
     _ context: borrowing EventContext, _ bytes: RawSpan
   ) {

@@ -182,7 +182,7 @@ struct StreamPath: ~Copyable {
 
   /// The transaction that a match on packet or stream is told with, where there is but one
   /// (`detect.guess-applayer-tx`); on one packet for each transaction.
-  private func noteGuess(_ flow: FlowInspection) {
+  private mutating func noteGuess(_ flow: FlowInspection) {
     guard settings.guessesTransaction else { return }
     let transactions = flow.appLayer?.transactions ?? []
     flow.guessed = transactions.count == 1 ? transactions[0] : nil
@@ -190,7 +190,7 @@ struct StreamPath: ~Copyable {
   }
 
   /// A match on a datagram by a rule about its protocol is told with the message that it carries, as in Suricata.
-  private func ofDatagram(
+  private mutating func ofDatagram(
     _ flow: FlowInspection?, _ alert: Alert, _ context: borrowing EventContext
   ) -> Transaction? {
     guard context.packet.isUDP, alert.source == .packet, let flow,
@@ -199,7 +199,7 @@ struct StreamPath: ~Copyable {
     return flow.appLayer?.transactions.last { ($0.soleDirection ?? alert.direction) == alert.direction }
   }
 
-  private func takeGuess(_ flow: FlowInspection?) -> Transaction? {
+  private mutating func takeGuess(_ flow: FlowInspection?) -> Transaction? {
     guard let guessed = flow?.guessed else { return nil }
     guessed.loggedBits |= Self.guessMade
     return guessed
@@ -210,7 +210,7 @@ struct StreamPath: ~Copyable {
   /// Inline every octet is, before it passes. Otherwise a chunk is waited for, so that what is said
   /// twice within one is told once: until there are enough octets, the stream ends, or a message of
   /// the application layer does (Suricata `toserver-chunk-size`).
-  private func isStreamDue(_ flow: FlowInspection, _ window: borrowing StreamWindow, _ direction: Direction) -> Bool {
+  private mutating func isStreamDue(_ flow: FlowInspection, _ window: borrowing StreamWindow, _ direction: Direction) -> Bool {
     if window.isEnd { return true }
     guard window.hasNewBytes else { return false }
     if settings.reassembly.delivery == .inline || flow.hidesPayload { return true }
@@ -219,7 +219,7 @@ struct StreamPath: ~Copyable {
     return hasMessageEnded || flow.isClosing || window.newCount >= UInt64(max(0, wanted))
   }
 
-  private func hasMessageEnded(_ flow: FlowInspection, _ direction: Direction) -> Bool {
+  private mutating func hasMessageEnded(_ flow: FlowInspection, _ direction: Direction) -> Bool {
     guard let appLayer = flow.appLayer else { return false }
     var hasEnded = appLayer.takeMessageEnd(direction)
     guard appLayer.endsMessagesWithTransactions else { return hasEnded }
@@ -293,7 +293,7 @@ struct StreamPath: ~Copyable {
   }
 
   /// What rules have noted of a flow, for its records.
-  func noteVariables(_ state: FlowDetection, in record: inout FlowRecord) {
+  mutating func noteVariables(_ state: FlowDetection, in record: inout FlowRecord) {
     guard state.hasVariables else { return }
     record.flowBits = state.bitNames(detector.names)
     record.flowIntegers = state.integerValues(detector.names)
@@ -303,7 +303,7 @@ struct StreamPath: ~Copyable {
   // MARK: Records
 
   /// Whether ``logTransactions(_:isEnd:context:bytes:)`` would find something to do.
-  func hasRecords(_ flow: FlowInspection, isEnd: Bool) -> Bool {
+  mutating func hasRecords(_ flow: FlowInspection, isEnd: Bool) -> Bool {
     guard isEnd || flow.mayHaveRecords, let appLayer = flow.appLayer else { return false }
     flow.mayHaveRecords = false
     if appLayer.events.count > flow.reportedEventCount { return true }
@@ -321,7 +321,7 @@ struct StreamPath: ~Copyable {
   }
 
   /// Whether ``logTransactions(_:isEnd:context:bytes:)`` may write something, beside letting go of what is done with.
-  func tellsOfTransactions(_ flow: FlowInspection) -> Bool {
+  mutating func tellsOfTransactions(_ flow: FlowInspection) -> Bool {
     guard let appLayer = flow.appLayer else { return false }
     if settings.logs.anomalies || settings.logs.transactions.contains(appLayer.appProtocol) { return true }
     for transaction in appLayer.transactions
@@ -357,12 +357,12 @@ struct StreamPath: ~Copyable {
   }
 
   /// Nothing of the transaction is to come, and nothing is left to be inspected.
-  private func isDone(_ transaction: Transaction, _ flow: FlowInspection) -> Bool {
+  private mutating func isDone(_ transaction: Transaction, _ flow: FlowInspection) -> Bool {
     transaction.isComplete && (flow.detection.isPassed || flow.isExempt || Detector.isInspected(transaction))
   }
 
   /// Nothing more of what the transaction's record holds will come.
-  private func isReady(_ transaction: Transaction) -> Bool {
+  private mutating func isReady(_ transaction: Transaction) -> Bool {
     transaction.isReadyForRecord(
       waitsForHASSH: settings.appLayer.logsHASSH || detector.ruleSet.usesHASSH)
   }
@@ -372,7 +372,7 @@ struct StreamPath: ~Copyable {
   /// The number of events told already, in the upper bits.
   private static let eventCountShift: UInt32 = 8
 
-  private func reportEvents(of transaction: Transaction, _ context: borrowing EventContext, _ bytes: RawSpan) {
+  private mutating func reportEvents(of transaction: Transaction, _ context: borrowing EventContext, _ bytes: RawSpan) {
     let told = Int(transaction.loggedBits >> Self.eventCountShift)
     guard transaction.events.count > told else { return }
     if settings.logs.anomalies {
@@ -387,7 +387,7 @@ struct StreamPath: ~Copyable {
     transaction.loggedBits = transaction.loggedBits & 0xff | count << Self.eventCountShift
   }
 
-  private func reportEvents(
+  private mutating func reportEvents(
     _ flow: FlowInspection, _ appLayer: AppLayerFlow, _ context: borrowing EventContext, _ bytes: RawSpan
   ) {
     guard appLayer.events.count > flow.reportedEventCount else { return }

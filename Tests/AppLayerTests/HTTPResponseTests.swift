@@ -216,6 +216,16 @@ struct HTTPResponseTests {
     #expect(parser.successor == change)
   }
 
+  @Test func requestsBehindTheServersEndAreDoneWithAsTheyAre() {
+    let ask = Sent.client("GET / HTTP/1.1\nHost: a\n\n")
+    let answer = Sent.server("HTTP/1.1 200 OK\nContent-Length: 0\n\n")
+    let exchanges = http([ask, ask, answer, .serverEnd, ask, ask, .client("POST / HTTP/1.1\nContent-Length: 9\n\nhalf")])
+    #expect(exchanges.map(\.isComplete) == [true, true, true, true, false])
+    #expect(exchanges.map(\.isUnanswered) == [false, true, true, true, false])
+    // Those that the server's end has met wait for a sign that the connection goes on.
+    #expect(http([ask, ask, answer, .serverEnd]).map(\.isComplete) == [true, false])
+  }
+
   @Test func aBodyThatWasRefusedIsNotWaitedFor() {
     let exchanges = http([
       .client("POST /1 HTTP/1.1\nHost: a\nExpect: 100-continue\nContent-Length: 9\n\n"),

@@ -40,6 +40,7 @@ extension HTTPParser {
     if chunk.gapBefore > 0 { skipRequestGap(chunk.gapBefore) }
     feedRequest(chunk.bytes, chunk.time)
     if chunk.isEnd, successor == nil { endRequest(chunk.time) }
+    if response.isOver { settleUnanswered() }
   }
 
   func feedRequest(_ bytes: RawSpan, _ time: Timestamp) {

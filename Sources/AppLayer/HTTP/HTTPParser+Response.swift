@@ -26,6 +26,8 @@ struct HTTPResponseSide {
   var left: UInt64 = 0
   /// The length was given in a form that readers take differently: what follows it may belong to it.
   var isLengthDoubtful = false
+  /// The server has ended, or is looked at no further.
+  var isOver = false
 }
 
 extension HTTPParser {
@@ -35,7 +37,9 @@ extension HTTPParser {
   func consumeResponse(_ chunk: borrowing StreamChunk) {
     if chunk.gapBefore > 0 { skipResponseGap(chunk.gapBefore, chunk.time) }
     feedResponse(chunk.bytes, chunk.time)
-    if chunk.isEnd, successor == nil { endResponse(chunk.time) }
+    guard chunk.isEnd else { return }
+    response.isOver = true
+    if successor == nil { endResponse(chunk.time) }
   }
 
   func feedResponse(_ bytes: RawSpan, _ time: Timestamp) {

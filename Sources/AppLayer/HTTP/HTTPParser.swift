@@ -163,6 +163,18 @@ public final class HTTPParser: AppLayerParser {
     }
   }
 
+  /// Requests whose answers will not be seen are done with as they are: a client that goes on asking behind the depth of
+  /// its server's stream would have each of them wait, and be looked at, until the flow ends.
+  func settleUnanswered() {
+    while awaitingStart < awaiting.count, awaiting[awaitingStart].isComplete(.toServer) {
+      let transaction = awaiting[awaitingStart]
+      transaction.isUnanswered = transaction.progress(.toClient) == HTTPProgress.notStarted
+      transaction.isAnswerUnseen = true
+      transaction.finishResponse(isCut: true)
+      dropAwaiting()
+    }
+  }
+
   var decompresses: Bool { bombCount < max(1, settings.compressionBombCount) }
 
   /// The exchange whose response comes next, without beginning it.

@@ -39,6 +39,8 @@ extension Detector {
   /// Whether nothing of the transaction is left to be inspected.
   public static func isInspected(_ transaction: Transaction) -> Bool {
     transaction.inspectionState === InspectedTransaction.done
+      || transaction.isAnswerUnseen
+        && (transaction.inspectionState as? TransactionInspection)?[.toServer].isDone == true
   }
 
   private mutating func inspect(
