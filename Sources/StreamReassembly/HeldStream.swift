@@ -16,6 +16,8 @@ struct HeldPiece: BitwiseCopyable {
 /// - Invariant: pieces are sorted, not empty, and do not overlap.
 struct HeldStream {
   private(set) var arena: [UInt8] = []
+  /// The stream's own arena while it has a larger one, emptied.
+  private var small: [UInt8] = []
   private var pieces: [HeldPiece] = []
   /// Pieces before this one are gone.
   private var pieceHead = 0
@@ -40,11 +42,19 @@ struct HeldStream {
   /// long with a few octets does not sit on it.
   static let arenaKeptBytes = 16 << 10
 
-  /// Changes the arena for `room`, which is left with the arena of before, emptied.
-  mutating func move(into room: inout [UInt8]) {
+  /// Whether room is to be lent before `count` octets more are held.
+  func isTooSmall(for count: Int) -> Bool {
+    arena.count &+ count > max(Self.arenaKeptBytes, arena.capacity)
+  }
+
+  /// Moves what is held into `room`, which is larger.
+  mutating func move(into room: consuming [UInt8]) {
     room.append(contentsOf: arena)
     swap(&arena, &room)
-    room.removeAll(keepingCapacity: true)
+    if room.capacity <= Self.arenaKeptBytes {
+      swap(&small, &room)
+      small.removeAll(keepingCapacity: true)
+    }
   }
 
   /// Holds nothing any more.
@@ -54,7 +64,8 @@ struct HeldStream {
     arena.removeAll(keepingCapacity: true)
     if arena.capacity > kept {
       room = arena
-      arena = []
+      arena = small.capacity > kept ? [] : small
+      small = []
     }
     pieces.removeAll(keepingCapacity: true)
     sent.removeAll(keepingCapacity: true)

@@ -30,6 +30,8 @@ public struct StreamReassembler: ~Copyable {
   private var heldBytes = 0
   private var pooledBytes = 0
 
+  /// The least that is lent: a super-segment.
+  private static let roomBytes = 64 << 10
   /// What no window reaches (RFC 7323 section 2.3: at most 2^30 octets).
   private static let reachMax: Int64 = 1 << 30
 
@@ -647,12 +649,11 @@ extension StreamReassembler {
 
   /// Lends a large arena to a stream that is about to hold so much.
   private mutating func lendRoom(_ hold: Int, for count: Int) {
-    let needed = holds[hold].arena.count &+ count
-    guard needed > HeldStream.arenaKeptBytes, needed > holds[hold].arena.capacity, var room = rooms.popLast()
-    else { return }
+    guard holds[hold].isTooSmall(for: count) else { return }
+    var room = rooms.popLast() ?? []
     notePooled(0 &- room.capacity)
-    if room.capacity > holds[hold].arena.capacity { holds[hold].move(into: &room) }
-    keep(room)
+    room.reserveCapacity(max(Self.roomBytes, holds[hold].arena.count &+ count))
+    holds[hold].move(into: room)
   }
 
   private mutating func keep(_ room: [UInt8]) {

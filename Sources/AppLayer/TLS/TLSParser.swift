@@ -32,7 +32,9 @@ public final class TLSParser: AppLayerParser {
   public override func consume(_ chunk: borrowing StreamChunk) {
     let direction = chunk.direction
     let connection = self.connection ?? begin(at: chunk.time)
-    var leg = direction == .toServer ? toServer : toClient
+    // Taken out while it is worked on: a copy would count references to what it holds.
+    var leg = TLSLeg()
+    if direction == .toServer { swap(&leg, &toServer) } else { swap(&leg, &toClient) }
     if !hasFailed(direction) {
       var reader = ByteReader(chunk.bytes)
       var isSound = chunk.gapBefore == 0 || passGap(chunk.gapBefore, &leg)
@@ -74,9 +76,9 @@ public final class TLSParser: AppLayerParser {
 
   /// Rules on payload have nothing to find once both sides speak TLS and one of them sends ciphertext. Records of one
   /// side alone are what an attacker may write before anything.
-  private func noteCiphertext(_ leg: TLSLeg, _ direction: Direction) {
-    let other = direction == .toServer ? toClient : toServer
-    guard leg.isEncrypted, other.hasSeenRecord, !hasFailed.toServer, !hasFailed.toClient else { return }
+  private func noteCiphertext(_ leg: borrowing TLSLeg, _ direction: Direction) {
+    let hasOtherSpoken = direction == .toServer ? toClient.hasSeenRecord : toServer.hasSeenRecord
+    guard leg.isEncrypted, hasOtherSpoken, !hasFailed.toServer, !hasFailed.toClient else { return }
     hidesPayload = true
   }
 
@@ -120,7 +122,7 @@ public final class TLSParser: AppLayerParser {
 
   /// Refuses what is no record with its first octets: those that wait for the header to be whole are hidden from rules
   /// where ciphertext is.
-  private func mayBeHeader(_ leg: TLSLeg, _ connection: TLSTransaction) -> Bool {
+  private func mayBeHeader(_ leg: borrowing TLSLeg, _ connection: TLSTransaction) -> Bool {
     let octet = UInt8(truncatingIfNeeded: leg.header)
     if leg.headerCount == 1 { return isContentType(octet, leg, connection) }
     guard leg.headerCount == 2 else { return true }
@@ -132,7 +134,7 @@ public final class TLSParser: AppLayerParser {
     return true
   }
 
-  private func isContentType(_ type: UInt8, _ leg: TLSLeg, _ connection: TLSTransaction) -> Bool {
+  private func isContentType(_ type: UInt8, _ leg: borrowing TLSLeg, _ connection: TLSTransaction) -> Bool {
     if (TLSContent.changeCipherSpec...TLSContent.heartbeat).contains(type) { return true }
     connection.raise(leg.hasSeenRecord ? "invalid_record_type" : "invalid_tls_header")
     return false

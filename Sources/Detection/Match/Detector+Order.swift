@@ -81,14 +81,18 @@ extension Detector {
     let headers = ruleSet.groups.packet[
       PacketClass(packet.packet).rawValue &* 2 &+ packet.ends.direction.index]
     let payload = packet.packet.payload(of: bytes)
-    var (header, candidate, streamed) = (0, 0, 0)
+    var (fitting, header) = fittingHeaders(headers, packet)
+    var (candidate, streamed) = (0, 0)
     while true {
-      let nextHeader = header < headers.count ? headers[header] : .max
+      let headerPlace = fitting != 0 ? fitting.trailingZeroBitCount : header
+      let nextHeader = headerPlace < headers.count ? headers[headerPlace] : .max
       let nextCandidate = candidate < candidates.count ? candidates[candidate] : .max
       let nextStreamed = streamed < streamCandidates.count ? streamCandidates[streamed] : .max
       let rule = min(nextHeader, nextCandidate, nextStreamed)
       if rule == .max { return }
-      if nextHeader == rule { header &+= 1 }
+      if nextHeader == rule {
+        if fitting != 0 { fitting &= fitting &- 1 } else { header &+= 1 }
+      }
       if nextCandidate == rule { candidate &+= 1 }
       if nextStreamed == rule {
         streamed &+= 1
@@ -100,5 +104,23 @@ extension Detector {
           into: &matches)
       }
     }
+  }
+
+  /// What of the rules on headers comes into question for a flow, found with its first packet: addresses and ports stay
+  /// what they are.
+  ///
+  /// - Returns: the rules among the first 64 that do, by bit, and where those begin that are not among them.
+  private func fittingHeaders(
+    _ headers: [RuleIndex], _ context: borrowing TrialContext
+  ) -> (fitting: UInt64, rest: Int) {
+    let ends = context.ends
+    // An error message about the flow has ends of its own, and a fragment no ports.
+    guard let state = context.state, context.packet.isTCP || context.packet.isUDP, !ends.isFragment else { return (0, 0) }
+    let count = min(headers.count, UInt64.bitWidth)
+    if let known = state[ends.direction].headerRules { return (known, count) }
+    var fitting: UInt64 = 0
+    for place in 0..<count where sidesHold(ruleSet.heads[Int(headers[place])], ends) { fitting |= 1 << UInt64(place) }
+    state[ends.direction].headerRules = fitting
+    return (fitting, count)
   }
 }

@@ -74,17 +74,10 @@ extension Detector {
   private mutating func inspectAddresses(
     _ context: borrowing TrialContext, into matches: inout MatchList
   ) {
-    guard !ruleSet.groups.addresses.isEmpty, context.packet.ipVersion != 0 else { return }
+    guard context.packet.ipVersion != 0 else { return }
     if let state = context.state {
-      let isFirst =
-        context.ends.direction == .toServer
-        ? !state.toServer.hasBeenInspectedForAddresses : !state.toClient.hasBeenInspectedForAddresses
-      guard isFirst else { return }
-      if context.ends.direction == .toServer {
-        state.toServer.hasBeenInspectedForAddresses = true
-      } else {
-        state.toClient.hasBeenInspectedForAddresses = true
-      }
+      guard !state[context.ends.direction].hasBeenInspectedForAddresses, !ruleSet.groups.addresses.isEmpty else { return }
+      state[context.ends.direction].hasBeenInspectedForAddresses = true
     }
     candidates.removeAll(keepingCapacity: true)
     let index = ruleSet.groups.addresses

@@ -174,5 +174,7 @@ extension Detector {
     state.generation = ruleSet.generation
     state.toServer.pending.removeAll()
     state.toClient.pending.removeAll()
+    state.toServer.headerRules = nil
+    state.toClient.headerRules = nil
   }
 }

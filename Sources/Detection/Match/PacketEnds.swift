@@ -71,6 +71,11 @@ extension Detector {
           || flow.appProtocol == .http2 && head.appProtocols.contains(.websocket)
       else { return false }
     }
+    return sidesHold(head, ends)
+  }
+
+  /// Whether addresses and ports of a rule hold, one way or the other where it says so.
+  func sidesHold(_ head: RuleHead, _ ends: PacketEnds) -> Bool {
     if ends.isFragment, head.sourcePorts != 0 || head.destinationPorts != 0 { return false }
     if sidesHold(
       head, ends.source, ends.sourcePort, ends.destination, ends.destinationPort)

@@ -8,6 +8,8 @@ public final class FlowDetection {
   struct DirectionState {
     var pending = PendingRules()
     var hasBeenInspectedForAddresses = false
+    /// Of the first rules on headers those whose addresses and ports are the flow's, by bit; nil before its first packet.
+    var headerRules: UInt64?
     /// The application protocol that rules on it alone were last tried for.
     var foundProtocol = AppProtocol.unknown
     /// The application protocol whose rules the stream was last scanned for.
