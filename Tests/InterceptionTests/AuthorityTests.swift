@@ -5,12 +5,13 @@ import Traffic
 
 @testable import Interception
 
-@Suite struct AuthorityTests {
+@Suite final class AuthorityTests {
   let directory = "/tmp/sluice-ca-\(hexadecimal(randomBytes(8) ?? []))"
   var keyPath: String { directory + "/ca.key" }
   var certificatePath: String { directory + "/ca.crt" }
 
   init() throws { try #require(unsafe mkdir(directory, 0o700) == 0) }
+  deinit { unsafe system("rm -r '\(directory)'") }
 
   private func mode(_ path: String) -> UInt32 {
     var status = stat()

@@ -4,7 +4,7 @@ import Traffic
 
 extension Detector {
   /// Lets the tracer look at a packet of a flow and at what is new in its stream, after the rules were tried.
-  public func trace(
+  public mutating func trace(
     _ tracer: RuleTracer, _ packet: DecodedPacket, bytes: RawSpan, stream: borrowing StreamPiece,
     flow: FlowFacts, state: FlowDetection, payloadIsInStream: Bool, streamEvents: StreamEventSet,
     matches: MatchList
@@ -19,7 +19,7 @@ extension Detector {
   }
 
   /// The same for a packet without a flow.
-  public func trace(
+  public mutating func trace(
     _ tracer: RuleTracer, _ packet: DecodedPacket, bytes: RawSpan, streamEvents: StreamEventSet,
     matches: MatchList
   ) {
@@ -31,7 +31,7 @@ extension Detector {
   }
 
   /// Lets the tracer look at a stream where no packet is at hand.
-  public func traceStream(
+  public mutating func traceStream(
     _ tracer: RuleTracer, _ window: RawSpan, offset: UInt64, direction: Direction, packet: DecodedPacket,
     flow: FlowFacts, state: FlowDetection, matches: MatchList
   ) {
@@ -42,7 +42,7 @@ extension Detector {
   }
 
   /// Lets the tracer look at transactions, after the rules were tried.
-  public func traceTransactions(
+  public mutating func traceTransactions(
     _ tracer: RuleTracer, _ transactions: [Transaction], direction: Direction, payload: RawSpan,
     packet: DecodedPacket, bytes: RawSpan, flow: FlowFacts, state: FlowDetection, matches: MatchList
   ) {
@@ -72,7 +72,7 @@ extension Detector {
 
   // MARK: Packets and streams
 
-  private func tracePacket(_ tracer: RuleTracer, _ context: borrowing TrialContext, _ matches: MatchList) {
+  private mutating func tracePacket(_ tracer: RuleTracer, _ context: borrowing TrialContext, _ matches: MatchList) {
     let kind = tracer.explanation.kind
     guard isAboutDirection(tracer, context.ends.direction) else { return }
     if let reason = headFailure(tracer, context.ends, context.flow) {
@@ -95,7 +95,7 @@ extension Detector {
     tracer.note(result, .packet, context.ends, context.packet.ipProtocol, flowID: context.flow?.id)
   }
 
-  private func traceStream(
+  private mutating func traceStream(
     _ tracer: RuleTracer, _ window: RawSpan, _ offset: UInt64, _ context: borrowing TrialContext,
     _ matches: MatchList
   ) {
@@ -109,7 +109,7 @@ extension Detector {
   }
 
   /// Conditions, then steps over the payload, then over headers, as a trial has it.
-  private func traced(
+  private mutating func traced(
     _ tracer: RuleTracer, _ context: borrowing TrialContext, _ payload: RawSpan, _ facts: BufferFacts
   ) -> RuleTracer.Result {
     let body = ruleSet.bodies[Int(tracer.rule)]
@@ -134,7 +134,7 @@ extension Detector {
     return result
   }
 
-  private func traceConditions(
+  private mutating func traceConditions(
     _ tracer: RuleTracer, _ body: RuleBody, _ context: borrowing TrialContext, _ result: inout RuleTracer.Result
   ) {
     for (index, condition) in body.conditions.enumerated() {
@@ -156,7 +156,7 @@ extension Detector {
   }
 
   /// Runs a program over its buffer and writes down which steps held.
-  private func trace(
+  private mutating func trace(
     _ program: PayloadProgram, _ buffer: RuleExplanation.Buffer?, _ bytes: RawSpan, _ facts: BufferFacts,
     _ scratch: inout PayloadScratch, _ result: inout RuleTracer.Result
   ) {
@@ -180,7 +180,7 @@ extension Detector {
 
   // MARK: Transactions
 
-  private func tracedTransaction(
+  private mutating func tracedTransaction(
     _ tracer: RuleTracer, _ body: RuleBody, _ transaction: Transaction, _ direction: Direction,
     _ payload: RawSpan, _ context: borrowing TrialContext, _ held: inout UInt64
   ) -> RuleTracer.Result {
@@ -213,7 +213,7 @@ extension Detector {
     return result
   }
 
-  private func trace(
+  private mutating func trace(
     _ step: SharedStep, _ buffer: RuleExplanation.Buffer?, _ transaction: Transaction, _ direction: Direction,
     isTransactional: Bool, _ payload: RawSpan, _ context: borrowing TrialContext,
     _ scratch: inout PayloadScratch, _ result: inout RuleTracer.Result
@@ -249,7 +249,7 @@ extension Detector {
     }
   }
 
-  private func absenceFailure(
+  private mutating func absenceFailure(
     _ step: SharedStep, _ buffer: RuleExplanation.Buffer?, isThere: Bool, _ result: inout RuleTracer.Result
   ) {
     let name = buffer?.name ?? "buffer"
@@ -265,12 +265,12 @@ extension Detector {
 
   // MARK: Header
 
-  private func isAboutDirection(_ tracer: RuleTracer, _ direction: Direction) -> Bool {
+  private mutating func isAboutDirection(_ tracer: RuleTracer, _ direction: Direction) -> Bool {
     tracer.explanation.directions.contains(direction.words)
   }
 
   /// What of the header does not fit; nil when all does. The same checks as ``headHolds(_:_:_:)``, in its order.
-  private func headFailure(_ tracer: RuleTracer, _ ends: PacketEnds, _ flow: FlowFacts?) -> String? {
+  private mutating func headFailure(_ tracer: RuleTracer, _ ends: PacketEnds, _ flow: FlowFacts?) -> String? {
     guard !headHolds(tracer.rule, ends, flow) else { return nil }
     let head = ruleSet.heads[Int(tracer.rule)]
     let explanation = tracer.explanation

@@ -106,7 +106,7 @@ extension Detector {
         captures: match.captures, frame: match.frame))
   }
 
-  private func stop(
+  private mutating func stop(
     _ match: RuleMatch, _ action: RuleAction, reachesFlow: Bool,
     _ decision: inout DetectionDecision
   ) {

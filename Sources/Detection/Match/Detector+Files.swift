@@ -5,7 +5,7 @@ extension Detector {
   /// Marks what a rule that matched wants stored: the files that it is about, or more by its scope.
   ///
   /// - Source: Suricata "File Extraction", filestore. The file is stored whatever becomes of the alert.
-  func store(
+  mutating func store(
     _ action: FileStoreAction, _ rule: RuleIndex, _ body: RuleBody, _ transaction: Transaction,
     _ direction: Direction
   ) {

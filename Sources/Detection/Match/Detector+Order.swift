@@ -110,7 +110,7 @@ extension Detector {
   /// what they are.
   ///
   /// - Returns: the rules among the first 64 that do, by bit, and where those begin that are not among them.
-  private func fittingHeaders(
+  private mutating func fittingHeaders(
     _ headers: [RuleIndex], _ context: borrowing TrialContext
   ) -> (fitting: UInt64, rest: Int) {
     let ends = context.ends

@@ -134,7 +134,7 @@ extension Detector {
     return program.matches(result.rawSpan, facts: facts, scratch: &scratch)
   }
 
-  func transform(_ bytes: RawSpan, _ transforms: [BufferTransform]) -> [UInt8] {
+  mutating func transform(_ bytes: RawSpan, _ transforms: [BufferTransform]) -> [UInt8] {
     var result: [UInt8] = []
     for (index, transform) in transforms.enumerated() {
       let input = result

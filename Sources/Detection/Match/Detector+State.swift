@@ -5,7 +5,7 @@ import Traffic
 
 extension Detector {
   /// Whether the conditions beyond the head hold, in the order of the rule.
-  func conditionsHold(
+  mutating func conditionsHold(
     _ body: RuleBody, _ packet: DecodedPacket, _ ends: PacketEnds,
     _ flow: FlowFacts?, _ state: FlowDetection?, _ bytes: RawSpan,
     _ streamEvents: StreamEventSet = StreamEventSet()
@@ -21,7 +21,7 @@ extension Detector {
     return true
   }
 
-  func stateHolds(
+  mutating func stateHolds(
     _ condition: StateCondition, _ ends: PacketEnds, _ flow: FlowFacts?,
     _ state: FlowDetection?
   ) -> Bool {
@@ -77,7 +77,7 @@ extension Detector {
   }
 
   /// What a rule that matches does, in the order of the rule.
-  func perform(
+  mutating func perform(
     _ body: RuleBody, _ ends: PacketEnds, _ state: FlowDetection?, rule: RuleIndex
   ) {
     for action in body.actions {

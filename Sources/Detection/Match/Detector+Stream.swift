@@ -169,7 +169,7 @@ extension Detector {
   }
 
   /// What refers to rules of another set is forgotten.
-  func prepare(_ state: FlowDetection) {
+  mutating func prepare(_ state: FlowDetection) {
     guard state.generation != ruleSet.generation else { return }
     state.generation = ruleSet.generation
     state.toServer.pending.removeAll()

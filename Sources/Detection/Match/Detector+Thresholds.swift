@@ -4,7 +4,7 @@ import Traffic
 
 extension Detector {
   /// Whether a `suppress` line keeps the alert back.
-  func isSuppressed(_ info: RuleInfo, _ ends: PacketEnds) -> Bool {
+  mutating func isSuppressed(_ info: RuleInfo, _ ends: PacketEnds) -> Bool {
     guard !ruleSet.suppressions.isEmpty else { return false }
     for key in Self.keys(info) {
       for suppression in ruleSet.suppressions[key] ?? [] {
@@ -52,7 +52,7 @@ extension Detector {
   private static var backoffLifeSeconds: Int64 { 3600 }
 
   /// The action that a `rate_filter` puts in place of the rule's, if it is in force.
-  func rateFilterAction(_ info: RuleInfo, _ ends: PacketEnds, _ state: FlowDetection?) -> RuleAction? {
+  mutating func rateFilterAction(_ info: RuleInfo, _ ends: PacketEnds, _ state: FlowDetection?) -> RuleAction? {
     guard !ruleSet.rateFilters.isEmpty else { return nil }
     for key in Self.keys(info) {
       for filter in ruleSet.rateFilters[key] ?? [] {

@@ -169,7 +169,7 @@ extension Detector {
     return isUndecided ? .undecided : .matched
   }
 
-  func holds(
+  mutating func holds(
     _ condition: TransactionCondition, _ transaction: Transaction, _ direction: Direction,
     at time: Timestamp
   ) -> Trial {

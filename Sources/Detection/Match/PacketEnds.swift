@@ -59,7 +59,7 @@ struct PacketEnds: Sendable {
 
 extension Detector {
   /// Whether the header, the `flow` keyword and the application protocol of a rule hold.
-  func headHolds(_ rule: RuleIndex, _ ends: PacketEnds, _ flow: FlowFacts?) -> Bool {
+  mutating func headHolds(_ rule: RuleIndex, _ ends: PacketEnds, _ flow: FlowFacts?) -> Bool {
     let head = ruleSet.heads[Int(rule)]
     guard !head.protocols.isDisjoint(with: ends.protocols) else { return false }
     guard head.ipVersion == 0 || head.ipVersion == ends.ipVersion else { return false }
@@ -75,7 +75,7 @@ extension Detector {
   }
 
   /// Whether addresses and ports of a rule hold, one way or the other where it says so.
-  func sidesHold(_ head: RuleHead, _ ends: PacketEnds) -> Bool {
+  mutating func sidesHold(_ head: RuleHead, _ ends: PacketEnds) -> Bool {
     if ends.isFragment, head.sourcePorts != 0 || head.destinationPorts != 0 { return false }
     if sidesHold(
       head, ends.source, ends.sourcePort, ends.destination, ends.destinationPort)
@@ -101,7 +101,7 @@ extension Detector {
     return true
   }
 
-  private func sidesHold(
+  private mutating func sidesHold(
     _ head: RuleHead, _ source: IPAddress, _ sourcePort: UInt16, _ destination: IPAddress,
     _ destinationPort: UInt16
   ) -> Bool {

@@ -75,7 +75,7 @@ extension [PacketTag] {
 
 extension Detector {
   /// Puts a rule's tags on the flow or on the hosts of the packet that it matched.
-  func beginTags(_ body: RuleBody, _ info: RuleInfo, _ ends: PacketEnds, _ state: FlowDetection?) {
+  mutating func beginTags(_ body: RuleBody, _ info: RuleInfo, _ ends: PacketEnds, _ state: FlowDetection?) {
     for tag in body.tags {
       switch tag.scope {
       case .session: state?.tags.begin(tag, gid: info.gid, sid: info.sid, at: ends.time)
@@ -86,7 +86,7 @@ extension Detector {
   }
 
   /// Whether a packet is to be told of because of a `tag` on its flow or on one of its hosts; counts it.
-  public func takesTag(_ packet: borrowing DecodedPacket, octets: Int, state: FlowDetection?) -> Bool {
+  public mutating func takesTag(_ packet: borrowing DecodedPacket, octets: Int, state: FlowDetection?) -> Bool {
     var isTagged = false
     if let state, !state.tags.isEmpty { isTagged = state.tags.take(octets: octets, at: packet.time) }
     guard shared.hasHostTags, packet.ipVersion != 0 else { return isTagged }

@@ -120,7 +120,7 @@ final class QueueWorker: Sendable {
         writer.forgetRules()
       }
       for request in requests { request(&work.path) }
-      if !requests.isEmpty { note(work, queue) }
+      if !requests.isEmpty { note(&work, queue) }
       if !work.isDraining, isDraining.load(ordering: .acquiring) { beginDraining(&work, &queue) }
       let wait = work.takeover?.isHolding == true ? Self.holdingMilliseconds : Self.waitMilliseconds
       let count = try queue.receive(timeoutMilliseconds: wait) { packet, verdicts in
@@ -132,23 +132,23 @@ final class QueueWorker: Sendable {
         writer.flush()
         lines = writer.lineCount
       }
-      note(work, queue)
+      note(&work, queue)
     }
     try close(&work, &queue)
-    note(work, queue)
+    note(&work, queue)
     for request in mailbox.take() { request(&work.path) }
     work.path.finish()
     writer.flush()
   }
 
-  private func note(_ work: borrowing Work, _ queue: borrowing NFQueue) {
+  private func note(_ work: inout Work, _ queue: borrowing NFQueue) {
     var counts = work.counts
-    counts.traffic.read(work.path)
+    counts.traffic.read(&work.path)
     counts.releasedFlows = work.path.counters.released
     counts.recalledFlows = work.path.counters.recalled
     counts.queue = queue.counters
     counts.refusalFailures = work.rejecter.failureCount
-    if let takeover = work.takeover { counts.takeover = takeover.counters }
+    if let counters = work.takeover?.counters { counts.takeover = counters }
     statistics.withLock { $0 = counts }
   }
 

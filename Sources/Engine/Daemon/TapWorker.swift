@@ -61,10 +61,10 @@ final class TapWorker: Sendable {
       for request in requests { request(&path) }
       _ = try ring.receive(timeoutMilliseconds: Self.waitMilliseconds) { Self.inspect($0, &path, &traffic) }
       writer.flush()
-      note(path, ring, &traffic)
+      note(&path, ring, &traffic)
     }
     try finish(&ring, &path, &traffic)
-    note(path, ring, &traffic)
+    note(&path, ring, &traffic)
     path.finish()
     writer.flush()
   }
@@ -91,8 +91,8 @@ final class TapWorker: Sendable {
     }
   }
 
-  private func note(_ path: borrowing PacketPath, _ ring: borrowing PacketRing, _ traffic: inout TrafficStatistics) {
-    traffic.read(path)
+  private func note(_ path: inout PacketPath, _ ring: borrowing PacketRing, _ traffic: inout TrafficStatistics) {
+    traffic.read(&path)
     let now = (traffic: traffic, ring: ring.counters)
     statistics.withLock { $0 = now }
   }

@@ -104,7 +104,7 @@ public struct Evaluation: Sendable {
       if count & 0xfff == 0 { progress(source.bytesRead, source.bytesTotal) }
     }
     path.finish()
-    traffic.read(path)
+    traffic.read(&path)
     Self.writeStatistics(traffic, span, writer)
     summary.take(traffic, packets: count, warnings: source.warnings.map(\.description))
     return summary

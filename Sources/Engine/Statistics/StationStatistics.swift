@@ -15,7 +15,7 @@ struct StationStatistics: Sendable {
   private var faults: [DropReason: UInt64] = [:]
 
   /// Takes over what the stations count themselves.
-  mutating func read(_ path: borrowing PacketPath) {
+  mutating func read(_ path: inout PacketPath) {
     let (flows, streams) = (path.flowCounters, path.reassemblyCounters)
     values[0] = flows.flowsActive
     values[1] = flows.memcapHits

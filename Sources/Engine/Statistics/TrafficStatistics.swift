@@ -32,13 +32,13 @@ struct TrafficStatistics: Sendable {
   }
 
   /// Takes over what the path itself counts.
-  mutating func read(_ path: borrowing PacketPath) {
+  mutating func read(_ path: inout PacketPath) {
     packets = path.counters.packets
     bytes = path.counters.bytes
     undecoded = path.counters.undecoded
     flows = path.flowCount
     alerts = path.alertCount
-    stations.read(path)
+    stations.read(&path)
     memcapHits = path.memcapHits
   }
 

@@ -107,7 +107,7 @@ final class Takeover {
   ) -> Step {
     guard let index = result.flow, let segment = result.segment, canTake(packet) else { return .pass }
     let key = index.rawValue
-    if segment.flags & 0x12 == 0x02 { begin(index, segment, path) }
+    if segment.flags & 0x12 == 0x02 { begin(index, segment, &path) }
     guard var watch = watches[key] else { return .pass }
     guard let flow = path.flow(index), flow.flowID == watch.flowID else {
       forget(key)
@@ -129,7 +129,7 @@ final class Takeover {
     return step
   }
 
-  private func begin(_ index: FlowIndex, _ segment: SegmentFacts, _ path: borrowing PacketPath) {
+  private func begin(_ index: FlowIndex, _ segment: SegmentFacts, _ path: inout PacketPath) {
     forget(index.rawValue)
     guard watches.count < settings.watchCountMax, keptBytes < settings.keptBytesTotalMax else {
       counters.overLimit &+= 1

@@ -135,7 +135,7 @@ final class SharedEvaluation: Sendable {
     }
     writer.flush()
     part.flush()
-    traffic.read(path)
+    traffic.read(&path)
     guard let share = path.share else { return }
     let result = Result(
       traffic: traffic, flows: path.flowCounters, fragments: path.defragmenterCounters,
