@@ -146,6 +146,15 @@ struct HTTP2ParserTests {
     #expect(parser.transactions.compactMap { ($0 as? HTTP2Transaction)?.streamID } == [1])
   }
 
+  @Test func requestsBehindTheServersEndAreDoneWithAsTheyAre() {
+    let streams = http2Streams([
+      .client(Frame.preface + Frame.request(1, "/1")), .server(Frame.response(1, ends: true)), .serverEnd,
+      .client(Frame.request(3, "/3") + Frame.request(5, "/5", method: "POST", ends: false)),
+    ])
+    #expect(streams.map(\.isComplete) == [true, true, false])
+    #expect(streams.map(\.isAnswerUnseen) == [false, true, false])
+  }
+
   @Test func aPromiseIsARequestThatTheServerSends() throws {
     let promise = Frame.raw(5, Frame.endHeaders, stream: 1, Frame.number(2) + Frame.block([(":method", "GET"), (":path", "/pushed")]))
     let streams = http2Streams([

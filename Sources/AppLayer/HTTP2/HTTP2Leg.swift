@@ -27,6 +27,8 @@ final class HTTP2Leg {
   let inflater: HPACKInflater
   /// A frame was seen.
   var hasBegun = false
+  /// This side has ended, or is looked at no further.
+  var isOver = false
   /// The client did not begin as it should.
   var lacksPreface = false
   /// The header block under way.
@@ -91,7 +93,19 @@ extension HTTP2Parser {
       if chunk.direction == .toServer ? hasFailed.toServer : hasFailed.toClient { return }
       at = step(bytes, at, leg, chunk.time)
     }
-    if chunk.isEnd { endDirection(chunk.direction) }
+    if chunk.isEnd {
+      leg.isOver = true
+      endDirection(chunk.direction)
+    }
+    if server.isOver, chunk.direction == .toServer { settleUnanswered() }
+  }
+
+  /// As of HTTP/1: requests whose answers will not be seen are done with as they are.
+  private func settleUnanswered() {
+    for stream in Array(streams.values) where stream.isComplete(.toServer) {
+      stream.isAnswerUnseen = true
+      close(stream, isCut: true)
+    }
   }
 
   /// Takes up what the phase wants.

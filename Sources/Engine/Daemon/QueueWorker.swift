@@ -63,7 +63,7 @@ final class QueueWorker: Sendable {
   /// Gives the TLS stage no more connections; they stay flows of packets.
   func drain() { isDraining.store(true, ordering: .releasing) }
 
-  /// As of the last batch but one at most.
+  /// Some 20 ms old while packets come.
   var latestStatistics: QueueWorkerStatistics { statistics.withLock { $0 } }
 
   /// Time that a batch is waited for; also how long a stop may take to be noticed, and records to be
@@ -71,6 +71,8 @@ final class QueueWorker: Sendable {
   private static let waitMilliseconds: Int32 = 100
   /// The same while a hello waits for its rest.
   private static let holdingMilliseconds: Int32 = 10
+  /// How old the counters that others see may be while packets come.
+  private static let noteSeconds = 0.02
   /// How long packets that wait at the end are given verdicts.
   private static let closingSeconds = 1.0
 
@@ -111,6 +113,7 @@ final class QueueWorker: Sendable {
       conntrack: takeoverTarget == nil ? nil : try? Conntrack())
     var seen: UInt64 = 0
     var lines: UInt64 = 0
+    var (isNoted, notedAt) = (true, 0.0)
     while !isStopping.load(ordering: .acquiring) {
       // In this order: who publishes rules and then asks for something gets it with those rules.
       beatCount.add(1, ordering: .relaxed)
@@ -122,7 +125,7 @@ final class QueueWorker: Sendable {
       for request in requests { request(&work.path) }
       if !requests.isEmpty { note(&work, queue) }
       if !work.isDraining, isDraining.load(ordering: .acquiring) { beginDraining(&work, &queue) }
-      let wait = work.takeover?.isHolding == true ? Self.holdingMilliseconds : Self.waitMilliseconds
+      let wait = work.takeover?.isHolding == true || !isNoted ? Self.holdingMilliseconds : Self.waitMilliseconds
       let count = try queue.receive(timeoutMilliseconds: wait) { packet, verdicts in
         handle(packet, &work, &verdicts)
       }
@@ -132,7 +135,12 @@ final class QueueWorker: Sendable {
         writer.flush()
         lines = writer.lineCount
       }
-      note(&work, queue)
+      // To copy all counters after each batch would take as long as a packet.
+      isNoted = isNoted && count == 0
+      if !isNoted, count == 0 || MonotonicClock.seconds() - notedAt > Self.noteSeconds {
+        note(&work, queue)
+        (isNoted, notedAt) = (true, MonotonicClock.seconds())
+      }
     }
     try close(&work, &queue)
     note(&work, queue)
