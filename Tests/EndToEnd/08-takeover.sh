@@ -27,6 +27,8 @@ taken=$(statistic sluice.takeover.taken)
 within "every one of them was taken over" "$taken" 1215
 same "none failed" 0 "$(statistic sluice.takeover.failures)"
 
+same "from one port again and again" "5 answered, 0 asked again" "$(in_client "$python" "$here/sameport.py" $server4 443 "$work/ca.pem" 5)"
+
 # Other kinds of TCP, and a line that loses packets.
 need in_client sysctl -qw net.ipv4.tcp_timestamps=0 net.ipv4.tcp_sack=0
 same "no timestamps, no SACK" "20 right, 0 wrong, Sluice" "$(upgrade smtp $server4 2525 "$work/ca.pem" 20 5 100000)"

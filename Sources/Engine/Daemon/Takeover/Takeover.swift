@@ -131,6 +131,8 @@ final class Takeover {
 
   private func begin(_ index: FlowIndex, _ segment: SegmentFacts, _ path: inout PacketPath) {
     forget(index.rawValue)
+    // Who uses a port again at once begins anew: what follows belongs to no connection that was taken.
+    if !recent.isEmpty, let tuple = path.flow(index)?.tuple { recent[tuple] = nil }
     guard watches.count < settings.watchCountMax, keptBytes < settings.keptBytesTotalMax else {
       counters.overLimit &+= 1
       return
