@@ -5,7 +5,8 @@ import Traffic
 /// Matches traffic against a rule set; one for each worker.
 ///
 /// For each packet or chunk the path calls the `inspect…` functions that apply, then
-/// ``decide(_:_:_:_:into:)`` once. Nothing is allocated where no rule comes near a match.
+/// ``decide(_:_:_:_:into:)`` once. Nothing is allocated where no rule comes near a match. Methods are mutating also where
+/// they change nothing, so that the compiler lends no copy.
 public struct Detector: ~Copyable {
   public private(set) var ruleSet: RuleSet
   let shared: SharedDetectionState
