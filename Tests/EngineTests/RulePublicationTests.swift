@@ -25,7 +25,7 @@ import Testing
     #expect(publication.ruleSet.ruleCount == 2)
   }
 
-  @Test func `a set lives until the last worker has let go of it`() {
+  @Test func `a set lives until the last worker has let go of it, and is not taken apart by that worker`() {
     weak var old: RuleSet?
     let publication = RulePublication(.empty)
     var held: RuleSet?
@@ -37,8 +37,11 @@ import Testing
       held = publication.next(after: &seen)
     }
     publication.publish(.empty)
+    publication.dropFormer()
     #expect(old != nil && held != nil)
     held = nil
+    #expect(old != nil)
+    publication.dropFormer()
     #expect(old == nil)
   }
 

@@ -100,6 +100,7 @@ extension Daemon {
     publication.publish(ruleSet)
     shared.excesses.forget()
     _ = ask(milliseconds: Self.publicationMilliseconds) { _ in true }
+    publication.dropFormer()
   }
 
   /// On a machine with much else to do a worker may not get to run for long.

@@ -207,6 +207,7 @@ public final class Daemon: Sendable {
       beat()
       logExcesses()
       stage?.keeper?.save()
+      publication.dropFormer()
       let rest = min(1, max(0, next - MonotonicClock.seconds()))
       var timeout = timespec(tv_sec: Int(rest), tv_nsec: Int((rest - rest.rounded(.down)) * 1e9))
       switch unsafe sigtimedwait(&signals, nil, &timeout) {

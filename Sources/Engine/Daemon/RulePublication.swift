@@ -1,22 +1,50 @@
+import CSluiceVectorscan
 import Detection
 import Synchronization
 
 /// The rule set in force, published to all workers.
 ///
 /// A worker looks at the number at its batch boundary, which is one atomic load, and fetches the set
-/// only when it has changed. The old set lives until the last worker has let go of it.
+/// only when it has changed. The old set lives until the last worker has let go of it, and is taken apart by
+/// ``dropFormer()``: with tens of thousands of rules that takes as long as hundreds of packets, which must not wait for it.
 final class RulePublication: Sendable {
   private let number = Atomic<UInt64>(1)
-  private let current: Mutex<RuleSet>
+  private struct Sets {
+    var current: RuleSet
+    /// Those that some worker may still have.
+    var former: [RuleSet] = []
+  }
 
-  init(_ ruleSet: RuleSet) { current = Mutex(ruleSet) }
+  private let sets: Mutex<Sets>
+
+  init(_ ruleSet: RuleSet) { sets = Mutex(Sets(current: ruleSet)) }
 
   func publish(_ ruleSet: RuleSet) {
-    current.withLock { $0 = ruleSet }
+    sets.withLock { sets in
+      sets.former.append(sets.current)
+      sets.current = ruleSet
+    }
     number.add(1, ordering: .releasing)
   }
 
-  var ruleSet: RuleSet { current.withLock { $0 } }
+  var ruleSet: RuleSet { sets.withLock { $0.current } }
+
+  /// Takes apart the sets that no worker has any more; for threads that packets do not wait for.
+  func dropFormer() {
+    var dropped = sets.withLock { sets in
+      var (kept, dropped): ([RuleSet], [RuleSet]) = ([], [])
+      while var former = sets.former.popLast() {
+        if isKnownUniquelyReferenced(&former) { dropped.append(former) } else { kept.append(former) }
+      }
+      sets.former = kept
+      return dropped
+    }
+    guard !dropped.isEmpty else { return }
+    // Here, without the lock.
+    dropped = []
+    // The C library keeps what lies between other things.
+    _ = malloc_trim(0)
+  }
 
   /// - Parameter seen: the number that the caller knows; set to the one in force.
   /// - Returns: the set where it has changed since.
