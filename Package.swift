@@ -80,7 +80,7 @@ let package = Package(
       [
         "Traffic", "Capture", "PacketDecoding", "FlowTracking", "StreamReassembly", "AppLayer",
         "RuleLanguage", "Detection", "Inspection", "Interception", "Diversion", "EventOutput",
-        "CSluiceLinux", "CSluiceVectorscan", "Yams",
+        "CSluiceLinux", "Yams",
       ]),
     station("Control", ["Traffic", "AppLayer", "Detection", "Inspection", "Interception", "EventOutput", "Engine", "CSluiceLinux"]),
     .executableTarget(

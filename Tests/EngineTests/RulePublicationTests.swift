@@ -45,6 +45,20 @@ import Testing
     #expect(old == nil)
   }
 
+  @Test func `a set that was in force from the start and is published when the workers run goes with the next`() {
+    weak var old: RuleSet?
+    let publication: RulePublication
+    do {
+      let first = ruleSet(1)
+      old = first
+      publication = RulePublication(first)
+      publication.publish(first)
+    }
+    publication.publish(.empty)
+    publication.dropFormer()
+    #expect(old == nil)
+  }
+
   @Test func `workers never see an older set after a newer one`() async {
     let publication = RulePublication(.empty)
     let sets = (1...8).map(ruleSet)

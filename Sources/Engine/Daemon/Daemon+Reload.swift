@@ -98,6 +98,7 @@ extension Daemon {
   /// knows, so that whoever is told that rules are in force could meet the ones before.
   private func publish(_ ruleSet: RuleSet) {
     publication.publish(ruleSet)
+    stage?.takeRules()
     shared.excesses.forget()
     _ = ask(milliseconds: Self.publicationMilliseconds) { _ in true }
     publication.dropFormer()

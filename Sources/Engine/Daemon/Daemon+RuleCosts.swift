@@ -40,6 +40,13 @@ final class StageCosts: Sendable {
     return latest.withLock { $0 }
   }
 
+  /// The worker's side: what was handed over keeps the rule set before in memory.
+  func renew(_ make: () -> RuleCostSnapshot) {
+    latest.withLock { latest in
+      if latest != nil { latest = make() }
+    }
+  }
+
   /// The worker's side: one atomic load where nobody has asked.
   func answer(_ seen: inout UInt64, _ make: () -> RuleCostSnapshot) {
     let now = asked.load(ordering: .relaxed)

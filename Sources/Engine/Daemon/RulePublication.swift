@@ -1,4 +1,4 @@
-import CSluiceVectorscan
+import CSluiceLinux
 import Detection
 import Synchronization
 
@@ -21,6 +21,9 @@ final class RulePublication: Sendable {
 
   func publish(_ ruleSet: RuleSet) {
     sets.withLock { sets in
+      // What is loaded before the workers start is published once more when they run: counted twice, it would never be
+      // known for nobody's.
+      guard sets.current !== ruleSet else { return }
       sets.former.append(sets.current)
       sets.current = ruleSet
     }

@@ -57,8 +57,11 @@ final class StageObserver: InterceptionObserver {
     costs.answer(&costsAsked) { path.ruleCosts }
     guard let ruleSet = publication.next(after: &seen) else { return }
     path.replace(ruleSet: ruleSet)
+    costs.renew { path.ruleCosts }
     writer.forgetRules()
   }
+
+  func awoken() { takeNewRules() }
 
   /// Hands on the records written since.
   func flush() {

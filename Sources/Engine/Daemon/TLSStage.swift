@@ -216,6 +216,11 @@ final class TLSStage: Sendable {
     if let plan { termination?.publish(plan) }
   }
 
+  /// Has every worker take the rules in force, also one without traffic: it would keep the set before in memory.
+  func takeRules() {
+    for mailbox in mailboxes { mailbox.wakeObserver() }
+  }
+
   var counters: [InterceptionCounters] { mailboxes.map(\.counters) }
 
   func ruleCosts() -> [RuleCostSnapshot] { costs.compactMap { $0.take() } }

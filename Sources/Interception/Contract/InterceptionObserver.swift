@@ -8,10 +8,13 @@ public protocol InterceptionObserver: AnyObject {
   func occurred(_ event: InterceptionEvent, on connection: borrowing RelayConnectionFacts, at time: Timestamp)
   /// What a client that speaks HTTP/1.1 is answered instead of a server whose certificate is bad; nil for an alert.
   func refusalPage(for defect: UpstreamDefect, on connection: borrowing RelayConnectionFacts) -> [UInt8]?
+  /// Called on the worker's thread after somebody woke it, between two connections' turns.
+  func awoken()
 }
 
 extension InterceptionObserver {
   public func refusalPage(for defect: UpstreamDefect, on connection: borrowing RelayConnectionFacts) -> [UInt8]? { nil }
+  public func awoken() {}
 }
 
 /// What was done about a bad certificate; the names are those of the settings.

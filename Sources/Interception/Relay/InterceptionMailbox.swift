@@ -88,6 +88,9 @@ public final class InterceptionMailbox: Sendable {
     }
   }
 
+  /// Has a worker without traffic look at what its observer knows: see ``InterceptionObserver/awoken()``.
+  public func wakeObserver() { wake() }
+
   func acknowledge() {
     var count: UInt64 = 0
     // SAFETY: an eventfd reads 8 octets.

@@ -154,6 +154,7 @@ public final class InterceptionWorker {
   private func dispatch(_ event: ReadyEvent) {
     if event.token == Self.mailboxToken {
       mailbox.acknowledge()
+      observer.awoken()
     } else if event.token == Self.signerToken {
       hearSigner()
     } else if event.token < Self.mailboxToken {
