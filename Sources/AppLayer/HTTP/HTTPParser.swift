@@ -86,6 +86,7 @@ public final class HTTPParser: AppLayerParser {
   }
 
   func beginRequest(_ time: Timestamp) -> HTTPTransaction {
+    if response.isOver { settleUnanswered() }
     let transaction = newTransaction(time)
     transaction.advance(.toServer, to: HTTPProgress.line)
     frames?.begin("request", .toServer, transaction: transaction.id)

@@ -97,15 +97,13 @@ extension HTTP2Parser {
       leg.isOver = true
       endDirection(chunk.direction)
     }
-    if server.isOver, chunk.direction == .toServer { settleUnanswered() }
   }
 
-  /// As of HTTP/1: requests whose answers will not be seen are done with as they are.
-  private func settleUnanswered() {
-    for stream in Array(streams.values) where stream.isComplete(.toServer) {
-      stream.isAnswerUnseen = true
-      close(stream, isCut: true)
-    }
+  /// As of HTTP/1: a request whose answer will not be seen is done with as it is.
+  func settleUnanswered(_ stream: HTTP2Transaction) {
+    guard server.isOver, stream.isComplete(.toServer) else { return }
+    stream.isAnswerUnseen = true
+    close(stream, isCut: true)
   }
 
   /// Takes up what the phase wants.
@@ -265,7 +263,7 @@ extension HTTP2Parser {
   private func endDirection(_ direction: Direction) {
     for stream in Array(streams.values) {
       stream.end(direction, isCut: true)
-      if stream.isComplete { close(stream, isCut: true) }
+      if stream.isComplete { close(stream, isCut: true) } else { settleUnanswered(stream) }
     }
   }
 

@@ -168,7 +168,7 @@ extension HTTP2Parser {
     guard frame.streamID != 0 else { return }
     resetRecently.append(frame.streamID)
     stream.end(direction, isCut: true)
-    if stream.isComplete { close(stream, isCut: true) }
+    if stream.isComplete { close(stream, isCut: true) } else { settleUnanswered(stream) }
     closeLingering()
   }
 
@@ -320,7 +320,7 @@ extension HTTP2Parser {
 
   func endStream(_ stream: HTTP2Transaction, _ direction: Direction) {
     stream.end(direction, isCut: false)
-    if stream.isComplete { close(stream, isCut: false) }
+    if stream.isComplete { close(stream, isCut: false) } else { settleUnanswered(stream) }
   }
 
   // MARK: Data
