@@ -17,6 +17,8 @@ open class Transaction {
   public internal(set) var events: [AppEvent] = []
   /// Opaque: what the station above remembers of this transaction.
   public var inspectionState: AnyObject?
+  /// Of the station above: what it has left to try that may be decided without news of the transaction.
+  public final var waits: (toServer: InspectionWaits, toClient: InspectionWaits) = ([], [])
   /// Opaque: what has been written of it (a bit for each record).
   public var loggedBits: UInt32 = 0
   /// A rule has asked for no record of it (`config`).
@@ -76,6 +78,17 @@ open class Transaction {
   final func raise(_ event: AppEvent) {
     if !events.contains(event) { events.append(event) }
   }
+}
+
+/// What the inspection of a transaction waits for besides its news.
+public struct InspectionWaits: OptionSet, Sendable {
+  public let rawValue: UInt8
+  public init(rawValue: UInt8) { self.rawValue = rawValue }
+
+  /// Each packet of the direction: its header, or what is known of the flow by then.
+  public static let packets = InspectionWaits(rawValue: 1)
+  /// Octets of the raw stream or a datagram.
+  public static let payload = InspectionWaits(rawValue: 2)
 }
 
 /// Something odd that an application parser met; `name` is how `app-layer-event` spells it after

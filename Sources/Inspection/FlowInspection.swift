@@ -55,10 +55,10 @@ final class FlowInspection {
   init(spare: SpareRoom? = nil) { self.spare = spare }
 
   subscript(direction: Direction) -> StreamWindow {
-    _read {
+    @inline(__always) _read {
       if direction == .toServer { yield toServer } else { yield toClient }
     }
-    _modify {
+    @inline(__always) _modify {
       if direction == .toServer { yield &toServer } else { yield &toClient }
     }
   }

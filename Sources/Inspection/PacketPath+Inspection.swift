@@ -114,6 +114,11 @@ extension PacketPath {
     _ verdict: inout PacketVerdict
   ) {
     let lookup = work.lookup
+    if work.isEstablished, !work.isAlone, work.streamEvents.isEmpty,
+      stream.hasNothing(for: inspected, flow, lookup.direction)
+    {
+      return
+    }
     var facts = facts(flows[lookup.index], lookup.direction, flow)
     facts.isEstablished = work.isEstablished
     stream.isPacketStopped = verdict.isStopped

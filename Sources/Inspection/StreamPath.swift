@@ -57,6 +57,31 @@ struct StreamPath: ~Copyable {
     }
   }
 
+  /// Whether no rule is to be tried on a packet of an established flow or on what it brought, which is passed over then.
+  mutating func hasNothing(
+    for packet: borrowing DecodedPacket, _ flow: FlowInspection, _ direction: Direction
+  ) -> Bool {
+    guard settings.tracer == nil, !settings.guessesTransaction, !hasMatches else { return false }
+    let hasNews = direction == .toServer ? flow.toServer.hasNews : flow.toClient.hasNews
+    if hasNews {
+      let hasBytes = direction == .toServer ? flow.toServer.hasNewsToShow : flow.toClient.hasNewsToShow
+      guard !hasBytes else { return false }
+    }
+    guard let appLayer = flow.appLayer else {
+      guard !hasNews else { return false }
+      return detector.hasNothing(for: packet, direction, flow.detection, .unknown)
+    }
+    guard appLayer.events.count <= flow.reportedEventCount,
+      detector.hasNothing(for: packet, direction, flow.detection, appLayer.appProtocol)
+    else { return false }
+    guard hasNews else { return true }
+    guard !detector.usesFrames || appLayer.parser?.frames == nil,
+      detector.hasNothing(in: appLayer.transactions, direction)
+    else { return false }
+    if direction == .toServer { flow.toServer.hasNews = false } else { flow.toClient.hasNews = false }
+    return true
+  }
+
   /// Tries the rules on a packet of a flow and on what is new in its direction: packet and raw stream
   /// together, then transactions.
   mutating func inspect(

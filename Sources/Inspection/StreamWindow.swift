@@ -41,6 +41,9 @@ struct StreamWindow {
   /// There is something to be inspected.
   var hasNewBytes: Bool { newFrom < bytes.count || !cutOff.isEmpty }
 
+  /// There is something to be inspected, or the end to be told.
+  var hasNewsToShow: Bool { hasNewBytes || isEnd }
+
   /// - Parameters:
   ///   - keepsBytes: rules may look at them; otherwise they are only counted.
   ///   - spare: room for a large chunk.

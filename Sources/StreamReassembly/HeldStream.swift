@@ -48,13 +48,14 @@ struct HeldStream {
   }
 
   /// Moves what is held into `room`, which is larger.
-  mutating func move(into room: consuming [UInt8]) {
+  /// - Returns: the arena before, emptied, where it is not the stream's own.
+  mutating func move(into room: consuming [UInt8]) -> [UInt8]? {
     room.append(contentsOf: arena)
     swap(&arena, &room)
-    if room.capacity <= Self.arenaKeptBytes {
-      swap(&small, &room)
-      small.removeAll(keepingCapacity: true)
-    }
+    room.removeAll(keepingCapacity: true)
+    guard room.capacity <= Self.arenaKeptBytes else { return room }
+    small = room
+    return nil
   }
 
   /// Holds nothing any more.

@@ -652,8 +652,9 @@ extension StreamReassembler {
     guard holds[hold].isTooSmall(for: count) else { return }
     var room = rooms.popLast() ?? []
     notePooled(0 &- room.capacity)
-    room.reserveCapacity(max(Self.roomBytes, holds[hold].arena.count &+ count))
-    holds[hold].move(into: room)
+    // Twice as much each time: what exactly is needed would be too little for the next segment already.
+    room.reserveCapacity(max(Self.roomBytes, 2 &* holds[hold].arena.capacity, holds[hold].arena.count &+ count))
+    if let former = holds[hold].move(into: room) { keep(former) }
   }
 
   private mutating func keep(_ room: [UInt8]) {

@@ -3,17 +3,41 @@ import Traffic
 /// A TLS connection, as far as it can be read from outside. There is one for each connection.
 public final class TLSTransaction: Transaction {
   /// The first hello of the client; one said again on the server's request is not kept.
-  public internal(set) var clientHello: ClientHello?
+  public internal(set) var clientHello: ClientHello? { didSet { changes &+= 1 } }
   /// The server's hello, or until it comes its request to say hello again.
-  public internal(set) var serverHello: ServerHello?
-  public internal(set) var serverCertificates: CertificateChain?
-  public internal(set) var clientCertificates: CertificateChain?
+  public internal(set) var serverHello: ServerHello? { didSet { changes &+= 1 } }
+  public internal(set) var serverCertificates: CertificateChain? { didSet { changes &+= 1 } }
+  public internal(set) var clientCertificates: CertificateChain? { didSet { changes &+= 1 } }
   /// An earlier session was taken up again: there was no certificate.
-  public internal(set) var isResumed = false
+  public internal(set) var isResumed = false { didSet { changes &+= 1 } }
   /// The server wants a certificate of the client, as far as that is readable.
   public internal(set) var asksForClientCertificate = false
   /// The first alert that was readable, as level and description (RFC 8446 section 6).
   public internal(set) var alert: (direction: Direction, level: UInt8, description: UInt8)?
+
+  /// Of what is above; with progress and events all that rules ask for.
+  private var changes: UInt32 = 0
+  private var seen: (toServer: State?, toClient: State?) = (nil, nil)
+
+  private struct State: Equatable {
+    var toServer: Int
+    var toClient: Int
+    var eventCount: Int
+    var changes: UInt32
+  }
+
+  private var state: State {
+    State(toServer: progress.toServer, toClient: progress.toClient, eventCount: events.count, changes: changes)
+  }
+
+  /// Ciphertext, which is most of a connection, brings none.
+  override public func hasNews(_ direction: Direction) -> Bool {
+    (direction == .toServer ? seen.toServer : seen.toClient) != state
+  }
+
+  override public func markInspected(_ direction: Direction) {
+    if direction == .toServer { seen.toServer = state } else { seen.toClient = state }
+  }
 
   /// Of a connection that is taken apart, whose own hello of the server nobody else saw.
   var agreedVersion: TLSVersion?

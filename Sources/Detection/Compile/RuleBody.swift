@@ -36,6 +36,8 @@ final class RuleBody: Sendable {
   let bypasses: Bool
   /// What becomes of the packet's mark (`nfq_set_mark`).
   let mark: MarkChange?
+  /// What may decide a rule on transactions besides the transaction.
+  let waits: InspectionWaits
 
   init(draft: RuleDraft, _ reaches: inout SharedStep.Reaches) {
     conditions = draft.conditions
@@ -68,6 +70,15 @@ final class RuleBody: Sendable {
     actsOnFlow = draft.actsOnFlow
     actionScope = draft.actionScope
     bypasses = draft.actions.contains { if case .bypass = $0 { true } else { false } }
+    var waits: InspectionWaits = draft.conditions.isEmpty && hookedProgress == nil ? [] : .packets
+    for step in draft.buffers {
+      switch step.subject {
+      case .packetHeader: waits.insert(.packets)
+      case .payload: waits.insert(.payload)
+      case .buffer, .frame: break
+      }
+    }
+    self.waits = waits
     mark = draft.actions.lazy.compactMap { if case .mark(let change) = $0 { change } else { nil } }.first
   }
 }

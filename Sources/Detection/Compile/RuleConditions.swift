@@ -51,12 +51,26 @@ struct RuleHead: Sendable, BitwiseCopyable {
   var isTransactional = false
   /// Conditions beyond the header exist in the body.
   var hasConditions = false
+  /// Octets that the payload of a packet has where the rule holds; no bound of `dsize` at 0 and the most there can be.
+  var payloadMin: UInt16 = 0
+  var payloadMax: UInt16 = .max
   var appProtocols: AppProtocolSet = .any
   /// Numbers in the rule set's tables; 0 is any.
   var sources: UInt32 = 0
   var destinations: UInt32 = 0
   var sourcePorts: UInt32 = 0
   var destinationPorts: UInt32 = 0
+}
+
+extension RuleHead {
+  /// Whether the size of a packet's payload alone rules it out; the condition itself is still to be looked at.
+  ///
+  /// - Parameter size: nil where it is ciphertext, whose size no rule is told.
+  func excludes(payloadSize size: UInt16?) -> Bool {
+    guard payloadMin > 0 || payloadMax < .max else { return false }
+    guard let size else { return true }
+    return size < payloadMin || size > payloadMax
+  }
 }
 
 /// A set of application protocols as bits by raw value; empty bits mean any.

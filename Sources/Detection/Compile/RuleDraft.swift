@@ -82,14 +82,26 @@ enum RuleKind: UInt8, Sendable {
 extension RuleDraft {
   /// Octets that the payload of a packet has at most where the rule holds (`dsize`).
   var payloadReach: UInt32 {
-    var reach = UInt32.max
+    let bounds = payloadBounds
+    return bounds.upperBound == .max ? .max : UInt32(bounds.upperBound)
+  }
+
+  /// Between which sizes it lies.
+  var payloadBounds: ClosedRange<UInt16> {
+    var (low, high) = (UInt64(0), UInt64(UInt16.max))
     for case .packet(.payloadSize(let condition)) in conditions {
       switch condition {
-      case .equal(let count), .lessOrEqual(let count): reach = min(reach, UInt32(clamping: count))
-      case .less(let count), .between(_, let count): reach = min(reach, UInt32(clamping: count))
-      case .notEqual, .greater, .greaterOrEqual, .notBetween, .bits, .notBits: continue
+      case .equal(let count): (low, high) = (max(low, count), min(high, count))
+      case .lessOrEqual(let count): high = min(high, count)
+      case .less(let count): high = min(high, count > 0 ? count &- 1 : 0)
+      case .greaterOrEqual(let count): low = max(low, count)
+      case .greater(let count): low = max(low, count == .max ? count : count &+ 1)
+      case .between(let from, let to):
+        (low, high) = (max(low, from == .max ? from : from &+ 1), min(high, to > 0 ? to &- 1 : 0))
+      case .notEqual, .notBetween, .bits, .notBits: continue
       }
     }
-    return reach
+    let first = UInt16(clamping: low)
+    return first...max(first, UInt16(clamping: high))
   }
 }

@@ -11,6 +11,8 @@ extension RuleReader {
       draft.transactionConditions.append(.files(draft.fileConditions, draft.fileSide))
     }
     draft.head.hasConditions = !draft.conditions.isEmpty
+    let payloadBounds = draft.payloadBounds
+    (draft.head.payloadMin, draft.head.payloadMax) = (payloadBounds.lowerBound, payloadBounds.upperBound)
     draft.head.isTransactional = draft.isTransactional
     if let frame {
       guard payload.isEmpty, draft.transactionConditions.isEmpty,

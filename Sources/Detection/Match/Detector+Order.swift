@@ -71,6 +71,45 @@ extension Detector {
     swap(&pending, &state[direction].pending)
   }
 
+  /// Whether no rule is to be tried on a packet that brings nothing to look at: an acknowledgement, or ciphertext. Most
+  /// packets of many flows are such.
+  ///
+  /// - Parameter appProtocol: the flow's.
+  public mutating func hasNothing(
+    for packet: borrowing DecodedPacket, _ direction: Direction, _ state: FlowDetection, _ appProtocol: AppProtocol
+  ) -> Bool {
+    guard ruleSet.ruleCount > 0 else { return true }
+    let hasPayload = packet.payloadLength > 0 ? !packet.hidesPayload : false
+    guard packet.isTCP, packet.events.isEmpty, !hasPayload, !packet.isFragment, state.generation == ruleSet.generation
+    else { return false }
+    let isReady =
+      direction == .toServer
+      ? isReady(state.toServer, appProtocol, packet, direction) : isReady(state.toClient, appProtocol, packet, direction)
+    if isReady { counters.packetsInspected &+= 1 }
+    return isReady
+  }
+
+  /// What is tried once has been, what waits has its bytes still to come, and no rule on headers fits.
+  private mutating func isReady(
+    _ state: borrowing FlowDetection.DirectionState, _ appProtocol: AppProtocol, _ packet: borrowing DecodedPacket,
+    _ direction: Direction
+  ) -> Bool {
+    let (areAddressesDone, found) = (state.hasBeenInspectedForAddresses, state.foundProtocol)
+    guard areAddressesDone || ruleSet.groups.addresses.isEmpty,
+      appProtocol == .unknown || found == appProtocol || ruleSet.groups.protocolFound.isEmpty,
+      var fitting = state.headerRules
+    else { return false }
+    let slot = PacketClass(packet).rawValue &* 2 &+ direction.index
+    guard ruleSet.groups.packet[slot].count <= UInt64.bitWidth else { return false }
+    let size = packet.shownPayloadSize
+    while fitting != 0 {
+      let rule = ruleSet.groups.packet[slot][fitting.trailingZeroBitCount]
+      guard ruleSet.heads[Int(rule)].excludes(payloadSize: size) else { return false }
+      fitting &= fitting &- 1
+    }
+    return true
+  }
+
   /// Goes through three ascending lists at once: rules on headers, candidates on the packet's payload
   /// and events, candidates on the stream.
   private mutating func tryInOrder(
@@ -81,6 +120,7 @@ extension Detector {
     let headers = ruleSet.groups.packet[
       PacketClass(packet.packet).rawValue &* 2 &+ packet.ends.direction.index]
     let payload = packet.packet.payload(of: bytes)
+    let size = packet.packet.shownPayloadSize
     var (fitting, header) = fittingHeaders(headers, packet)
     var (candidate, streamed) = (0, 0)
     while true {
@@ -98,7 +138,7 @@ extension Detector {
         streamed &+= 1
         if tryOnStream(rule, piece, stream, &pending, into: &matches) == .matched { continue }
       }
-      if nextHeader == rule || nextCandidate == rule {
+      if nextHeader == rule || nextCandidate == rule, !ruleSet.heads[Int(rule)].excludes(payloadSize: size) {
         _ = tryRule(
           rule, payload: payload, facts: BufferFacts(), source: .packet, packet, isFound: nextCandidate == rule,
           into: &matches)
@@ -123,4 +163,9 @@ extension Detector {
     state[ends.direction].headerRules = fitting
     return (fitting, count)
   }
+}
+
+extension DecodedPacket {
+  /// The octets of payload that rules are told of; nil of ciphertext.
+  fileprivate var shownPayloadSize: UInt16? { hidesPayload ? nil : UInt16(clamping: max(0, payloadLength)) }
 }

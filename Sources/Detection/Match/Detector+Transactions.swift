@@ -30,10 +30,25 @@ extension Detector {
     let ends = PacketEnds(packet, direction: direction, packetDirection: flow.packetDirection)
     let context = TrialContext(
       packet: packet, ends: ends, flow: flow, state: state, packetBytes: bytes)
-    for transaction in transactions where !Self.isInspected(transaction) && transaction.hasNews(direction) {
+    for transaction in transactions where isDue(transaction, direction, payload) && !Self.isInspected(transaction) {
       inspect(transaction, direction, payload, context, into: &matches)
       transaction.markInspected(direction)
     }
+  }
+
+  /// Whether no transaction has anything to look at without octets of the raw stream beside it.
+  public mutating func hasNothing(in transactions: [Transaction], _ direction: Direction) -> Bool {
+    for transaction in transactions where isDue(transaction, direction, RawSpan()) && !Self.isInspected(transaction) {
+      return false
+    }
+    return true
+  }
+
+  /// Whether something may be found in the transaction that was not at the last look.
+  private func isDue(_ transaction: Transaction, _ direction: Direction, _ payload: RawSpan) -> Bool {
+    if transaction.hasNews(direction) { return true }
+    let waits = direction == .toServer ? transaction.waits.toServer : transaction.waits.toClient
+    return waits.contains(.packets) || waits.contains(.payload) && payload.byteCount > 0
   }
 
   /// Whether nothing of the transaction is left to be inspected.
@@ -94,6 +109,8 @@ extension Detector {
     _ context: borrowing TrialContext, _ state: inout TransactionInspection.DirectionState,
     _ inspection: TransactionInspection, into matches: inout MatchList
   ) {
+    var waits: InspectionWaits = []
+    defer { if direction == .toServer { transaction.waits.toServer = waits } else { transaction.waits.toClient = waits } }
     for index in state.candidates.indices where !state.candidates[index].isDone {
       let rule = state.candidates[index].rule
       let body = ruleSet.bodies[Int(rule)]
@@ -125,10 +142,11 @@ extension Detector {
         rule, body, transaction, direction, payload, context, &state.candidates[index])
       if began > 0 { endTrial(rule, began: began) }
       switch trial {
-      case .undecided: continue
+      case .undecided: waits.formUnion(body.waits)
       case .ruledOut: state.candidates[index].isDone = true
       case .matched:
         state.candidates[index].isDone = body.hookedProgress == nil
+        if body.hookedProgress != nil { waits.formUnion(body.waits) }
         if body.firesOnce { inspection.fired.append(rule) }
         if let action = body.fileStore { store(action, rule, body, transaction, direction) }
         noteMatch(
@@ -299,10 +317,10 @@ extension Detector {
 
 extension TransactionInspection {
   subscript(direction: Direction) -> DirectionState {
-    _read {
+    @inline(__always) _read {
       if direction == .toServer { yield toServer } else { yield toClient }
     }
-    _modify {
+    @inline(__always) _modify {
       if direction == .toServer { yield &toServer } else { yield &toClient }
     }
   }

@@ -45,10 +45,10 @@ public final class FlowDetection {
   public init() {}
 
   subscript(direction: Direction) -> DirectionState {
-    _read {
+    @inline(__always) _read {
       if direction == .toServer { yield toServer } else { yield toClient }
     }
-    _modify {
+    @inline(__always) _modify {
       if direction == .toServer { yield &toServer } else { yield &toClient }
     }
   }
