@@ -256,17 +256,17 @@ extension FlowTable {
     if result.flags.contains(.noSession) { counters.tcpNoSession &+= 1 }
     if result.flags.contains(.sessionStarted) { counters.tcpSessions &+= 1 }
     if result.flags.contains(.midstreamPickup) { counters.tcpMidstreamPickups &+= 1 }
-    let session = sessions[index.index]
-    if session.state != .none, !result.flags.contains(.badChecksum) {
+    let tcpState = sessions[index.index].state
+    if tcpState != .none, !result.flags.contains(.badChecksum) {
       if direction == .toServer {
         flows[index.index].toServer.tcpFlags |= flags
       } else {
         flows[index.index].toClient.tcpFlags |= flags
       }
     }
-    flows[index.index].isMidstream = session.isMidstream
+    flows[index.index].isMidstream = sessions[index.index].isMidstream
     let state: FlowState
-    switch session.state {
+    switch tcpState {
     case .none, .synSent, .synReceived: state = .new
     case .established, .finWait1, .finWait2, .closeWait, .closing: state = .established
     case .timeWait, .lastAck, .closed: state = .closed
@@ -311,10 +311,9 @@ extension FlowTable {
 
   /// The last moment at which the flow is not yet timed out.
   func dueTime(_ index: FlowIndex) -> Timestamp {
-    let flow = flows[index.index]
-    let seconds = settings.timeouts(ipProtocol: flow.tuple.ipProtocol).seconds(flow.state)
+    let seconds = settings.timeouts(ipProtocol: flows[index.index].tuple.ipProtocol).seconds(flows[index.index].state)
     // Wraps only beyond the year 2262.
-    return Timestamp(nanoseconds: flow.lastTime.nanoseconds &+ seconds &* 1_000_000_000)
+    return Timestamp(nanoseconds: flows[index.index].lastTime.nanoseconds &+ seconds &* 1_000_000_000)
   }
 }
 

@@ -295,6 +295,7 @@ extension TCPSession {
     result.flags.formUnion([.accepted, .sessionEnded])
   }
 
+  @inline(__always)
   mutating func withEnd(_ direction: Direction, _ body: (inout TCPEnd) -> Void) {
     if direction == .toServer { body(&client) } else { body(&server) }
   }

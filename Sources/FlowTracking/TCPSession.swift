@@ -96,6 +96,7 @@ public struct TCPSession: Sendable, BitwiseCopyable {
   public init() {}
 
   /// The end that sends in `direction`.
+  @inline(__always)
   public func sender(_ direction: Direction) -> TCPEnd {
     direction == .toServer ? client : server
   }

@@ -22,6 +22,14 @@ struct TLSLeg {
   var emptyRecordCount = 0
   var clientHelloCount = 0
 
+  /// - Returns: false where the record ends with these octets, or they mean something.
+  mutating func passCiphertext(_ count: Int) -> Bool {
+    guard isInRecord, isEncrypted, ssl2 == nil, contentType == TLSContent.applicationData, count < remaining else { return false }
+    remaining &-= count
+    position &+= count
+    return true
+  }
+
   mutating func endRecord() {
     isInRecord = false
     headerCount = 0

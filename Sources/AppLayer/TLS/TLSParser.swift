@@ -31,6 +31,7 @@ public final class TLSParser: AppLayerParser {
 
   public override func consume(_ chunk: borrowing StreamChunk) {
     let direction = chunk.direction
+    if passCiphertext(chunk) { return }
     let connection = self.connection ?? begin(at: chunk.time)
     // Taken out while it is worked on: a copy would count references to what it holds.
     var leg = TLSLeg()
@@ -48,8 +49,15 @@ public final class TLSParser: AppLayerParser {
       }
       if !isSound { fail(direction) }
     }
-    if direction == .toServer { toServer = leg } else { toClient = leg }
+    if direction == .toServer { swap(&leg, &toServer) } else { swap(&leg, &toClient) }
     if chunk.isEnd { connection.advance(direction, to: TLSProgress.finished) }
+  }
+
+  /// Counts past what lies within a record of ciphertext, as most octets do.
+  private func passCiphertext(_ chunk: borrowing StreamChunk) -> Bool {
+    guard chunk.gapBefore == 0, !chunk.isEnd, frames == nil, !hasFailed(chunk.direction) else { return false }
+    let count = chunk.bytes.byteCount
+    return chunk.direction == .toServer ? toServer.passCiphertext(count) : toClient.passCiphertext(count)
   }
 
   public override func finish(at time: Timestamp) {

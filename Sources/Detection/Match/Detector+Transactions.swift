@@ -71,8 +71,11 @@ extension Detector {
     defer { swap(&state, &inspection[direction]) }
     guard !state.isDone else { return }
     let group = ruleSet.groups.transactions[RuleGroups.slot(transaction.appProtocol, direction)]
-    if !group.isEmpty {
-      counters.transactionsInspected &+= 1
+    counters.transactionsInspected &+= 1
+    if !transaction.hasNews(direction), state.hasStarted {
+      // Only what waits for something else can have come to a match.
+      tryCandidates(transaction, direction, payload, context, &state, inspection, isNews: false, into: &matches)
+    } else if !group.isEmpty {
       findCandidates(transaction, direction, group, &state, inspection)
       tryCandidates(transaction, direction, payload, context, &state, inspection, into: &matches)
     } else if !state.candidates.isEmpty {
@@ -107,13 +110,14 @@ extension Detector {
   private mutating func tryCandidates(
     _ transaction: Transaction, _ direction: Direction, _ payload: RawSpan,
     _ context: borrowing TrialContext, _ state: inout TransactionInspection.DirectionState,
-    _ inspection: TransactionInspection, into matches: inout MatchList
+    _ inspection: TransactionInspection, isNews: Bool = true, into matches: inout MatchList
   ) {
     var waits: InspectionWaits = []
     defer { if direction == .toServer { transaction.waits.toServer = waits } else { transaction.waits.toClient = waits } }
     for index in state.candidates.indices where !state.candidates[index].isDone {
       let rule = state.candidates[index].rule
       let body = ruleSet.bodies[Int(rule)]
+      if !isNews, body.waits.isEmpty { continue }
       if !state.candidates[index].isHeadChecked {
         // The header of a rule over both directions is that of the request.
         let ends = body.isTransactional ? context.ends.facing(.toServer) : context.ends

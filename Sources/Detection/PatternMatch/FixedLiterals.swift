@@ -113,29 +113,63 @@ final class FixedLiterals: Sendable {
 
   @inline(__always)
   private func find(in bytes: RawSpan, offset: UInt64, ofMember member: Int, _ note: (Int, Int) -> Void) {
-    let (allPlaces, allEntries) = (places, entries)
+    let allPlaces = places
     let places = allPlaces.span
-    let entries = allEntries.span
     let count = bytes.byteCount
-    var next = Int(starts[member])
     let last = Int(starts[member &+ 1])
-    while next < last {
-      let place = places[next]
-      next &+= 1
-      guard UInt64(place.position) >= offset else { continue }
-      let at = Int(UInt64(place.position) &- offset)
-      guard at < count else { return }
-      guard place.begins & 1 << UInt64(bytes.u8(at: at) & 63) != 0 else { continue }
-      let word = Self.word(bytes, at)
-      var number = Int(place.first)
-      let end = Int(places[next].first)
-      while number < end {
-        let entry = entries[number]
-        number &+= 1
-        guard (word | entry.fold) & entry.mask == entry.key, at &+ Int(entry.length) <= count else { continue }
-        if entry.length > 8, !isWhole(Int(entry.pattern), bytes, at) { continue }
-        note(Int(entry.pattern), at &+ Int(entry.length))
+    var next = offset == 0 ? Int(starts[member]) : firstPlace(from: offset, Int(starts[member]), last)
+    let end = firstPlace(from: offset &+ UInt64(count), next, last)
+    // Nearly no octet is one that a literal begins with: four are asked about at once.
+    while next &+ 4 <= end {
+      // SAFETY: `next` and the three behind it lie below `end`, whose places were seen to lie within `bytes`.
+      let found = unsafe Self.mayBegin(places[unchecked: next], bytes, offset)
+        | Self.mayBegin(places[unchecked: next &+ 1], bytes, offset)
+        | Self.mayBegin(places[unchecked: next &+ 2], bytes, offset)
+        | Self.mayBegin(places[unchecked: next &+ 3], bytes, offset)
+      if found & 1 != 0 {
+        for each in next..<next &+ 4 { look(each, in: bytes, offset, note) }
       }
+      next &+= 4
+    }
+    while next < end {
+      look(next, in: bytes, offset, note)
+      next &+= 1
+    }
+  }
+
+  /// The first of the places in `low..<high`, which ascend, that lies at `position` or behind it.
+  private func firstPlace(from position: UInt64, _ low: Int, _ high: Int) -> Int {
+    if position > UInt64(Self.positionMax) { return high }
+    var (low, high) = (low, high)
+    while low < high {
+      let middle = (low &+ high) / 2
+      if UInt64(places[middle].position) < position { low = middle &+ 1 } else { high = middle }
+    }
+    return low
+  }
+
+  /// In the lowest bit, whether a literal may begin there.
+  /// - Precondition: the place lies within `bytes`.
+  @inline(__always)
+  @unsafe
+  private static func mayBegin(_ place: Place, _ bytes: RawSpan, _ offset: UInt64) -> UInt64 {
+    let at = Int(truncatingIfNeeded: UInt64(place.position) &- offset)
+    // SAFETY: as the caller says.
+    return place.begins &>> UInt64(unsafe bytes.unsafeLoad(fromUncheckedByteOffset: at, as: UInt8.self))
+  }
+
+  /// Compares what stands at a place with the literals that may begin there.
+  private func look(_ number: Int, in bytes: RawSpan, _ offset: UInt64, _ note: (Int, Int) -> Void) {
+    let place = places[number]
+    let count = bytes.byteCount
+    let at = Int(UInt64(place.position) &- offset)
+    guard at < count, place.begins & 1 << UInt64(bytes.u8(at: at) & 63) != 0 else { return }
+    let word = Self.word(bytes, at)
+    for index in Int(place.first)..<Int(places[number &+ 1].first) {
+      let entry = entries[index]
+      guard (word | entry.fold) & entry.mask == entry.key, at &+ Int(entry.length) <= count else { continue }
+      if entry.length > 8, !isWhole(Int(entry.pattern), bytes, at) { continue }
+      note(Int(entry.pattern), at &+ Int(entry.length))
     }
   }
 
