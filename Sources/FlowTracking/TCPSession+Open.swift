@@ -49,13 +49,13 @@ extension TCPSession {
   // MARK: Checks
 
   /// A client asks for a new connection where this one stands; it is the server's to say what becomes of that.
-  private func renews(_ segment: TCPSegment, _ settings: TCPSessionSettings) -> Bool {
+  private mutating func renews(_ segment: TCPSegment, _ settings: TCPSessionSettings) -> Bool {
     settings.renewsSessions && segment.direction == .toServer && !segment.has(TCPFields.ack) && segment.payloadLength == 0
       && segment.tcp.sequence != client.initialSequence
   }
 
   /// PAWS, RFC 7323 section 5.3. A peer that was silent for 24 days may have wrapped.
-  private func isTimestampRight(_ segment: TCPSegment) -> Bool {
+  private mutating func isTimestampRight(_ segment: TCPSegment) -> Bool {
     let end = sender(segment.direction)
     guard end.hasTimestamps, segment.tcp.hasTimestamp, end.timestamp != 0 else { return true }
     if segment.seconds &- end.timestampSeconds > 24 * 24 * 3600 { return true }
@@ -64,7 +64,7 @@ extension TCPSession {
 
   /// RFC 9293 section 3.10.7.4: not for what was never sent, not from before the connection. Data
   /// that was lost before the capture counts as sent where the window allowed it.
-  private func isAcknowledgementRight(_ segment: TCPSegment) -> Bool {
+  private mutating func isAcknowledgementRight(_ segment: TCPSegment) -> Bool {
     guard segment.has(TCPFields.ack) else { return true }
     let peer = sender(segment.direction.opposite)
     if isOneSided || !peer.isKnown { return true }
@@ -74,14 +74,14 @@ extension TCPSession {
   }
 
   /// RFC 9293 section 3.8.4: one octet, or none, from before what was sent.
-  private func isKeepAlive(_ segment: TCPSegment) -> Bool {
+  private mutating func isKeepAlive(_ segment: TCPSegment) -> Bool {
     segment.payloadLength <= 1 && !segment.has(TCPFields.fin)
       && segment.tcp.sequence == sender(segment.direction).nextSequence &- 1
       && state == .established
   }
 
   /// A window that shrinks by more than was sent, for data nobody saw.
-  private func isBadWindowUpdate(_ segment: TCPSegment) -> Bool {
+  private mutating func isBadWindowUpdate(_ segment: TCPSegment) -> Bool {
     guard segment.has(TCPFields.ack), !segment.has(TCPFields.fin), !isOneSided else { return false }
     let end = sender(segment.direction)
     let peer = sender(segment.direction.opposite)
@@ -93,7 +93,7 @@ extension TCPSession {
       && Sequence32.isBefore(end.nextSequence, segment.tcp.sequence)
   }
 
-  private func isInWindow(_ segment: TCPSegment, _ result: inout TCPTrackResult) -> Bool {
+  private mutating func isInWindow(_ segment: TCPSegment, _ result: inout TCPTrackResult) -> Bool {
     if isOneSided { return true }
     let end = sender(segment.direction)
     if Sequence32.isBefore(segment.payloadEnd, end.acknowledgedByPeer) {
@@ -122,7 +122,7 @@ extension TCPSession {
     return true
   }
 
-  private func refuseOutOfWindow(_ segment: TCPSegment, _ result: inout TCPTrackResult) {
+  private mutating func refuseOutOfWindow(_ segment: TCPSegment, _ result: inout TCPTrackResult) {
     result.flags.insert(.outOfWindow)
     let isFIN = segment.has(TCPFields.fin)
     switch state {
@@ -137,7 +137,7 @@ extension TCPSession {
     }
   }
 
-  private func invalidAckEvent(_ segment: TCPSegment) -> StreamEvent {
+  private mutating func invalidAckEvent(_ segment: TCPSegment) -> StreamEvent {
     switch state {
     case .none, .synSent, .synReceived, .closed, .established:
       segment.has(TCPFields.fin) ? .finInvalidAck : .establishedInvalidAck
@@ -152,7 +152,7 @@ extension TCPSession {
 
   // MARK: Effects
 
-  private func noteRetransmission(_ segment: TCPSegment, _ result: inout TCPTrackResult) {
+  private mutating func noteRetransmission(_ segment: TCPSegment, _ result: inout TCPTrackResult) {
     guard segment.payloadLength > 0 else { return }
     let end = sender(segment.direction)
     if Sequence32.isAtOrBefore(segment.payloadEnd, end.acknowledgedByPeer) {
@@ -167,7 +167,7 @@ extension TCPSession {
     }
   }
 
-  private func scaledWindow(_ segment: TCPSegment) -> UInt32 {
+  private mutating func scaledWindow(_ segment: TCPSegment) -> UInt32 {
     let shift = sender(segment.direction).windowScale
     return UInt32(segment.tcp.window) << UInt32(shift == 255 ? 0 : min(shift, 14))
   }

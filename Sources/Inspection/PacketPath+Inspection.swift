@@ -63,7 +63,7 @@ extension PacketPath {
       detect(packet, bytes, flow, work, &verdict)
     }
     releaseWhereDecided(flow, lookup, &verdict)
-    return verdict
+    return consume verdict
   }
 
   /// Rules, decision, records.

@@ -12,9 +12,22 @@ public enum Checksum {
     var sum: UInt64 = 0
     let count = bytes.byteCount
     let wordsEnd = count & ~3
-    // SAFETY: every load is at `index + 4 <= wordsEnd <= count`, inside the span.
+    // SAFETY: every load ends at `wordsEnd <= count` at most, inside the span.
     unsafe bytes.withUnsafeBytes { buffer in
+      // Two sums of eight octets each, with what they carry beside them: half the additions of four octets.
+      var (even, odd, carries) = (UInt64(0), UInt64(0), UInt64(0))
       var index = 0
+      while index &+ 16 <= wordsEnd {
+        let first = unsafe buffer.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+        let second = unsafe buffer.loadUnaligned(fromByteOffset: index &+ 8, as: UInt64.self)
+        even &+= first
+        carries &+= even < first ? 1 : 0
+        odd &+= second
+        carries &+= odd < second ? 1 : 0
+        index &+= 16
+      }
+      // 2^64 is 1 in sums of this kind.
+      sum = (even >> 32) &+ (even & 0xffff_ffff) &+ (odd >> 32) &+ (odd & 0xffff_ffff) &+ carries
       while index < wordsEnd {
         unsafe sum &+= UInt64(buffer.loadUnaligned(fromByteOffset: index, as: UInt32.self))
         index &+= 4

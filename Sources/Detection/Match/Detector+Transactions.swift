@@ -74,7 +74,8 @@ extension Detector {
     counters.transactionsInspected &+= 1
     if !transaction.hasNews(direction), state.hasStarted {
       // Only what waits for something else can have come to a match.
-      tryCandidates(transaction, direction, payload, context, &state, inspection, isNews: false, into: &matches)
+      let causes: InspectionWaits = payload.byteCount > 0 ? [.packets, .payload] : .packets
+      tryCandidates(transaction, direction, payload, context, &state, inspection, causes: causes, into: &matches)
     } else if !group.isEmpty {
       findCandidates(transaction, direction, group, &state, inspection)
       tryCandidates(transaction, direction, payload, context, &state, inspection, into: &matches)
@@ -107,17 +108,21 @@ extension Detector {
 
   // MARK: Trials
 
+  /// - Parameter causes: what there is besides the transaction, which has no news; nil where it has.
   private mutating func tryCandidates(
     _ transaction: Transaction, _ direction: Direction, _ payload: RawSpan,
     _ context: borrowing TrialContext, _ state: inout TransactionInspection.DirectionState,
-    _ inspection: TransactionInspection, isNews: Bool = true, into matches: inout MatchList
+    _ inspection: TransactionInspection, causes: InspectionWaits? = nil, into matches: inout MatchList
   ) {
     var waits: InspectionWaits = []
     defer { if direction == .toServer { transaction.waits.toServer = waits } else { transaction.waits.toClient = waits } }
     for index in state.candidates.indices where !state.candidates[index].isDone {
       let rule = state.candidates[index].rule
       let body = ruleSet.bodies[Int(rule)]
-      if !isNews, body.waits.isEmpty { continue }
+      if let causes, body.waits.isDisjoint(with: causes) {
+        waits.formUnion(body.waits)
+        continue
+      }
       if !state.candidates[index].isHeadChecked {
         // The header of a rule over both directions is that of the request.
         let ends = body.isTransactional ? context.ends.facing(.toServer) : context.ends

@@ -18,6 +18,29 @@ final class FixedLiterals: Sendable {
     /// Its first entry; the last is the one before the next place's.
     var first: UInt32
     var position: UInt16
+    /// Which of ``buckets`` it has, from 1; 0 where its entries are few.
+    var buckets: UInt16 = 0
+  }
+
+  /// The entries of one place by the first two octets of their literals, in either case: hundreds may begin with a stream.
+  private struct Buckets: Sendable {
+    /// Where the entries of each begin, and where the last one's end; before the first stand literals of one octet.
+    var starts: [UInt32]
+
+    static let countMask: UInt64 = 1023
+    /// As many entries are compared one by one as soon as they are looked for.
+    static let entriesMin = 8
+
+    /// - Parameter word: what a literal begins with, as of an ``Entry``.
+    static func number(_ word: UInt64) -> Int {
+      let folded = word >> 48 | 0x2020
+      return Int(truncatingIfNeeded: (folded >> 6 ^ folded) & countMask)
+    }
+
+    /// Where literals of one octet end, and the entries of one number.
+    func bounds(_ number: Int) -> (single: Int, first: Int, end: Int) {
+      (Int(starts[0]), Int(starts[number]), Int(starts[number &+ 1]))
+    }
   }
 
   /// The first eight octets of a literal, or all of a shorter one, as one number.
@@ -37,6 +60,7 @@ final class FixedLiterals: Sendable {
   /// Where the places of each member begin, and where the last one's end.
   private let starts: [UInt32]
   private let entries: [Entry]
+  private let buckets: [Buckets]
   private let patterns: [FastPattern]
 
   /// Whether the literal is to be found here.
@@ -64,12 +88,19 @@ final class FixedLiterals: Sendable {
     var places: [Place] = []
     var starts: [UInt32] = []
     var entries: [Entry] = []
+    var buckets: [Buckets] = []
     for (key, indices) in found.sorted(by: { $0.key < $1.key }) {
       var place = Place(
         first: UInt32(clamping: entries.count), position: UInt16(truncatingIfNeeded: key))
+      let own = indices.map { Self.entry(patterns[$0], $0) }
+      if own.count >= Buckets.entriesMin {
+        buckets.append(Self.fill(own, into: &entries))
+        place.buckets = UInt16(clamping: buckets.count)
+      } else {
+        entries += own
+      }
       for index in indices {
         let pattern = patterns[index]
-        entries.append(Self.entry(pattern, index))
         guard let first = pattern.bytes.first else { continue }
         for octet in pattern.isCaseInsensitive ? [first, ByteSearch.upper(first)] : [first] {
           place.begins |= 1 << UInt64(octet & 63)
@@ -82,6 +113,22 @@ final class FixedLiterals: Sendable {
     self.places = places + [Place(first: UInt32(clamping: entries.count), position: .max)]
     self.starts = starts + [UInt32(clamping: places.count)]
     self.entries = entries
+    self.buckets = buckets
+  }
+
+  /// Adds the entries of one place by their first two octets.
+  private static func fill(_ own: [Entry], into entries: inout [Entry]) -> Buckets {
+    let first = UInt32(clamping: entries.count)
+    let single = own.filter { $0.length == 1 }
+    var byNumber = [[Entry]](repeating: [], count: Int(Buckets.countMask) + 1)
+    for entry in own where entry.length > 1 { byNumber[Buckets.number(entry.key)].append(entry) }
+    entries += single
+    var starts = [first &+ UInt32(clamping: single.count)]
+    for some in byNumber {
+      entries += some
+      starts.append(UInt32(clamping: entries.count))
+    }
+    return Buckets(starts: starts)
   }
 
   private static func entry(_ pattern: FastPattern, _ index: Int) -> Entry {
@@ -161,11 +208,22 @@ final class FixedLiterals: Sendable {
   /// Compares what stands at a place with the literals that may begin there.
   private func look(_ number: Int, in bytes: RawSpan, _ offset: UInt64, _ note: (Int, Int) -> Void) {
     let place = places[number]
-    let count = bytes.byteCount
     let at = Int(UInt64(place.position) &- offset)
-    guard at < count, place.begins & 1 << UInt64(bytes.u8(at: at) & 63) != 0 else { return }
+    guard at < bytes.byteCount, place.begins & 1 << UInt64(bytes.u8(at: at) & 63) != 0 else { return }
     let word = Self.word(bytes, at)
-    for index in Int(place.first)..<Int(places[number &+ 1].first) {
+    guard place.buckets > 0 else {
+      return compare(Int(place.first)..<Int(places[number &+ 1].first), word, in: bytes, at, note)
+    }
+    let bucket = Buckets.number(word)
+    let (single, some, end) = buckets[Int(place.buckets) &- 1].bounds(bucket)
+    compare(Int(place.first)..<single, word, in: bytes, at, note)
+    compare(some..<end, word, in: bytes, at, note)
+  }
+
+  @inline(__always)
+  private func compare(_ range: Range<Int>, _ word: UInt64, in bytes: RawSpan, _ at: Int, _ note: (Int, Int) -> Void) {
+    let count = bytes.byteCount
+    for index in range {
       let entry = entries[index]
       guard (word | entry.fold) & entry.mask == entry.key, at &+ Int(entry.length) <= count else { continue }
       if entry.length > 8, !isWhole(Int(entry.pattern), bytes, at) { continue }
