@@ -115,13 +115,13 @@ extension PacketPath {
     where stream.looksAtStreams && flow.disposition == .inspect && !inspection.detection.isPassed
       && inspection[direction].hasNews
     {
-      let context = endContext(index, flow, inspection, direction)
+      let packet = DecodedPacket(endsOf: flow, direction)
       var facts = facts(flow, direction, inspection)
       facts.isEstablished = true
       stream.inspect(
-        inspection, direction: direction, packet: context.packet, bytes: RawSpan(), facts: facts)
+        inspection, direction: direction, packet: packet, bytes: RawSpan(), facts: facts)
       guard stream.hasMatches else { continue }
-      let decision = stream.decide(inspection, facts: facts, packet: context.packet)
+      let decision = stream.decide(inspection, facts: facts, packet: packet)
       // What rules have noted by now is part of what is told.
       if stream.hasAlerts {
         stream.tell(decision, inspection, context: endContext(index, flow, inspection, direction), bytes: RawSpan())
@@ -134,8 +134,14 @@ extension PacketPath {
       }
     }
     guard stream.hasRecords(inspection, isEnd: true) else { return }
-    let context = endContext(index, flow, inspection, .toServer)
-    stream.logTransactions(inspection, isEnd: true, context: context, bytes: RawSpan())
+    if stream.tellsOfTransactions(inspection) {
+      stream.logTransactions(
+        inspection, isEnd: true, context: endContext(index, flow, inspection, .toServer), bytes: RawSpan())
+    } else {
+      let packet = DecodedPacket(endsOf: flow, .toServer)
+      stream.logTransactions(
+        inspection, isEnd: true, context: EventContext(time: flow.lastTime, packet: packet), bytes: RawSpan())
+    }
   }
 
   /// A packet that stands for the end of the flow: only its addresses mean something.

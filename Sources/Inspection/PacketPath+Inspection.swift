@@ -77,11 +77,14 @@ extension PacketPath {
       inspectRules(packet, bytes, flow, work, &verdict)
     }
     if stream.hasRecords(flow, isEnd: false) {
-      // Where nothing is to be told nobody looks at the flow's record.
-      let context =
-        stream.tellsOfTransactions(flow)
-        ? context(packet, length: work.length, lookup, flow) : EventContext(time: packet.time, packet: packet)
-      stream.logTransactions(flow, isEnd: false, context: context, bytes: bytes)
+      if stream.tellsOfTransactions(flow) {
+        stream.logTransactions(
+          flow, isEnd: false, context: context(packet, length: work.length, lookup, flow), bytes: bytes)
+      } else {
+        // Nobody looks at the flow's record.
+        stream.logTransactions(
+          flow, isEnd: false, context: EventContext(time: packet.time, packet: packet), bytes: bytes)
+      }
     }
     if verdict.isStopped {
       logDrop(verdict, flow, context(packet, length: work.length, lookup, flow), bytes)

@@ -298,20 +298,33 @@ extension DecodedPacket {
   /// A packet that stands for a stretch or the end of a flow. TCP flags are those of a segment amid a
   /// connection, as Suricata's are then.
   init(endsOf record: FlowRecord, _ direction: Direction, time: Timestamp) {
+    let (first, second) = (record.vlan.first ?? 0, record.vlan.count > 1 ? record.vlan[1] : 0)
+    self.init(
+      endsOf: record.tuple, ipVersion: record.ipVersion,
+      vlan: (first, second, UInt8(truncatingIfNeeded: record.vlan.count)), direction, time: time)
+  }
+
+  init(endsOf flow: borrowing Flow, _ direction: Direction) {
+    self.init(
+      endsOf: flow.tuple, ipVersion: flow.ipVersion, vlan: (flow.vlan0, flow.vlan1, min(2, flow.vlanCount)), direction,
+      time: flow.lastTime)
+  }
+
+  private init(
+    endsOf flow: FlowTuple, ipVersion: UInt8, vlan: (UInt16, UInt16, count: UInt8), _ direction: Direction, time: Timestamp
+  ) {
     self.init()
     isStandIn = true
     tcp.flags = TCPFields.psh | TCPFields.ack
-    let tuple = direction == .toServer ? record.tuple : record.tuple.reversed
+    let tuple = direction == .toServer ? flow : flow.reversed
     self.time = time
-    ipVersion = record.ipVersion
+    self.ipVersion = ipVersion
     ipProtocol = tuple.ipProtocol
     source = tuple.source
     destination = tuple.destination
     sourcePort = tuple.sourcePort
     destinationPort = tuple.destinationPort
     hasTransport = tuple.ipProtocol == IPProtocol.tcp || tuple.ipProtocol == IPProtocol.udp
-    vlan0 = record.vlan.first ?? 0
-    vlan1 = record.vlan.count > 1 ? record.vlan[1] : 0
-    vlanCount = UInt8(truncatingIfNeeded: record.vlan.count)
+    (vlan0, vlan1, vlanCount) = vlan
   }
 }

@@ -38,10 +38,13 @@ import Traffic
 
   @Test func `the dearest rule stands first, with its checks and matches, and one that was never tried not at all`() throws {
     let profile = try profile()
-    #expect(profile.rules.map(\.sid) == [1, 2])
-    #expect(profile.rules[0].checks >= 40 && profile.rules[0].matches == 0 && profile.rules[0].rev == 3)
-    #expect(profile.rules[1].checks == 40 && profile.rules[1].matches == 40)
-    #expect(profile.rules[0].timed == profile.rules[0].checks, "each trial is timed")
+    // Which one took longer is the machine's to say: a pause of it may fall into either.
+    #expect(Set(profile.rules.map(\.sid)) == [1, 2] && profile.rules[0].nanoseconds >= profile.rules[1].nanoseconds)
+    let dear = try #require(profile.rules.first { $0.sid == 1 })
+    let cheap = try #require(profile.rules.first { $0.sid == 2 })
+    #expect(dear.checks >= 40 && dear.matches == 0 && dear.rev == 3)
+    #expect(cheap.checks == 40 && cheap.matches == 40)
+    #expect(dear.timed == dear.checks, "each trial is timed")
     #expect(profile.ruleCount == 2 && profile.packets > 40 * 5)
     #expect(try self.profile(5, top: 1).rules.count == 1)
   }
@@ -51,11 +54,12 @@ import Traffic
     let lines = profile.text.split(separator: "\n")
     #expect(lines.count == 4)
     #expect(lines[1].split(separator: " ").prefix(4) == ["Num", "Rule", "Gid", "Rev"])
-    #expect(lines[2].hasSuffix("  dear") && lines[3].hasSuffix("  cheap"))
+    #expect([2, 3].map { lines[$0].hasSuffix("  dear") ? 1 : lines[$0].hasSuffix("  cheap") ? 2 : 0 } == profile.rules.map { Int($0.sid) })
     let object = try #require(try JSONSerialization.jsonObject(with: Data(profile.json.utf8)) as? [String: Any])
     let rules = try #require(object["rules"] as? [[String: Any]])
-    #expect(rules.map { $0["signature_id"] as? Int } == [1, 2])
-    #expect(rules[1]["checks"] as? Int == 40 && rules[1]["matches"] as? Int == 40)
+    #expect(rules.map { $0["signature_id"] as? Int } == profile.rules.map { Int($0.sid) })
+    let cheap = try #require(rules.first { $0["signature_id"] as? Int == 2 })
+    #expect(cheap["checks"] as? Int == 40 && cheap["matches"] as? Int == 40)
     #expect(rules[0]["time_ns"] as? Int ?? 0 > 0 && object["rules_tried"] as? Int == 2)
   }
 
