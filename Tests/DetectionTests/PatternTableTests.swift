@@ -131,6 +131,7 @@ import Traffic
         for hit in 0..<scanner.hitCount {
           let place = scanner.place(hit)
           places[table.rules[Int(table.starts[scanner.hit(hit)])]] = [place.firstEnd, place.lastEnd]
+          #expect(place.areBothKnown)
         }
       }
       #expect(places == [0: [5, UInt32(bytes.count - 2)], 1: [3, 3]])

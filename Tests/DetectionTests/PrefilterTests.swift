@@ -58,6 +58,30 @@ import Traffic
     return alerts
   }
 
+  /// With what the scan has seen of where literals lie the same is found as without.
+  @Test(arguments: 0..<40) func placesOnlySaveWork(_ seed: Int) {
+    var random = SeededGenerator(seed: UInt64(seed) &* 104_729 &+ 3)
+    let rules = rules(&random, count: 40)
+    let isInline = seed % 2 == 0
+    let benches = [false, true].map { ignoresPlaces in
+      let bench = Bench(rules)
+      bench.detector.isInline = isInline
+      bench.detector.ignoresPlaces = ignoresPlaces
+      return bench
+    }
+    var alertCount = 0
+    for _ in 0..<40 {
+      let (piece, keeping) = (text(&random), random.pick([0, 3, 40, 4096]))
+      let found = benches.map { $0.stream(piece, keeping: keeping).sorted() }
+      #expect(found[0] == found[1], "\(piece), keeping \(keeping)")
+      let packet = text(&random)
+      let inPacket = benches.map { $0.packet(packet, isInStream: false).sorted() }
+      #expect(inPacket[0] == inPacket[1], "\(packet)")
+      alertCount += found[0].count + inPacket[0].count
+    }
+    #expect(alertCount > 0)
+  }
+
   @Test(arguments: 0..<40) func literalsOnlySaveWork(_ seed: Int) {
     var random = SeededGenerator(seed: UInt64(seed) &* 7919 &+ 1)
     let rules = rules(&random, count: 30)

@@ -140,7 +140,7 @@ extension Detector {
       }
       if nextHeader == rule || nextCandidate == rule, !ruleSet.heads[Int(rule)].excludes(payloadSize: size) {
         _ = tryRule(
-          rule, payload: payload, facts: BufferFacts(), source: .packet, packet, isFound: nextCandidate == rule,
+          rule, payload: payload, facts: BufferFacts(), source: .packet, packet, found: nextCandidate == rule ? .whole : nil,
           into: &matches)
       }
     }

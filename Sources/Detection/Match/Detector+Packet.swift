@@ -31,7 +31,7 @@ extension Detector {
     let payload = packet.payload(of: bytes)
     for index in candidates.indices {
       _ = tryRule(
-        candidates[index], payload: payload, facts: BufferFacts(), source: .packet, context, isFound: true,
+        candidates[index], payload: payload, facts: BufferFacts(), source: .packet, context, found: .whole,
         into: &matches)
     }
   }
@@ -66,8 +66,8 @@ extension Detector {
   ) {
     guard !group.isEmpty else { return }
     candidates += group.unconditional
-    if let table = group.table { collectCandidates(table, payload, member: group.member, isPacket: true) }
-    if let table = group.table(forPort: context.ends.serverPort) { collectCandidates(table, payload, isPacket: true) }
+    if let table = group.table { collectCandidates(table, payload, member: group.member, notesPlaces: true) }
+    if let table = group.table(forPort: context.ends.serverPort) { collectCandidates(table, payload, notesPlaces: true) }
   }
 
   /// Rules on addresses alone are tried once for each direction of a flow.

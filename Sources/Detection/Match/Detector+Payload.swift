@@ -32,10 +32,10 @@ struct TrialContext: ~Escapable {
 extension Detector {
   /// Runs a table over a payload and adds the rules of the literals seen to the candidates.
   ///
-  /// - Parameter isPacket: `bytes` are the payload of a packet; where the literals of the rules lie is noted.
+  /// - Parameter notesPlaces: of a packet or stream; where the literals of the rules lie is noted.
   mutating func collectCandidates(
     _ table: PatternTable, _ bytes: RawSpan, newFrom: Int = 0, offset: UInt64 = 0, restartsAt: Int? = nil,
-    isComplete: Bool = true, member: UInt8 = 0, isPacket: Bool = false
+    isComplete: Bool = true, member: UInt8 = 0, notesPlaces: Bool = false
   ) {
     guard !isPrefilterOff else { return addAll(table) }
     for part in table.parts.indices {
@@ -51,7 +51,7 @@ extension Detector {
         let pattern = scanner.hit(index)
         let rules = Int(table.starts[pattern])..<Int(table.starts[pattern &+ 1])
         for rule in rules { candidates.append(table.rules[rule]) }
-        guard isPacket else { continue }
+        guard notesPlaces else { continue }
         let place = scanner.place(index)
         for rule in rules { literalPlaces[Int(table.rules[rule])] = place }
       }
@@ -87,10 +87,10 @@ extension Detector {
 
   /// Tries one rule on a payload; nil for rules on headers alone.
   ///
-  /// - Parameter isFound: the packet's payload was scanned for its literal.
+  /// - Parameter found: the payload was scanned for its literal: where, as ``literalPlaces`` has it.
   mutating func tryRule(
     _ rule: RuleIndex, payload: RawSpan?, facts: BufferFacts, source: RuleMatch.Source,
-    _ context: borrowing TrialContext, isFound: Bool = false, into matches: inout MatchList
+    _ context: borrowing TrialContext, found: ScannedPart? = nil, into matches: inout MatchList
   ) -> Trial {
     guard headHolds(rule, context.ends, context.flow) else { return .ruledOut }
     counters.candidates &+= 1
@@ -107,7 +107,9 @@ extension Detector {
     guard areConditionsMet || source == .stream else { return .ruledOut }
     scratch.beginRule()
     if let shared = body.payload {
-      if isFound { scratch.begin(shared.program, literalPlaces[Int(rule)]) }
+      if let found, let payload, !ignoresPlaces {
+        scratch.begin(shared.program, literalPlaces[Int(rule)], found, count: payload.byteCount)
+      }
       defer { scratch.foundStep = -1 }
       guard let payload, body.payloadScope.contains(source == .stream ? .stream : .packet)
         || (source == .packet && !context.isInStream && !ruleSet.heads[Int(rule)].flow.contains(.onlyStream)),

@@ -53,15 +53,19 @@ extension Detector {
     let skipped = used > piece.offset ? Int(min(used, end) &- piece.offset) : 0
     // A rule that waits for other bytes than its literal has nothing to find by that in the piece alone.
     let isOfPiece = place.map { !pending[$0].isAwaited || pending[$0].hitEnd == end } ?? true
+    // Seen by the scan that came before; of others it is not known where their literals lie.
+    let isFound = place.map { pending[$0].isAwaited && pending[$0].hitEnd == end } ?? false
+    let windowOffset = piece.offset &+ UInt64(skipped)
     var trial = tryOnWindow(
-      rule, place, piece.window.extracting(skipped...), offset: piece.offset &+ UInt64(skipped), piece, context, &pending,
+      rule, place, piece.window.extracting(skipped...), offset: windowOffset,
+      isFound ? ScannedPart(offset: windowOffset, from: max(0, piece.newFrom &- skipped)) : nil, piece, context, &pending,
       into: &matches)
     if trial != .matched, !isInline, isOfPiece, piece.isLater,
       ruleSet.bodies[Int(rule)].payload?.program.countsFromStart == true
     {
       let onPiece = tryRule(
         rule, payload: piece.window.extracting(piece.newFrom...), facts: BufferFacts(), source: .stream, context,
-        into: &matches)
+        found: isFound ? ScannedPart(offset: piece.offset &+ UInt64(piece.newFrom)) : nil, into: &matches)
       if onPiece == .matched { trial = .matched }
     }
     remember(trial, rule, place, end, &pending)
@@ -69,13 +73,13 @@ extension Detector {
   }
 
   private mutating func tryOnWindow(
-    _ rule: RuleIndex, _ place: Int?, _ window: RawSpan, offset: UInt64, _ piece: borrowing StreamPiece,
+    _ rule: RuleIndex, _ place: Int?, _ window: RawSpan, offset: UInt64, _ found: ScannedPart?, _ piece: borrowing StreamPiece,
     _ context: borrowing TrialContext, _ pending: inout PendingRules, into matches: inout MatchList
   ) -> Trial {
     if let place, !isPrefilterOff, let shared = ruleSet.bodies[Int(rule)].payload {
       let prospect = pending[place].growing.prospect(
         shared.program, step: 0, instance: 0, window, offset: offset, isEnd: piece.isEnd,
-        retriesAtOnce: true, searched: &scratch.searchedBytes)
+        retriesAtOnce: true, isFound: found != nil, searched: &scratch.searchedBytes)
       switch prospect {
       case .worthTrying: break
       case .notYet: return .undecided
@@ -83,7 +87,7 @@ extension Detector {
       }
     }
     return tryRule(
-      rule, payload: window, facts: BufferFacts(offset: offset, isComplete: true), source: .stream, context,
+      rule, payload: window, facts: BufferFacts(offset: offset, isComplete: true), source: .stream, context, found: found,
       into: &matches)
   }
 
@@ -147,7 +151,7 @@ extension Detector {
     let before = candidates.count
     collectCandidates(
       table, piece.window, newFrom: newFrom, offset: piece.offset, restartsAt: isInline || !piece.isLater ? nil : piece.newFrom,
-      member: member)
+      member: member, notesPlaces: true)
     let hitEnd = piece.offset &+ UInt64(piece.window.byteCount)
     var kept = before
     for index in before..<candidates.count {

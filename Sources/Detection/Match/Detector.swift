@@ -41,6 +41,8 @@ public struct Detector: ~Copyable {
   /// Every rule of a group is a candidate, whatever its literal: slow, the same matches. A check on the
   /// prefilter for tests.
   public var isPrefilterOff = false
+  /// Literals are looked for anew where the prefilter has seen them, for tests likewise.
+  var ignoresPlaces = false
   /// Traffic waits for the verdict: nothing that can be decided now is put off, and drops take effect
   /// (elsewhere a rule that drops has its alert told as allowed).
   public var isInline = false

@@ -31,9 +31,10 @@ struct GrowingBuffer: Sendable, BitwiseCopyable {
   ///   - offset: where `bytes` begin in the whole buffer.
   ///   - isEnd: nothing follows.
   ///   - retriesAtOnce: steps are run again however little the buffer has grown.
+  ///   - isFound: the literal that the prefilter looks for ends in what is new.
   mutating func prospect(
     _ program: PayloadProgram, step: Int, instance: Int, _ bytes: RawSpan, offset: UInt64,
-    isEnd: Bool, retriesAtOnce: Bool, searched: inout UInt64
+    isEnd: Bool, retriesAtOnce: Bool, isFound: Bool = false, searched: inout UInt64
   ) -> Prospect {
     if self.step != Int32(step) || self.instance != Int32(instance) {
       self = GrowingBuffer()
@@ -44,12 +45,12 @@ struct GrowingBuffer: Sendable, BitwiseCopyable {
     if triedTo == end, wasComplete == isEnd, end > 0 { return .notYet }
     // Transforms make another buffer, in which the literals are.
     if program.transforms.isEmpty {
-      let found = findLiterals(program, bytes, offset, end, &searched)
+      let found = findLiterals(program, bytes, offset, end, isFound, &searched)
       guard found == .worthTrying else { return found }
     }
     if triedTo > 0 {
       if !isEnd, !retriesAtOnce, end &- triedTo < Self.retryBytes { return .notYet }
-      if program.needsNewLiteral, program.transforms.isEmpty,
+      if program.needsNewLiteral, program.transforms.isEmpty, !isFound,
         !Self.hasLiteral(program, bytes, offset, since: triedTo, &searched)
       {
         triedTo = end
@@ -63,11 +64,17 @@ struct GrowingBuffer: Sendable, BitwiseCopyable {
   }
 
   private mutating func findLiterals(
-    _ program: PayloadProgram, _ bytes: RawSpan, _ offset: UInt64, _ end: UInt64,
+    _ program: PayloadProgram, _ bytes: RawSpan, _ offset: UInt64, _ end: UInt64, _ isFound: Bool,
     _ searched: inout UInt64
   ) -> Prospect {
     while awaited < program.literalOrder.count {
-      guard case .content(let content) = program.steps[program.literalOrder[awaited]] else { return .worthTrying }
+      let step = program.literalOrder[awaited]
+      if isFound, step == Int(program.foundStep) {
+        awaited += 1
+        searchedTo = 0
+        continue
+      }
+      guard case .content(let content) = program.steps[step] else { return .worthTrying }
       guard !Self.isFound(content, program, bytes, offset, since: searchedTo, &searched) else {
         awaited += 1
         searchedTo = 0

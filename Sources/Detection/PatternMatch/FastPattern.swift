@@ -37,7 +37,23 @@ struct HitConstraint: Hashable, Sendable, BitwiseCopyable {
 struct LiteralPlace: Sendable, BitwiseCopyable {
   var firstEnd: UInt32
   var lastEnd: UInt32
+  /// How often it was seen; ``countMax`` for that often or more.
+  var count: UInt8
+
+  static let countMax: UInt8 = 3
+  /// It is in no place but these two.
+  var areBothKnown: Bool { count < Self.countMax }
 
   /// Anywhere.
-  static let unknown = LiteralPlace(firstEnd: 0, lastEnd: .max)
+  static let unknown = LiteralPlace(firstEnd: 0, lastEnd: .max, count: countMax)
+}
+
+/// Which part of some bytes was scanned when ``LiteralPlace``s were noted.
+struct ScannedPart {
+  /// Where the first of the bytes lies in the whole buffer or stream.
+  var offset: UInt64 = 0
+  /// What ends before or here was not looked at.
+  var from = 0
+
+  static let whole = ScannedPart()
 }

@@ -12,7 +12,7 @@ import Traffic
 /// octets than are to be scanned, and hits beyond those are left out.
 @safe
 struct PatternScanner: ~Copyable {
-  // SAFETY: `padded` holds `paddedCapacity` octets; the four tables hold `capacity` elements each, and no database scanned has more
+  // SAFETY: `padded` holds `paddedCapacity` octets; the five tables hold `capacity` elements each, and no database scanned has more
   // literals than that (`prepare` grows them first, and `scan` refuses larger ones); they are freed
   // once, in deinit.
   private var scratch: OpaquePointer?
@@ -21,6 +21,8 @@ struct PatternScanner: ~Copyable {
   /// By literal, of those seen.
   private var firsts: UnsafeMutablePointer<UInt32>
   private var lasts: UnsafeMutablePointer<UInt32>
+  /// How often, up to ``LiteralPlace/countMax``.
+  private var counts: UnsafeMutablePointer<UInt8>
   private var capacity: Int
   /// Where what ends too soon is copied to, with octets behind it.
   private var padded: UnsafeMutableRawPointer
@@ -34,6 +36,7 @@ struct PatternScanner: ~Copyable {
     unsafe hits = .allocate(capacity: 1)
     unsafe firsts = .allocate(capacity: 1)
     unsafe lasts = .allocate(capacity: 1)
+    unsafe counts = .allocate(capacity: 1)
     capacity = 0
     paddedCapacity = Self.copiedMax + Self.paddingCount
     unsafe padded = .allocate(byteCount: paddedCapacity, alignment: 64)
@@ -44,6 +47,7 @@ struct PatternScanner: ~Copyable {
     unsafe hits.deallocate()
     unsafe firsts.deallocate()
     unsafe lasts.deallocate()
+    unsafe counts.deallocate()
     unsafe padded.deallocate()
     if let scratch = unsafe scratch { unsafe hs_free_scratch(scratch) }
   }
@@ -63,6 +67,7 @@ struct PatternScanner: ~Copyable {
     unsafe hits.deallocate()
     unsafe firsts.deallocate()
     unsafe lasts.deallocate()
+    unsafe counts.deallocate()
     unsafe stamps = .allocate(capacity: needed)
     unsafe stamps.initialize(repeating: 0, count: needed)
     unsafe hits = .allocate(capacity: needed)
@@ -71,6 +76,8 @@ struct PatternScanner: ~Copyable {
     unsafe firsts.initialize(repeating: 0, count: needed)
     unsafe lasts = .allocate(capacity: needed)
     unsafe lasts.initialize(repeating: 0, count: needed)
+    unsafe counts = .allocate(capacity: needed)
+    unsafe counts.initialize(repeating: 0, count: needed)
     capacity = needed
     generation = 0
   }
@@ -94,11 +101,11 @@ struct PatternScanner: ~Copyable {
     if let fixed = part.fixed {
       guard table.constraints.count <= capacity else { return false }
       advanceGeneration()
-      findFixed(fixed, table, part.first, bytes, newFrom: newFrom, offset: offset, member: member)
+      findFixed(fixed, table, part.first, bytes, newFrom: newFrom, offset: offset, base: offset, member: member)
       if let restartsAt, restartsAt > 0 || offset > 0, restartsAt < bytes.byteCount {
         findFixed(
           fixed, table, part.first, bytes.extracting(restartsAt...), newFrom: max(0, newFrom &- restartsAt), offset: 0,
-          member: member)
+          base: offset &+ UInt64(restartsAt), member: member)
       }
       return true
     }
@@ -119,7 +126,7 @@ struct PatternScanner: ~Copyable {
     let outcome: (status: Int32, count: Int) = unsafe table.constraints.withUnsafeBufferPointer { constraints in
       guard let rawConstraints = constraints.baseAddress else { return (HS_SUCCESS, 0) }
       var context = unsafe ScanContext(
-        stamps: stamps, hits: hits, firsts: firsts, lasts: lasts, constraints: rawConstraints, first: UInt32(part.first),
+        stamps: stamps, hits: hits, firsts: firsts, lasts: lasts, counts: counts, constraints: rawConstraints, first: UInt32(part.first),
         hitCount: 0, generation: generation, base: offset &+ UInt64(start), shift: 0,
         newFrom: UInt64(max(0, newFrom &- start)), length: UInt64(end &- start),
         size: UInt32(clamping: bytes.byteCount), isComplete: isComplete, member: member,
@@ -148,7 +155,7 @@ struct PatternScanner: ~Copyable {
       for segment in batch.segments {
         findFixed(
           fixed, table, part.first, all.rawSpan.extracting(Int(segment.start)..<Int(segment.end)), newFrom: 0,
-          offset: segment.offset, member: segment.member)
+          offset: segment.offset, base: segment.offset, member: segment.member)
       }
       return true
     }
@@ -158,7 +165,7 @@ struct PatternScanner: ~Copyable {
       unsafe batch.segments.withUnsafeBufferPointer { segments in
         guard let rawConstraints = constraints.baseAddress else { return (HS_SUCCESS, 0) }
         var context = unsafe ScanContext(
-          stamps: stamps, hits: hits, firsts: firsts, lasts: lasts, constraints: rawConstraints,
+          stamps: stamps, hits: hits, firsts: firsts, lasts: lasts, counts: counts, constraints: rawConstraints,
           first: UInt32(part.first), hitCount: 0, generation: generation, length: UInt64(all.count), segments: segments)
         let status = unsafe run(
           database, part, all.rawSpan, 0..<all.count, scratch, &context, noteHitInBatch)
@@ -169,9 +176,13 @@ struct PatternScanner: ~Copyable {
   }
 
   /// Looks for literals in their places, and adds them to what was seen.
+  ///
+  /// - Parameters:
+  ///   - offset: where the first octet of `bytes` lies as positions of rules count.
+  ///   - base: where it lies in the whole buffer.
   private mutating func findFixed(
     _ fixed: FixedLiterals, _ table: PatternTable, _ first: Int, _ bytes: RawSpan, newFrom: Int, offset: UInt64,
-    member: UInt8
+    base: UInt64, member: UInt8
   ) {
     guard offset <= UInt64(FixedLiterals.positionMax), newFrom < bytes.byteCount else { return }
     let constraints = table.constraints
@@ -180,12 +191,20 @@ struct PatternScanner: ~Copyable {
       guard end > newFrom else { return }
       let pattern = first &+ index
       guard bytes.byteCount <= Int(constraints[pattern].sizeMax) else { return }
+      let place = UInt32(truncatingIfNeeded: base &+ UInt64(end))
       // SAFETY: `pattern` is an index of `constraints`, of which there are `capacity` at most; each is noted once.
-      unsafe lasts[pattern] = UInt32(truncatingIfNeeded: offset &+ UInt64(end))
-      guard unsafe stamps[pattern] != generation else { return }
+      guard unsafe stamps[pattern] != generation else {
+        // Places count from two starts, so that they do not ascend.
+        unsafe firsts[pattern] = min(firsts[pattern], place)
+        unsafe lasts[pattern] = max(lasts[pattern], place)
+        unsafe counts[pattern] = LiteralPlace.countMax
+        return
+      }
       unsafe stamps[pattern] = generation
       unsafe hits[count] = UInt32(truncatingIfNeeded: pattern)
-      unsafe firsts[pattern] = UInt32(truncatingIfNeeded: offset &+ UInt64(end))
+      unsafe firsts[pattern] = place
+      unsafe lasts[pattern] = place
+      unsafe counts[pattern] = 1
       count &+= 1
     }
     hitCount = count
@@ -273,7 +292,7 @@ struct PatternScanner: ~Copyable {
   /// count in none after the first.
   func place(_ index: Int) -> LiteralPlace {
     let pattern = hit(index)
-    return unsafe LiteralPlace(firstEnd: firsts[pattern], lastEnd: lasts[pattern])
+    return unsafe LiteralPlace(firstEnd: firsts[pattern], lastEnd: lasts[pattern], count: counts[pattern])
   }
 
   private mutating func advanceGeneration() {
@@ -290,6 +309,7 @@ private struct ScanContext {
   var hits: UnsafeMutablePointer<UInt32>
   var firsts: UnsafeMutablePointer<UInt32>
   var lasts: UnsafeMutablePointer<UInt32>
+  var counts: UnsafeMutablePointer<UInt8>
   var constraints: UnsafePointer<HitConstraint>
   /// What the numbers of the part's literals begin with.
   var first: UInt32
@@ -325,7 +345,10 @@ private let noteHit:
     guard unsafe context.pointee.stamps[pattern] != context.pointee.generation else {
       // The end of a buffer may be looked at twice, so that this is not behind the last one.
       let end = unsafe UInt32(truncatingIfNeeded: context.pointee.base &+ to)
-      if unsafe end > context.pointee.lasts[pattern] { unsafe context.pointee.lasts[pattern] = end }
+      guard unsafe end > context.pointee.lasts[pattern] else { return 0 }
+      unsafe context.pointee.lasts[pattern] = end
+      let count = unsafe context.pointee.counts[pattern]
+      if count < LiteralPlace.countMax { unsafe context.pointee.counts[pattern] = count &+ 1 }
       return 0
     }
     guard unsafe to > context.pointee.newFrom, unsafe to <= context.pointee.length else { return 0 }
@@ -346,6 +369,7 @@ private let noteHit:
     unsafe context.pointee.hits[context.pointee.hitCount] = id
     unsafe context.pointee.firsts[pattern] = UInt32(truncatingIfNeeded: end)
     unsafe context.pointee.lasts[pattern] = UInt32(truncatingIfNeeded: end)
+    unsafe context.pointee.counts[pattern] = 1
     unsafe context.pointee.hitCount += 1
     return 0
   }

@@ -82,15 +82,17 @@ extension PayloadProgram {
   ) -> Bool {
     let cursor = scratch.cursor
     var window = step.window(bytes.byteCount, facts, cursor, scratch)
-    if scratch.foundStep == index { window = window.clamped(to: scratch.foundRange) }
+    if scratch.foundStep == index {
+      window = window.clamped(to: scratch.unseenEnd > 0 ? 0..<scratch.foundRange.upperBound : scratch.foundRange)
+    }
     // All of it lies before these bytes: what stood there is not known, negated or not.
     guard window.upperBound > 0 || facts.offset == 0 || step.isUnbounded else { return false }
     if step.isNegated {
-      guard find(step, bytes, window, &scratch) != nil else { return run(index + 1, bytes, facts, &scratch) }
+      guard find(step, index, bytes, window, &scratch) != nil else { return run(index + 1, bytes, facts, &scratch) }
       giveUp(unlessRelative: step, &scratch)
       return false
     }
-    while let hit = find(step, bytes, window, &scratch) {
+    while let hit = find(step, index, bytes, window, &scratch) {
       let noted = scratch.replacements.count
       scratch.cursor = hit + Int(step.literalCount)
       note(step, at: hit, &scratch)
@@ -113,7 +115,7 @@ extension PayloadProgram {
   }
 
   private func find(
-    _ step: ContentInstruction, _ bytes: RawSpan, _ window: Range<Int>, _ scratch: inout PayloadScratch
+    _ step: ContentInstruction, _ index: Int, _ bytes: RawSpan, _ window: Range<Int>, _ scratch: inout PayloadScratch
   ) -> Int? {
     let count = Int(step.literalCount)
     guard window.count >= count else { return nil }
@@ -126,8 +128,24 @@ extension PayloadProgram {
       return ByteSearch.matches(literal, in: bytes, at: position, ignoringCase: step.isCaseInsensitive)
         ? position : nil
     }
-    let hit = find(step, in: bytes, from: window.lowerBound, to: window.upperBound)
-    scratch.searchedBytes &+= UInt64((hit.map { $0 + count } ?? window.upperBound) - window.lowerBound)
+    var from = window.lowerBound
+    if scratch.foundStep == index, from < scratch.foundRange.lowerBound {
+      // Before the first place that is known of it lies in what was not scanned, or nowhere.
+      let end = min(window.upperBound, scratch.unseenEnd)
+      if let hit = search(step, bytes, from, end, &scratch) { return hit }
+      from = min(window.upperBound, scratch.foundRange.lowerBound)
+    } else if scratch.foundStep == index, scratch.isAtEndsAlone, from > scratch.foundRange.lowerBound {
+      from = max(from, scratch.foundRange.upperBound - count)
+    }
+    return search(step, bytes, from, window.upperBound, &scratch)
+  }
+
+  private func search(
+    _ step: ContentInstruction, _ bytes: RawSpan, _ from: Int, _ to: Int, _ scratch: inout PayloadScratch
+  ) -> Int? {
+    guard from < to else { return nil }
+    let hit = find(step, in: bytes, from: from, to: to)
+    scratch.searchedBytes &+= UInt64((hit.map { $0 + Int(step.literalCount) } ?? to) - from)
     return hit
   }
 

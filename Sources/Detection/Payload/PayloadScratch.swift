@@ -11,6 +11,10 @@ public struct PayloadScratch: ~Copyable {
   /// The step whose literal lies within ``foundRange`` if anywhere, as the prefilter has seen; -1 for none.
   var foundStep: Int8 = -1
   private(set) var foundRange = 0..<0
+  /// Where what ends is not known of, whatever that range.
+  private(set) var unseenEnd = 0
+  /// Within that range it is at the start and at the end alone.
+  private(set) var isAtEndsAlone = false
   /// Where the last match ended: what relative steps count from.
   var cursor = 0
   /// Steps still allowed for this rule and buffer (Suricata `inspection-recursion-limit`).
@@ -42,14 +46,24 @@ public struct PayloadScratch: ~Copyable {
     hasVariables = false
   }
 
-  /// - Parameter place: where the literal that the prefilter finds lies.
-  mutating func begin(_ program: borrowing PayloadProgram, _ place: LiteralPlace) {
+  /// - Parameters:
+  ///   - place: where the literal that the prefilter finds lies.
+  ///   - part: what the prefilter has seen of the bytes, of which there are `count`.
+  mutating func begin(
+    _ program: borrowing PayloadProgram, _ place: LiteralPlace, _ part: ScannedPart, count: Int
+  ) {
     guard place.firstEnd > 0, program.foundStep >= 0, program.transforms.isEmpty,
       case .content(let content) = program.steps[Int(program.foundStep)]
     else { return }
+    // Places have 32 bits, which streams go beyond; these bytes do not.
+    let offset = UInt32(truncatingIfNeeded: part.offset)
+    let (firstEnd, lastEnd) = (Int(place.firstEnd &- offset), Int(place.lastEnd &- offset))
+    guard firstEnd <= lastEnd, lastEnd <= count else { return }
     foundStep = program.foundStep
-    let first = max(0, Int(place.firstEnd) &- Int(content.literalCount))
-    foundRange = first..<max(first, Int(place.lastEnd))
+    let first = max(0, firstEnd &- Int(content.literalCount))
+    foundRange = first..<max(first, lastEnd)
+    unseenEnd = part.from
+    isAtEndsAlone = place.areBothKnown
   }
 
   /// Steps that noted these have come to nothing.
