@@ -33,19 +33,53 @@ struct HitConstraint: Hashable, Sendable, BitwiseCopyable {
   func allows(_ end: UInt64) -> Bool { end >= UInt64(endMin) && (endMax == .max || end <= UInt64(endMax)) }
 }
 
-/// Where a literal was seen: it ends nowhere before the one and nowhere behind the other.
+/// Where a literal was seen: it ends nowhere before the first of these places and nowhere behind the last.
 struct LiteralPlace: Sendable, BitwiseCopyable {
-  var firstEnd: UInt32
+  /// The first places where it ends, ascending: as many as were seen, ``countMax`` at most.
+  var ends = SIMD4<UInt32>()
+  var count: UInt8 = 0
+  /// There may be others between the last of those and `lastEnd`.
+  var hasMore = false
   var lastEnd: UInt32
-  /// How often it was seen; ``countMax`` for that often or more.
-  var count: UInt8
 
-  static let countMax: UInt8 = 3
-  /// It is in no place but these two.
-  var areBothKnown: Bool { count < Self.countMax }
+  static let countMax = 4
+
+  init(end: UInt32) {
+    ends[0] = end
+    count = 1
+    lastEnd = end
+  }
+
+  private init() {
+    hasMore = true
+    lastEnd = .max
+  }
 
   /// Anywhere.
-  static let unknown = LiteralPlace(firstEnd: 0, lastEnd: .max, count: countMax)
+  static let unknown = LiteralPlace()
+
+  /// Takes up another place, or one that is known. Numbers wrap, as offsets in a stream do.
+  mutating func add(_ end: UInt32) {
+    if Self.isBehind(end, lastEnd) { return append(end) }
+    for index in 0..<Int(count) where ends[index] == end { return }
+    if end == lastEnd { return }
+    // Between others: which they are is not known any more.
+    if Self.isBehind(ends[0], end) { ends[0] = end }
+    count = 1
+    hasMore = true
+  }
+
+  private mutating func append(_ end: UInt32) {
+    lastEnd = end
+    guard !hasMore, Int(count) < Self.countMax else {
+      hasMore = true
+      return
+    }
+    ends[Int(count)] = end
+    count &+= 1
+  }
+
+  private static func isBehind(_ place: UInt32, _ other: UInt32) -> Bool { Int32(bitPattern: place &- other) > 0 }
 }
 
 /// Which part of some bytes was scanned when ``LiteralPlace``s were noted.

@@ -12,17 +12,14 @@ import Traffic
 /// octets than are to be scanned, and hits beyond those are left out.
 @safe
 struct PatternScanner: ~Copyable {
-  // SAFETY: `padded` holds `paddedCapacity` octets; the five tables hold `capacity` elements each, and no database scanned has more
+  // SAFETY: `padded` holds `paddedCapacity` octets; the three tables hold `capacity` elements each, and no database scanned has more
   // literals than that (`prepare` grows them first, and `scan` refuses larger ones); they are freed
   // once, in deinit.
   private var scratch: OpaquePointer?
   private var stamps: UnsafeMutablePointer<UInt32>
   private var hits: UnsafeMutablePointer<UInt32>
   /// By literal, of those seen.
-  private var firsts: UnsafeMutablePointer<UInt32>
-  private var lasts: UnsafeMutablePointer<UInt32>
-  /// How often, up to ``LiteralPlace/countMax``.
-  private var counts: UnsafeMutablePointer<UInt8>
+  private var places: UnsafeMutablePointer<LiteralPlace>
   private var capacity: Int
   /// Where what ends too soon is copied to, with octets behind it.
   private var padded: UnsafeMutableRawPointer
@@ -34,9 +31,7 @@ struct PatternScanner: ~Copyable {
   init() {
     unsafe stamps = .allocate(capacity: 1)
     unsafe hits = .allocate(capacity: 1)
-    unsafe firsts = .allocate(capacity: 1)
-    unsafe lasts = .allocate(capacity: 1)
-    unsafe counts = .allocate(capacity: 1)
+    unsafe places = .allocate(capacity: 1)
     capacity = 0
     paddedCapacity = Self.copiedMax + Self.paddingCount
     unsafe padded = .allocate(byteCount: paddedCapacity, alignment: 64)
@@ -45,9 +40,7 @@ struct PatternScanner: ~Copyable {
   deinit {
     unsafe stamps.deallocate()
     unsafe hits.deallocate()
-    unsafe firsts.deallocate()
-    unsafe lasts.deallocate()
-    unsafe counts.deallocate()
+    unsafe places.deallocate()
     unsafe padded.deallocate()
     if let scratch = unsafe scratch { unsafe hs_free_scratch(scratch) }
   }
@@ -65,19 +58,13 @@ struct PatternScanner: ~Copyable {
     guard needed > capacity else { return }
     unsafe stamps.deallocate()
     unsafe hits.deallocate()
-    unsafe firsts.deallocate()
-    unsafe lasts.deallocate()
-    unsafe counts.deallocate()
+    unsafe places.deallocate()
     unsafe stamps = .allocate(capacity: needed)
     unsafe stamps.initialize(repeating: 0, count: needed)
     unsafe hits = .allocate(capacity: needed)
     unsafe hits.initialize(repeating: 0, count: needed)
-    unsafe firsts = .allocate(capacity: needed)
-    unsafe firsts.initialize(repeating: 0, count: needed)
-    unsafe lasts = .allocate(capacity: needed)
-    unsafe lasts.initialize(repeating: 0, count: needed)
-    unsafe counts = .allocate(capacity: needed)
-    unsafe counts.initialize(repeating: 0, count: needed)
+    unsafe places = .allocate(capacity: needed)
+    unsafe places.initialize(repeating: .unknown, count: needed)
     capacity = needed
     generation = 0
   }
@@ -126,7 +113,7 @@ struct PatternScanner: ~Copyable {
     let outcome: (status: Int32, count: Int) = unsafe table.constraints.withUnsafeBufferPointer { constraints in
       guard let rawConstraints = constraints.baseAddress else { return (HS_SUCCESS, 0) }
       var context = unsafe ScanContext(
-        stamps: stamps, hits: hits, firsts: firsts, lasts: lasts, counts: counts, constraints: rawConstraints, first: UInt32(part.first),
+        stamps: stamps, hits: hits, places: places, constraints: rawConstraints, first: UInt32(part.first),
         hitCount: 0, generation: generation, base: offset &+ UInt64(start), shift: 0,
         newFrom: UInt64(max(0, newFrom &- start)), length: UInt64(end &- start),
         size: UInt32(clamping: bytes.byteCount), isComplete: isComplete, member: member,
@@ -165,7 +152,7 @@ struct PatternScanner: ~Copyable {
       unsafe batch.segments.withUnsafeBufferPointer { segments in
         guard let rawConstraints = constraints.baseAddress else { return (HS_SUCCESS, 0) }
         var context = unsafe ScanContext(
-          stamps: stamps, hits: hits, firsts: firsts, lasts: lasts, counts: counts, constraints: rawConstraints,
+          stamps: stamps, hits: hits, places: places, constraints: rawConstraints,
           first: UInt32(part.first), hitCount: 0, generation: generation, length: UInt64(all.count), segments: segments)
         let status = unsafe run(
           database, part, all.rawSpan, 0..<all.count, scratch, &context, noteHitInBatch)
@@ -195,16 +182,12 @@ struct PatternScanner: ~Copyable {
       // SAFETY: `pattern` is an index of `constraints`, of which there are `capacity` at most; each is noted once.
       guard unsafe stamps[pattern] != generation else {
         // Places count from two starts, so that they do not ascend.
-        unsafe firsts[pattern] = min(firsts[pattern], place)
-        unsafe lasts[pattern] = max(lasts[pattern], place)
-        unsafe counts[pattern] = LiteralPlace.countMax
+        unsafe places[pattern].add(place)
         return
       }
       unsafe stamps[pattern] = generation
       unsafe hits[count] = UInt32(truncatingIfNeeded: pattern)
-      unsafe firsts[pattern] = place
-      unsafe lasts[pattern] = place
-      unsafe counts[pattern] = 1
+      unsafe places[pattern] = LiteralPlace(end: place)
       count &+= 1
     }
     hitCount = count
@@ -291,8 +274,7 @@ struct PatternScanner: ~Copyable {
   /// Where in the whole buffer a literal seen ends for the first time and for the last, as far as it counts there; it may
   /// count in none after the first.
   func place(_ index: Int) -> LiteralPlace {
-    let pattern = hit(index)
-    return unsafe LiteralPlace(firstEnd: firsts[pattern], lastEnd: lasts[pattern], count: counts[pattern])
+    unsafe places[hit(index)]
   }
 
   private mutating func advanceGeneration() {
@@ -307,9 +289,7 @@ struct PatternScanner: ~Copyable {
 private struct ScanContext {
   var stamps: UnsafeMutablePointer<UInt32>
   var hits: UnsafeMutablePointer<UInt32>
-  var firsts: UnsafeMutablePointer<UInt32>
-  var lasts: UnsafeMutablePointer<UInt32>
-  var counts: UnsafeMutablePointer<UInt8>
+  var places: UnsafeMutablePointer<LiteralPlace>
   var constraints: UnsafePointer<HitConstraint>
   /// What the numbers of the part's literals begin with.
   var first: UInt32
@@ -343,12 +323,9 @@ private let noteHit:
     let to = unsafe to &+ context.pointee.shift
     // First of all: some literals are seen a hundred times in a buffer of zeros.
     guard unsafe context.pointee.stamps[pattern] != context.pointee.generation else {
-      // The end of a buffer may be looked at twice, so that this is not behind the last one.
-      let end = unsafe UInt32(truncatingIfNeeded: context.pointee.base &+ to)
-      guard unsafe end > context.pointee.lasts[pattern] else { return 0 }
-      unsafe context.pointee.lasts[pattern] = end
-      let count = unsafe context.pointee.counts[pattern]
-      if count < LiteralPlace.countMax { unsafe context.pointee.counts[pattern] = count &+ 1 }
+      guard unsafe to <= context.pointee.length else { return 0 }
+      // The end of a buffer may be looked at twice, so that this need not be behind the last one.
+      unsafe context.pointee.places[pattern].add(UInt32(truncatingIfNeeded: context.pointee.base &+ to))
       return 0
     }
     guard unsafe to > context.pointee.newFrom, unsafe to <= context.pointee.length else { return 0 }
@@ -367,9 +344,7 @@ private let noteHit:
     }
     unsafe context.pointee.stamps[pattern] = context.pointee.generation
     unsafe context.pointee.hits[context.pointee.hitCount] = id
-    unsafe context.pointee.firsts[pattern] = UInt32(truncatingIfNeeded: end)
-    unsafe context.pointee.lasts[pattern] = UInt32(truncatingIfNeeded: end)
-    unsafe context.pointee.counts[pattern] = 1
+    unsafe context.pointee.places[pattern] = LiteralPlace(end: UInt32(truncatingIfNeeded: end))
     unsafe context.pointee.hitCount += 1
     return 0
   }

@@ -134,8 +134,10 @@ extension PayloadProgram {
       let end = min(window.upperBound, scratch.unseenEnd)
       if let hit = search(step, bytes, from, end, &scratch) { return hit }
       from = min(window.upperBound, scratch.foundRange.lowerBound)
-    } else if scratch.foundStep == index, scratch.isAtEndsAlone, from > scratch.foundRange.lowerBound {
-      from = max(from, scratch.foundRange.upperBound - count)
+    } else if scratch.foundStep == index, from > scratch.foundRange.lowerBound, let known = scratch.foundEnds {
+      // From one place to the next, without a look at what is between them.
+      let next = (0..<known.count).first { Int(known.ends[$0]) - count >= from }
+      from = next.map { Int(known.ends[$0]) - count } ?? window.upperBound
     }
     return search(step, bytes, from, window.upperBound, &scratch)
   }

@@ -13,8 +13,8 @@ public struct PayloadScratch: ~Copyable {
   private(set) var foundRange = 0..<0
   /// Where what ends is not known of, whatever that range.
   private(set) var unseenEnd = 0
-  /// Within that range it is at the start and at the end alone.
-  private(set) var isAtEndsAlone = false
+  /// Where it ends within that range, where that is known of all of them.
+  private(set) var foundEnds: (ends: SIMD4<Int32>, count: Int)?
   /// Where the last match ended: what relative steps count from.
   var cursor = 0
   /// Steps still allowed for this rule and buffer (Suricata `inspection-recursion-limit`).
@@ -52,18 +52,19 @@ public struct PayloadScratch: ~Copyable {
   mutating func begin(
     _ program: borrowing PayloadProgram, _ place: LiteralPlace, _ part: ScannedPart, count: Int
   ) {
-    guard place.firstEnd > 0, program.foundStep >= 0, program.transforms.isEmpty,
+    guard place.count > 0, program.foundStep >= 0, program.transforms.isEmpty,
       case .content(let content) = program.steps[Int(program.foundStep)]
     else { return }
     // Places have 32 bits, which streams go beyond; these bytes do not.
     let offset = UInt32(truncatingIfNeeded: part.offset)
-    let (firstEnd, lastEnd) = (Int(place.firstEnd &- offset), Int(place.lastEnd &- offset))
+    let (firstEnd, lastEnd) = (Int(place.ends[0] &- offset), Int(place.lastEnd &- offset))
     guard firstEnd <= lastEnd, lastEnd <= count else { return }
     foundStep = program.foundStep
     let first = max(0, firstEnd &- Int(content.literalCount))
     foundRange = first..<max(first, lastEnd)
     unseenEnd = part.from
-    isAtEndsAlone = place.areBothKnown
+    foundEnds = place.hasMore
+      ? nil : (SIMD4(truncatingIfNeeded: place.ends &- SIMD4(repeating: offset)), Int(place.count))
   }
 
   /// Steps that noted these have come to nothing.

@@ -92,6 +92,7 @@ extension Daemon {
       state.total = rules.total
       state.loaded = rules.loaded
     }
+    RulePublication.giveBackMemory()
   }
 
   /// Returns once every worker has the set: a worker that waits for packets looks at those that come first with the set that it

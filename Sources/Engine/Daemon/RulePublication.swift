@@ -45,9 +45,11 @@ final class RulePublication: Sendable {
     guard !dropped.isEmpty else { return }
     // Here, without the lock.
     dropped = []
-    // The C library keeps what lies between other things.
-    _ = malloc_trim(0)
+    Self.giveBackMemory()
   }
+
+  /// What compiling has taken lies between what stays, where the C library keeps it.
+  static func giveBackMemory() { _ = malloc_trim(0) }
 
   /// - Parameter seen: the number that the caller knows; set to the one in force.
   /// - Returns: the set where it has changed since.
