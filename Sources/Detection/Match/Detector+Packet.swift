@@ -66,8 +66,8 @@ extension Detector {
   ) {
     guard !group.isEmpty else { return }
     candidates += group.unconditional
-    if let table = group.table { collectCandidates(table, payload, member: group.member, notesPlaces: true) }
-    if let table = group.table(forPort: context.ends.serverPort) { collectCandidates(table, payload, notesPlaces: true) }
+    if let table = group.table { collectCandidates(table, payload, member: group.member, notes: .packet) }
+    if let table = group.table(forPort: context.ends.serverPort) { collectCandidates(table, payload, notes: .packet) }
   }
 
   /// Rules on addresses alone are tried once for each direction of a flow.

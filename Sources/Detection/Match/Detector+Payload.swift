@@ -32,10 +32,10 @@ struct TrialContext: ~Escapable {
 extension Detector {
   /// Runs a table over a payload and adds the rules of the literals seen to the candidates.
   ///
-  /// - Parameter notesPlaces: of a packet or stream; where the literals of the rules lie is noted.
+  /// - Parameter notes: for which source it is noted where the literals of the rules lie.
   mutating func collectCandidates(
     _ table: PatternTable, _ bytes: RawSpan, newFrom: Int = 0, offset: UInt64 = 0, restartsAt: Int? = nil,
-    isComplete: Bool = true, member: UInt8 = 0, notesPlaces: Bool = false
+    isComplete: Bool = true, member: UInt8 = 0, notes: RuleMatch.Source? = nil
   ) {
     guard !isPrefilterOff else { return addAll(table) }
     for part in table.parts.indices {
@@ -51,9 +51,13 @@ extension Detector {
         let pattern = scanner.hit(index)
         let rules = Int(table.starts[pattern])..<Int(table.starts[pattern &+ 1])
         for rule in rules { candidates.append(table.rules[rule]) }
-        guard notesPlaces else { continue }
+        guard let notes else { continue }
         let place = scanner.place(index)
-        for rule in rules { literalPlaces[Int(table.rules[rule])] = place }
+        if notes == .stream {
+          for rule in rules { streamPlaces[Int(table.rules[rule])] = place }
+        } else {
+          for rule in rules { literalPlaces[Int(table.rules[rule])] = place }
+        }
       }
     }
   }
@@ -62,7 +66,10 @@ extension Detector {
   mutating func addAll(_ table: PatternTable) {
     let rules = table.allRules
     candidates += rules
-    for rule in rules { literalPlaces[Int(rule)] = .unknown }
+    for rule in rules {
+      literalPlaces[Int(rule)] = .unknown
+      streamPlaces[Int(rule)] = .unknown
+    }
   }
 
   /// The candidates ascending, each once.
@@ -87,7 +94,7 @@ extension Detector {
 
   /// Tries one rule on a payload; nil for rules on headers alone.
   ///
-  /// - Parameter found: the payload was scanned for its literal: where, as ``literalPlaces`` has it.
+  /// - Parameter found: the payload was scanned for its literal: where, as ``literalPlaces`` or ``streamPlaces`` has it.
   mutating func tryRule(
     _ rule: RuleIndex, payload: RawSpan?, facts: BufferFacts, source: RuleMatch.Source,
     _ context: borrowing TrialContext, found: ScannedPart? = nil, into matches: inout MatchList
@@ -108,7 +115,8 @@ extension Detector {
     scratch.beginRule()
     if let shared = body.payload {
       if let found, let payload, !ignoresPlaces {
-        scratch.begin(shared.program, literalPlaces[Int(rule)], found, count: payload.byteCount)
+        let place = source == .stream ? streamPlaces[Int(rule)] : literalPlaces[Int(rule)]
+        scratch.begin(shared.program, place, found, count: payload.byteCount)
       }
       defer { scratch.foundStep = -1 }
       guard let payload, body.payloadScope.contains(source == .stream ? .stream : .packet)

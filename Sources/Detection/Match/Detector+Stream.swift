@@ -151,7 +151,7 @@ extension Detector {
     let before = candidates.count
     collectCandidates(
       table, piece.window, newFrom: newFrom, offset: piece.offset, restartsAt: isInline || !piece.isLater ? nil : piece.newFrom,
-      member: member, notesPlaces: true)
+      member: member, notes: .stream)
     let hitEnd = piece.offset &+ UInt64(piece.window.byteCount)
     var kept = before
     for index in before..<candidates.count {

@@ -20,6 +20,8 @@ public struct Detector: ~Copyable {
   var candidates: [RuleIndex] = []
   /// Where the literal of a rule that is a candidate on the packet in hand lies, by rule.
   var literalPlaces: [LiteralPlace]
+  /// The same on the stream, of which a rule may be a candidate at the same time.
+  var streamPlaces: [LiteralPlace]
   /// Candidates on the stream while those on the packet are collected.
   var streamCandidates: [RuleIndex] = []
   /// Spare states of transactions.
@@ -58,6 +60,7 @@ public struct Detector: ~Copyable {
     self.shared = shared
     meter = RuleMeter(ruleCount: ruleSet.ruleCount)
     literalPlaces = Array(repeating: .unknown, count: ruleSet.ruleCount)
+    streamPlaces = literalPlaces
     scanner.prepare(ruleSet.groups.tables)
   }
 
@@ -69,6 +72,7 @@ public struct Detector: ~Copyable {
     renewMeter(for: ruleSet)
     self.ruleSet = ruleSet
     literalPlaces = Array(repeating: .unknown, count: ruleSet.ruleCount)
+    streamPlaces = literalPlaces
     scanner.prepare(ruleSet.groups.tables)
   }
 }
