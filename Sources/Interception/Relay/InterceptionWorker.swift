@@ -177,12 +177,23 @@ public final class InterceptionWorker {
       if event.isWritable || event.isHangUp { dialEnded(connection) }
       return
     }
-    connection.sender(side)?.stream.wake(hangUp: event.isHangUp)
+    connection.sender(side)?.stream.wake(hangUp: event.isHangUp, isError: event.isError)
     if side == .toServer, clientLeft(connection, event) { return }
     advance(connection)
     // A reset side that nobody reads, since its lane is full, would otherwise stay until the timeout.
     if event.isError, connection.stage == .relaying, connection.lanes[side.index].hasPending {
       end(connection, .reset(by: side))
+    }
+    endWhereUntold(connection, side)
+  }
+
+  /// What waits to be sent to a side that is gone never will be; where its FIN had come before, no read says so.
+  private func endWhereUntold(_ connection: RelayConnection, _ side: Direction) {
+    guard let stream = connection.sender(side)?.stream, stream.isReset, !stream.isSettled else { return }
+    switch connection.stage {
+    case .relaying: end(connection, .reset(by: side))
+    case .closing: discard(connection)
+    case .hello, .dialing, .upstreamHandshake, .minting, .clientHandshake, .refusing, .closed: break
     }
   }
 

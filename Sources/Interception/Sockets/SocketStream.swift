@@ -45,9 +45,12 @@ final class SocketStream: ByteStream {
   var isKnownEmpty: Bool { isDrained && !hasEnded && !hasReadAhead }
 
   /// Epoll reported the socket.
-  func wake(hangUp: Bool) {
+  ///
+  /// - Parameter isError: a reset, which nobody reads any more where a FIN has come before it.
+  func wake(hangUp: Bool, isError: Bool = false) {
     isDrained = false
     if hangUp { sawHangUp = true }
+    if isError, hasEnded, code == 0 { code = EPIPE }
     if !backlog.isEmpty { _ = settle() }
   }
 
@@ -77,6 +80,7 @@ final class SocketStream: ByteStream {
   }
 
   override func send(_ memory: UnsafeRawBufferPointer) -> Int {
+    if isReset { return -2 }
     guard let queue else { return unsafe sendNow(memory) }
     if !backlog.isEmpty, !settle() { return isReset ? -2 : -1 }
     if unsafe queue.take(memory, for: self) { return memory.count }
