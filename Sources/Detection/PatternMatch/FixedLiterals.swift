@@ -93,7 +93,7 @@ final class FixedLiterals: Sendable {
       var place = Place(
         first: UInt32(clamping: entries.count), position: UInt16(truncatingIfNeeded: key))
       let own = indices.map { Self.entry(patterns[$0], $0) }
-      if own.count >= Buckets.entriesMin {
+      if own.count >= Buckets.entriesMin, buckets.count < Int(UInt16.max) {
         buckets.append(Self.fill(own, into: &entries))
         place.buckets = UInt16(clamping: buckets.count)
       } else {
