@@ -1,3 +1,5 @@
+import Glibc
+
 // SAFETY: every `unsafeLoad…` below stands behind a bounds check made by the span itself or by
 // the guard in front of it; integers have no invalid bit patterns.
 
@@ -24,6 +26,18 @@ extension RawSpan {
   @inlinable
   public func u64(at index: Int) -> UInt64 {
     UInt64(bigEndian: unsafe unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self))
+  }
+
+  /// Whether both hold the same octets.
+  public func holdsSame(as other: RawSpan) -> Bool {
+    guard byteCount == other.byteCount else { return false }
+    // SAFETY: as many octets are compared as both have.
+    return unsafe withUnsafeBytes { own in
+      unsafe other.withUnsafeBytes { others in
+        guard let own = own.baseAddress, let others = others.baseAddress else { return true }
+        return unsafe memcmp(own, others, byteCount) == 0
+      }
+    }
   }
 
   /// A copy. Not for the packet path.

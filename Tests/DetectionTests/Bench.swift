@@ -19,11 +19,14 @@ final class Bench {
 
   init(
     _ rules: String, thresholds: String = "", shared: SharedDetectionState = SharedDetectionState(),
-    isPrefilterOff: Bool = false, isInline: Bool = false, compiled: RuleCompiler.Result? = nil
+    isPrefilterOff: Bool = false, isInline: Bool = false, scansPacketsWithStreams: Bool = false,
+    compiled: RuleCompiler.Result? = nil
   ) {
     self.shared = shared
     rulesText = rules
-    result = compiled ?? Bench.compile(rules, thresholds: thresholds, shared: shared)
+    result = compiled
+      ?? Bench.compile(
+        rules, thresholds: thresholds, scansPacketsWithStreams: scansPacketsWithStreams, shared: shared)
     detector = Detector(ruleSet: result.ruleSet, shared: shared)
     detector.isPrefilterOff = isPrefilterOff
     detector.isInline = isInline
@@ -40,9 +43,11 @@ final class Bench {
   }
 
   static func compile(
-    _ rules: String, thresholds: String = "", shared: SharedDetectionState = SharedDetectionState()
+    _ rules: String, thresholds: String = "", scansPacketsWithStreams: Bool = false,
+    shared: SharedDetectionState = SharedDetectionState()
   ) -> RuleCompiler.Result {
     var settings = RuleCompiler.Settings()
+    settings.scansPacketsWithStreams = scansPacketsWithStreams
     settings.variables = .home
     settings.thresholds = ThresholdFile.parse(Array(thresholds.utf8), fileName: "threshold.config")
     let file = RuleFile.parse(rules)
@@ -117,6 +122,29 @@ final class Bench {
     detector.inspectStream(
       window.bytes.rawSpan, newFrom: newFrom, offset: window.offset, isEnd: isEnd,
       direction: direction, packet: packet, flow: flow, state: state, into: &matches)
+    return sids(&matches)
+  }
+
+  /// Sends a packet that brings the next piece of the stream, and perhaps what waited for it.
+  func packetOfStream(
+    _ text: String, waiting: String = "", direction: Direction = .toServer, keeping: Int = 4096
+  ) -> [UInt32] {
+    turn(direction)
+    var window = windows[direction] ?? ([], 0)
+    let drop = max(0, window.bytes.count - keeping)
+    window.bytes.removeFirst(drop)
+    window.offset += UInt64(drop)
+    let newFrom = window.bytes.count
+    window.bytes += Array((text + waiting).utf8)
+    windows[direction] = window
+    let bytes = Array(text.utf8)
+    packet.payloadOffset = 0
+    packet.payloadLength = Int32(bytes.count)
+    let piece = StreamPiece(window: window.bytes.rawSpan, newFrom: newFrom, offset: window.offset, isEnd: false)
+    var matches = MatchList()
+    detector.inspect(
+      packet, bytes: bytes.rawSpan, stream: piece, flow: flow, state: state, payloadIsInStream: true,
+      streamEvents: StreamEventSet(), into: &matches)
     return sids(&matches)
   }
 

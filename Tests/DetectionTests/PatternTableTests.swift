@@ -192,6 +192,71 @@ import Traffic
     #expect(try rules(few, in: fixed + Array(repeating: 0x2e, count: 96)) == [])
   }
 
+  /// What counts in a packet is told apart from what counts in the stream that it continues.
+  @Test func literalsOfPacketsCountFromWhereThePacketBegins() throws {
+    func add(_ text: String, _ constraint: HitConstraint = HitConstraint(), to plan: inout PatternTablePlan) {
+      plan.add(pattern(text, constraint), rule: RuleIndex(plan.patterns.count))
+    }
+    var (packets, streams) = (PatternTablePlan(), PatternTablePlan())
+    for (number, constraint) in [
+      HitConstraint(), HitConstraint(endMin: 4, endMax: 4), HitConstraint(endMax: 100), HitConstraint(endMin: 9),
+      HitConstraint(sizeMax: 8), HitConstraint(isAtEnd: true),
+    ].enumerated() {
+      add("word", constraint, to: &packets)
+      if number < 4 { add("word", constraint, to: &streams) }
+    }
+    // Enough of each kind for parts of their own.
+    for number in 0..<40 {
+      add("p\(number)#", HitConstraint(endMax: 100), to: &packets)
+      add("q\(number)#", HitConstraint(sizeMax: 8), to: &packets)
+      add("s\(number)#", HitConstraint(endMax: 200), to: &streams)
+    }
+    var plan = PatternTablePlan()
+    plan.add(packets, as: TableMember.packets)
+    plan.add(streams, as: TableMember.streams)
+    plan.divide(for: .streamsWithPackets)
+    #expect(plan.parts.count > 3)
+    let table = try table(plan)
+    var scanner = PatternScanner()
+    scanner.prepare([table])
+    func found(_ before: String, _ packet: String, withPacket: Bool = true) throws -> [[String]] {
+      let bytes = Array((before + packet).utf8)
+      var found: [[String]] = [[], []]
+      for part in table.parts.indices {
+        let isDone = scanner.scan(
+          table, part: part, bytes.rawSpan, newFrom: before.utf8.count, members: (withPacket ? 0 : 1)...1,
+          packetFrom: withPacket ? before.utf8.count : nil)
+        #expect(isDone)
+        for hit in 0..<scanner.hitCount {
+          let pattern = plan.patterns[scanner.hit(hit)]
+          let constraint = pattern.constraint
+          let limits = [
+            constraint.endMin > 0 ? "from \(constraint.endMin)" : "", constraint.endMax < .max ? "to \(constraint.endMax)" : "",
+            constraint.sizeMax < .max ? "of \(constraint.sizeMax)" : "", constraint.isAtEnd ? "end" : "",
+          ].filter { !$0.isEmpty }
+          found[Int(constraint.member)].append(([String(decoding: pattern.bytes, as: UTF8.self)] + limits).joined(separator: " "))
+          #expect(Int(scanner.place(hit).ends[0]) > before.utf8.count)
+        }
+      }
+      return found.map { $0.sorted() }
+    }
+    let long = String(repeating: ".", count: 300)
+    #expect(try found("", "word") == [
+      ["word", "word end", "word from 4 to 4", "word of 8", "word to 100"], ["word", "word from 4 to 4", "word to 100"],
+    ])
+    #expect(try found(long, "word") == [
+      ["word", "word end", "word from 4 to 4", "word of 8", "word to 100"], ["word", "word from 9"],
+    ])
+    // One that began before the packet is the stream's alone.
+    #expect(try found(long + "wo", "rd") == [[], ["word", "word from 9"]])
+    #expect(try found("wo", "rdword.") == [["word", "word of 8", "word to 100"], ["word", "word from 4 to 4", "word to 100"]])
+    #expect(try found(long, "p1#.q2#.s3#") == [["p1# to 100"], []])
+    #expect(try found(long, "q2#s3#") == [["q2# of 8"], []])
+    #expect(try found("....", "s3#") == [[], ["s3# to 200"]])
+    #expect(try found(long, long + "word") == [["word", "word end", "word from 9"], ["word", "word from 9"]])
+    #expect(try found(long, "word", withPacket: false) == [[], ["word", "word from 9"]])
+  }
+
   @Test func buffersThatShareATableFindTheirOwnLiteralsAlone() throws {
     var own = PatternTablePlan()
     own.add(pattern("shared"), rule: 1)
@@ -209,12 +274,12 @@ import Traffic
     let bytes = Array("mine is shared".utf8)
     var found: [[RuleIndex]] = []
     for member in [0, 1] as [UInt8] {
-      let isDone = scanner.scan(table, bytes.rawSpan, member: member)
+      let isDone = scanner.scan(table, bytes.rawSpan, members: member...member)
       #expect(isDone)
       found.append((0..<scanner.hitCount).map { table.rules[Int(table.starts[scanner.hit($0)])] }.sorted())
     }
     #expect(found == [[1, 2], [3]])
-    let isDone = scanner.scan(table, bytes.rawSpan, member: PatternScanner.everyMember)
+    let isDone = scanner.scan(table, bytes.rawSpan, members: 0...1)
     #expect(isDone)
     #expect(scanner.hitCount == 3)
   }

@@ -82,6 +82,32 @@ import Traffic
     #expect(alertCount > 0)
   }
 
+  /// A packet and its stream scanned at once have the matches that they have one after the other.
+  @Test(arguments: 0..<40) func oneScanOfPacketAndStreamOnlySavesWork(_ seed: Int) {
+    var random = SeededGenerator(seed: UInt64(seed) &* 15_485_863 &+ 5)
+    var rules = rules(&random, count: 40)
+    // Of some protocol as many as are worth a table with those for any.
+    for number in 0..<60 {
+      let word = random.pick(Self.words) + String(repeating: random.pick(["a", "b", "c"]), count: number % 5)
+      let keyword = random.pick(["flow:to_server;", "dsize:<30;", "dsize:<600;"])
+      rules += "\nalert http any any -> any any (\(keyword) content:\"\(word)\"; \(random.pick(Self.modifiers)) sid:\(1000 + number);)"
+    }
+    let benches = [false, true].map { Bench(rules, isInline: true, scansPacketsWithStreams: $0) }
+    #expect(benches[1].result.ruleSet.groups.tables.count <= benches[0].result.ruleSet.groups.tables.count)
+    var alertCount = 0
+    for round in 0..<40 {
+      let (piece, keeping) = (text(&random), random.pick([0, 3, 40, 4096]))
+      let waiting = random.below(4) == 0 ? text(&random) : ""
+      let found = benches.map { bench in
+        if round == 15 { bench.flow.appProtocol = .http }
+        return bench.packetOfStream(piece, waiting: waiting, keeping: keeping).sorted()
+      }
+      #expect(found[0] == found[1], "\(piece), keeping \(keeping)")
+      alertCount += found[0].count
+    }
+    #expect(alertCount > 0)
+  }
+
   @Test(arguments: 0..<40) func literalsOnlySaveWork(_ seed: Int) {
     var random = SeededGenerator(seed: UInt64(seed) &* 7919 &+ 1)
     let rules = rules(&random, count: 30)

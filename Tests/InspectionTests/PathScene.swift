@@ -69,6 +69,7 @@ struct PathScene {
   ) -> PathScene {
     let shared = SharedDetectionState()
     var compilerSettings = RuleCompiler.Settings()
+    compilerSettings.scansPacketsWithStreams = isInline
     if let actionOrder { compilerSettings.actionOrder = actionOrder }
     var compiler = RuleCompiler(settings: compilerSettings, shared: shared)
     for rule in RuleFile.parse(rules, fileName: "test.rules").rules { compiler.add(rule) }

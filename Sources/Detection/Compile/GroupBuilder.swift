@@ -45,7 +45,9 @@ struct GroupBuilder {
   private var transactions: [Int: TransactionPlan] = [:]
   private var addresses: [(rule: RuleIndex, head: RuleHead)] = []
 
-  init(addressSets: [AddressSet], portSets: [PortSet]) {
+  /// - Parameter scansPacketsWithStreams: streams are inspected with the packets that bring them.
+  init(addressSets: [AddressSet], portSets: [PortSet], scansPacketsWithStreams: Bool) {
+    groups.scansPacketsWithStreams = scansPacketsWithStreams
     self.addressSets = addressSets
     self.portSets = portSets
   }
@@ -222,10 +224,10 @@ struct GroupBuilder {
 
   consuming func finish(threadCount: Int, cache: PatternCache?) -> Built {
     var jobs = PatternJobs()
-    let packetPayload = self.packetPayload.map { payloadTables($0, .packets, &jobs) }
-    let stream = self.stream.map { payloadTables($0, .streams, &jobs) }
+    let packetPayload = self.packetPayload.map { packetTables($0, &jobs) }
+    let stream = self.stream.indices.map { streamTables(self.stream[$0], $0, &jobs) }
     let streamByProtocol = self.streamByProtocol.sorted { $0.key < $1.key }.map {
-      (slot: $0.key, tables: payloadTables($0.value, .streams, &jobs, beside: self.stream[$0.key & 1].any))
+      (slot: $0.key, tables: streamTables($0.value, $0.key & 1, &jobs, beside: self.stream[$0.key & 1].any))
     }
     let transactions = self.transactions.sorted { $0.key < $1.key }.map {
       (slot: $0.key, plan: $0.value, places: tablePlaces($0.value, &jobs))
@@ -288,13 +290,14 @@ struct GroupBuilder {
   /// What is to become a ``PayloadGroup`` when its tables, named by their numbers, are compiled.
   private struct PayloadTables {
     var table: Int?
+    var member: UInt8 = 0
     var isShared = false
     var portTables: [(port: UInt16, table: Int)] = []
     var unconditional: [RuleIndex]
 
     func group(_ tables: [PatternTable]) -> PayloadGroup {
       PayloadGroup(
-        table: table.map { tables[$0] }, isShared: isShared, portTables: portTables.map { ($0.port, tables[$0.table]) },
+        table: table.map { tables[$0] }, member: member, isShared: isShared, portTables: portTables.map { ($0.port, tables[$0.table]) },
         unconditional: unconditional)
     }
   }
@@ -303,21 +306,38 @@ struct GroupBuilder {
   /// scan for fewer costs little, and a table takes memory.
   private static let sharedStreamMin = 32
 
-  /// One table for rules on any port, and one for each class of ports with the same narrow sets.
-  ///
-  /// - Parameter general: of a protocol: what is looked for in streams of any.
-  private func payloadTables(
-    _ plan: PayloadPlan, _ use: PatternTableUse, _ jobs: inout PatternJobs, beside general: PatternTablePlan? = nil
+  private func packetTables(_ plan: PayloadPlan, _ jobs: inout PatternJobs) -> PayloadTables {
+    var result = PayloadTables(unconditional: plan.unconditional)
+    if !plan.any.isEmpty { result.table = jobs.add(plan.any, for: .packets) }
+    addPortTables(plan, .packets, &jobs, to: &result)
+    return result
+  }
+
+  /// - Parameters:
+  ///   - direction: its index.
+  ///   - general: of a protocol: what is looked for in streams of any.
+  private func streamTables(
+    _ plan: PayloadPlan, _ direction: Int, _ jobs: inout PatternJobs, beside general: PatternTablePlan? = nil
   ) -> PayloadTables {
     var result = PayloadTables(unconditional: plan.unconditional)
-    if let general, !general.isEmpty, plan.any.patterns.count >= Self.sharedStreamMin {
-      var both = general
-      both.add(plan.any, as: PayloadGroup.memberOfProtocol)
-      result.isShared = true
-      result.table = jobs.add(both, for: use)
-    } else if !plan.any.isEmpty {
-      result.table = jobs.add(plan.any, for: use)
+    result.member = general == nil ? TableMember.streams : TableMember.appProtocol
+    if let general { result.isShared = !general.isEmpty && plan.any.patterns.count >= Self.sharedStreamMin }
+    var table = PatternTablePlan()
+    if groups.scansPacketsWithStreams, general == nil || result.isShared {
+      table.add(packetPayload[PacketClass.tcp.rawValue * 2 + direction].any, as: TableMember.packets)
     }
+    let use: PatternTableUse = table.isEmpty ? .streams : .streamsWithPackets
+    if let general, result.isShared { table.add(general, as: TableMember.streams) }
+    table.add(plan.any, as: result.member)
+    if !table.isEmpty { result.table = jobs.add(table, for: use) }
+    addPortTables(plan, .streams, &jobs, to: &result)
+    return result
+  }
+
+  /// One table for each class of ports with the same narrow sets.
+  private func addPortTables(
+    _ plan: PayloadPlan, _ use: PatternTableUse, _ jobs: inout PatternJobs, to result: inout PayloadTables
+  ) {
     var setsByPort: [UInt16: [UInt32]] = [:]
     for number in plan.narrow.keys.sorted() {
       for range in portSets[Int(number)].ranges {
@@ -331,7 +351,6 @@ struct GroupBuilder {
       if known == nil { tables[sets] = table }
       result.portTables.append((port, table))
     }
-    return result
   }
 
   private func portPlan(_ plan: PayloadPlan, _ sets: [UInt32]) -> PatternTablePlan {

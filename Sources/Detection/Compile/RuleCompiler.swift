@@ -20,6 +20,8 @@ public struct RuleCompiler {
     public var cacheDirectory: String?
     /// Threads that compile pattern databases.
     public var threadCount = 2
+    /// Streams are inspected with the packets that bring them, so that octets are scanned once for the rules on both.
+    public var scansPacketsWithStreams = false
 
     /// What `requires: feature NAME` may ask for.
     public var features: Set<String> = ["ja3", "ja4", "output::file-store"]
@@ -105,7 +107,8 @@ public struct RuleCompiler {
     parts.suppressions = overlay.suppressions
     parts.rateFilters = overlay.rateFilters
     for draft in drafts { overlay.apply(to: draft) }
-    var builder = GroupBuilder(addressSets: addressSets, portSets: portSets)
+    var builder = GroupBuilder(
+      addressSets: addressSets, portSets: portSets, scansPacketsWithStreams: settings.scansPacketsWithStreams)
     for (index, draft) in drafts.enumerated() { builder.add(draft, as: RuleIndex(index)) }
     let built = builder.finish(
       threadCount: settings.threadCount, cache: settings.cacheDirectory.map(PatternCache.init))

@@ -10,6 +10,8 @@ struct RuleGroups: Sendable {
   var packet: [[RuleIndex]] = Array(repeating: [], count: PacketClass.countMax * 2)
   /// Rules on the payload of each packet, the same way.
   var packetPayload: [PayloadGroup] = Array(repeating: PayloadGroup(), count: PacketClass.countMax * 2)
+  /// Tables of streams hold the literals of rules on TCP packets, too.
+  var scansPacketsWithStreams = false
   /// Rules on the stream, for each direction.
   var stream: [PayloadGroup] = [PayloadGroup(), PayloadGroup()]
   /// Rules on the stream of one application protocol, by protocol and direction.
@@ -62,7 +64,7 @@ final class PayloadGroup: Sendable {
   /// The table for rules that are looked for on all ports; nil for none.
   let table: PatternTable?
   /// Which literals of the table are those of the group: of a protocol it may hold those for any protocol as well,
-  /// so that a stream is scanned once for both.
+  /// and of a stream those on its packets, so that octets are scanned once for all.
   let member: UInt8
   /// The table holds the literals of the group for any protocol, too.
   let isShared: Bool
@@ -73,21 +75,18 @@ final class PayloadGroup: Sendable {
   let unconditional: [RuleIndex]
 
   init(
-    table: PatternTable? = nil, isShared: Bool = false,
+    table: PatternTable? = nil, member: UInt8 = 0, isShared: Bool = false,
     portTables: [(port: UInt16, table: PatternTable)] = [], unconditional: [RuleIndex] = []
   ) {
     self.table = table
     self.isShared = isShared
-    member = isShared ? Self.memberOfProtocol : 0
+    self.member = member
     ports = portTables.map(\.port)
     self.portTables = portTables.map(\.table)
     self.unconditional = unconditional
   }
 
   var isEmpty: Bool { table == nil && ports.isEmpty && unconditional.isEmpty }
-
-  /// The number of a protocol's literals in a table shared with those for any protocol, whose number is 0.
-  static var memberOfProtocol: UInt8 { 1 }
 
   /// The table of the rules for one server port.
   func table(forPort port: UInt16) -> PatternTable? {

@@ -85,11 +85,13 @@ extension Detector {
     _ bytes: RawSpan, offset: UInt64, isComplete: Bool, _ scan: BufferScan
   ) {
     guard scan.isBatched, bytes.byteCount > 0, !isPrefilterOff else {
-      return collectCandidates(scan.table, bytes, offset: offset, isComplete: isComplete, member: scan.member)
+      return collectCandidates(
+        scan.table, bytes, offset: offset, isComplete: isComplete, members: scan.member...scan.member)
     }
     if batch.isFull(for: bytes) { scanBatch() }
     guard batch.add(bytes, offset: offset, member: scan.member, isComplete: isComplete) else {
-      return collectCandidates(scan.table, bytes, offset: offset, isComplete: isComplete, member: scan.member)
+      return collectCandidates(
+        scan.table, bytes, offset: offset, isComplete: isComplete, members: scan.member...scan.member)
     }
     if batchTable == nil { batchTable = scan.table }
   }
@@ -101,7 +103,7 @@ extension Detector {
     for part in table.parts.indices {
       guard scanner.scan(table, part: part, batch) else {
         counters.scanFailures &+= 1
-        addAll(table)
+        addAll(table, 0...UInt8.max)
         break
       }
       for index in 0..<scanner.hitCount {

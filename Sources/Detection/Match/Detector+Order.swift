@@ -25,6 +25,12 @@ public struct StreamPiece: ~Escapable {
   }
 
   var hasNews: Bool { window.byteCount > newFrom }
+
+  /// Whether what is new is the packet's payload: nothing that waited came with it, and nothing of it was known.
+  func isPayload(of packet: borrowing DecodedPacket, _ bytes: RawSpan) -> Bool {
+    packet.payload(of: bytes).holdsSame(as: window.extracting(newFrom...))
+  }
+
   /// The new bytes are not the first of the stream.
   var isLater: Bool { newFrom > 0 || offset > 0 }
 }
@@ -63,9 +69,11 @@ extension Detector {
       packet: packet, ends: ends, flow: flow, state: state, packetBytes: bytes.extracting(0..<0))
     var pending = PendingRules()
     swap(&pending, &state[direction].pending)
-    collectStream(stream, direction, flow, state, streamContext, &pending)
+    let isOne = isInline && ruleSet.groups.scansPacketsWithStreams && packetContext.isInStream && stream.isPayload(of: packet, bytes)
+    packetCandidates.removeAll(keepingCapacity: true)
+    collectStream(stream, withPacket: isOne, direction, flow, state, streamContext, &pending)
     swap(&candidates, &streamCandidates)
-    collectPacket(packetContext)
+    collectPacket(packetContext, isScanned: isOne)
     tryInOrder(packetContext, bytes, streamContext, stream, &pending, into: &matches)
     if stream.isEnd { pending.removeAll() }
     swap(&pending, &state[direction].pending)

@@ -43,7 +43,9 @@ extension Detector {
   }
 
   /// Finds the rules to be tried on the packet, but for those that are tried on every packet.
-  mutating func collectPacket(_ context: borrowing TrialContext) {
+  ///
+  /// - Parameter isScanned: the payload was scanned with the stream, for which see ``packetCandidates``.
+  mutating func collectPacket(_ context: borrowing TrialContext, isScanned: Bool = false) {
     candidates.removeAll(keepingCapacity: true)
     collectEvents(context)
     let packet = context.packet
@@ -51,22 +53,32 @@ extension Detector {
     let payload = packet.payload(of: context.packetBytes)
     guard payload.byteCount > 0 else { return sortCandidates() }
     let slot = PacketClass(packet).rawValue &* 2 &+ direction.index
-    collect(ruleSet.groups.packetPayload[slot], payload, context)
+    if isScanned { candidates += packetCandidates }
+    // What is in no stream is one for itself.
+    let isAlone = packet.isTCP && !context.isInStream
+    let isOne = isAlone && ruleSet.groups.scansPacketsWithStreams
+    collect(ruleSet.groups.packetPayload[slot], isScanned || isOne ? nil : 0...0, payload, context)
     let appProtocol = context.flow?.appProtocol ?? .unknown
-    if packet.isTCP, !context.isInStream { collect(ruleSet.groups.stream[direction.index], payload, context) }
-    if appProtocol != .unknown, !packet.isTCP || !context.isInStream {
-      collect(
-        ruleSet.groups.streamByProtocol[RuleGroups.slot(appProtocol, direction)], payload, context)
+    let first = isOne ? TableMember.packets : TableMember.streams
+    let own = ruleSet.groups.streamByProtocol[RuleGroups.slot(appProtocol, direction)]
+    let hasOwn = appProtocol != .unknown && (isAlone || !packet.isTCP)
+    let scansBoth = isAlone && hasOwn && own.isShared
+    if isAlone {
+      collect(ruleSet.groups.stream[direction.index], scansBoth ? nil : first...TableMember.streams, payload, context)
+    }
+    if hasOwn {
+      collect(own, (scansBoth ? first : TableMember.appProtocol)...TableMember.appProtocol, payload, context)
     }
     sortCandidates()
   }
 
+  /// - Parameter members: of the table for any port; nil where another table holds the same.
   private mutating func collect(
-    _ group: PayloadGroup, _ payload: RawSpan, _ context: borrowing TrialContext
+    _ group: PayloadGroup, _ members: ClosedRange<UInt8>?, _ payload: RawSpan, _ context: borrowing TrialContext
   ) {
     guard !group.isEmpty else { return }
     candidates += group.unconditional
-    if let table = group.table { collectCandidates(table, payload, member: group.member, notes: .packet) }
+    if let members, let table = group.table { collectCandidates(table, payload, members: members, notes: .packet) }
     if let table = group.table(forPort: context.ends.serverPort) { collectCandidates(table, payload, notes: .packet) }
   }
 

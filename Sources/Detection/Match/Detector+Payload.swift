@@ -32,27 +32,38 @@ struct TrialContext: ~Escapable {
 extension Detector {
   /// Runs a table over a payload and adds the rules of the literals seen to the candidates.
   ///
-  /// - Parameter notes: for which source it is noted where the literals of the rules lie.
+  /// - Parameters:
+  ///   - packetFrom: as of ``PatternScanner/scan(_:part:_:newFrom:offset:restartsAt:isComplete:members:packetFrom:)``;
+  ///     rules on the packet become candidates of their own.
+  ///   - notes: for which source it is noted where the literals of the rules lie.
   mutating func collectCandidates(
     _ table: PatternTable, _ bytes: RawSpan, newFrom: Int = 0, offset: UInt64 = 0, restartsAt: Int? = nil,
-    isComplete: Bool = true, member: UInt8 = 0, notes: RuleMatch.Source? = nil
+    isComplete: Bool = true, members: ClosedRange<UInt8> = 0...0, packetFrom: Int? = nil, notes: RuleMatch.Source? = nil
   ) {
-    guard !isPrefilterOff else { return addAll(table) }
+    guard !isPrefilterOff else { return addAll(table, members, packetFrom) }
     for part in table.parts.indices {
       guard
         scanner.scan(
           table, part: part, bytes, newFrom: newFrom, offset: offset, restartsAt: restartsAt,
-          isComplete: isComplete, member: member)
+          isComplete: isComplete, members: members, packetFrom: packetFrom)
       else {
         counters.scanFailures &+= 1
-        return addAll(table)
+        return addAll(table, members, packetFrom)
       }
       for index in 0..<scanner.hitCount {
         let pattern = scanner.hit(index)
         let rules = Int(table.starts[pattern])..<Int(table.starts[pattern &+ 1])
+        let place = scanner.place(index)
+        if let packetFrom, table.constraints[pattern].member == TableMember.packets {
+          let origin = UInt32(truncatingIfNeeded: offset &+ UInt64(packetFrom))
+          for rule in rules {
+            packetCandidates.append(table.rules[rule])
+            literalPlaces[Int(table.rules[rule])] = place.counted(from: origin)
+          }
+          continue
+        }
         for rule in rules { candidates.append(table.rules[rule]) }
         guard let notes else { continue }
-        let place = scanner.place(index)
         if notes == .stream {
           for rule in rules { streamPlaces[Int(table.rules[rule])] = place }
         } else {
@@ -62,13 +73,18 @@ extension Detector {
     }
   }
 
-  /// Every rule of a table, wherever its literal is.
-  mutating func addAll(_ table: PatternTable) {
-    let rules = table.allRules
-    candidates += rules
-    for rule in rules {
-      literalPlaces[Int(rule)] = .unknown
-      streamPlaces[Int(rule)] = .unknown
+  /// Every rule of those that are meant, wherever its literal is.
+  mutating func addAll(_ table: PatternTable, _ members: ClosedRange<UInt8>, _ packetFrom: Int? = nil) {
+    for pattern in table.constraints.indices {
+      let member = table.constraints[pattern].member
+      guard members.contains(member) else { continue }
+      let isOnPacket = packetFrom != nil && member == TableMember.packets
+      for index in Int(table.starts[pattern])..<Int(table.starts[pattern &+ 1]) {
+        let rule = table.rules[index]
+        if isOnPacket { packetCandidates.append(rule) } else { candidates.append(rule) }
+        literalPlaces[Int(rule)] = .unknown
+        streamPlaces[Int(rule)] = .unknown
+      }
     }
   }
 

@@ -107,8 +107,11 @@ extension Detector {
   }
 
   /// Finds the rules to be tried on a stream, ascending, into `candidates`.
+  ///
+  /// - Parameter withPacket: what is new is the payload of the packet in hand, for which ``packetCandidates`` are found
+  ///   as well.
   mutating func collectStream(
-    _ piece: borrowing StreamPiece, isAside: Bool = false, _ direction: Direction, _ flow: FlowFacts,
+    _ piece: borrowing StreamPiece, withPacket: Bool = false, isAside: Bool = false, _ direction: Direction, _ flow: FlowFacts,
     _ state: FlowDetection, _ context: borrowing TrialContext,
     _ pending: inout PendingRules
   ) {
@@ -117,41 +120,47 @@ extension Detector {
     pending.forget(before: piece.offset)
     for rule in pending.entries where rule.isAwaited { candidates.append(rule.rule) }
     let general = ruleSet.groups.stream[direction.index]
+    let packetFrom = withPacket ? piece.newFrom : nil
+    let first = withPacket ? TableMember.packets : TableMember.streams
     guard flow.appProtocol != .unknown else {
-      collect(general, general.member, piece, piece.newFrom, context, &pending)
+      collect(general, first...TableMember.streams, piece, piece.newFrom, packetFrom, context, &pending)
       return sortCandidates()
     }
     let own = ruleSet.groups.streamByProtocol[RuleGroups.slot(flow.appProtocol, direction)]
     // The protocol may have become known only now: what was not scanned for it yet is still there.
     let isNew = !isAside && state[direction].streamProtocol != flow.appProtocol
     let scansBoth = own.isShared && (!isNew || piece.newFrom == 0)
-    collect(general, scansBoth ? nil : general.member, piece, piece.newFrom, context, &pending)
     collect(
-      own, scansBoth ? PatternScanner.everyMember : own.member, piece, isNew ? 0 : piece.newFrom, context, &pending)
+      general, scansBoth ? nil : first...TableMember.streams, piece, piece.newFrom, packetFrom, context, &pending)
+    collect(
+      own, (scansBoth ? first : TableMember.appProtocol)...TableMember.appProtocol, piece, isNew ? 0 : piece.newFrom,
+      scansBoth ? packetFrom : nil, context, &pending)
     if isNew { state[direction].streamProtocol = flow.appProtocol }
     sortCandidates()
   }
 
-  /// - Parameter member: of the table for any port; nil where another table holds the same.
+  /// - Parameter members: of the table for any port; nil where another table holds the same.
   private mutating func collect(
-    _ group: PayloadGroup, _ member: UInt8?, _ piece: borrowing StreamPiece, _ newFrom: Int,
-    _ context: borrowing TrialContext, _ pending: inout PendingRules
+    _ group: PayloadGroup, _ members: ClosedRange<UInt8>?, _ piece: borrowing StreamPiece, _ newFrom: Int,
+    _ packetFrom: Int?, _ context: borrowing TrialContext, _ pending: inout PendingRules
   ) {
     guard !group.isEmpty else { return }
     candidates += group.unconditional
-    if let member, let table = group.table { scan(table, member, piece, newFrom, context, &pending) }
-    if let table = group.table(forPort: context.ends.serverPort) { scan(table, 0, piece, newFrom, context, &pending) }
+    if let members, let table = group.table { scan(table, members, piece, newFrom, packetFrom, context, &pending) }
+    if let table = group.table(forPort: context.ends.serverPort) {
+      scan(table, 0...0, piece, newFrom, nil, context, &pending)
+    }
   }
 
   /// Of the rules whose literals were seen those are kept whose heads hold.
   private mutating func scan(
-    _ table: PatternTable, _ member: UInt8, _ piece: borrowing StreamPiece, _ newFrom: Int,
-    _ context: borrowing TrialContext, _ pending: inout PendingRules
+    _ table: PatternTable, _ members: ClosedRange<UInt8>, _ piece: borrowing StreamPiece, _ newFrom: Int,
+    _ packetFrom: Int?, _ context: borrowing TrialContext, _ pending: inout PendingRules
   ) {
     let before = candidates.count
     collectCandidates(
       table, piece.window, newFrom: newFrom, offset: piece.offset, restartsAt: isInline || !piece.isLater ? nil : piece.newFrom,
-      member: member, notes: .stream)
+      members: members, packetFrom: packetFrom, notes: .stream)
     let hitEnd = piece.offset &+ UInt64(piece.window.byteCount)
     var kept = before
     for index in before..<candidates.count {

@@ -24,6 +24,8 @@ public struct Detector: ~Copyable {
   var streamPlaces: [LiteralPlace]
   /// Candidates on the stream while those on the packet are collected.
   var streamCandidates: [RuleIndex] = []
+  /// Candidates on the packet in hand that were found when its stream was scanned.
+  var packetCandidates: [RuleIndex] = []
   /// Spare states of transactions.
   var spareInspections: [TransactionInspection] = []
   var transformed: [UInt8] = []

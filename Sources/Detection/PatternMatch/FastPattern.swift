@@ -58,6 +58,14 @@ struct LiteralPlace: Sendable, BitwiseCopyable {
   /// Anywhere.
   static let unknown = LiteralPlace()
 
+  /// The same places, counted from another one.
+  func counted(from origin: UInt32) -> LiteralPlace {
+    var place = self
+    place.ends &-= SIMD4(repeating: origin)
+    place.lastEnd &-= origin
+    return place
+  }
+
   /// Takes up another place, or one that is known. Numbers wrap, as offsets in a stream do.
   mutating func add(_ end: UInt32) {
     if Self.isBehind(end, lastEnd) { return append(end) }

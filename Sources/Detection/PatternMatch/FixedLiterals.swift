@@ -147,14 +147,15 @@ final class FixedLiterals: Sendable {
   ///
   /// - Parameters:
   ///   - offset: where the first octet of `bytes` lies in the whole buffer.
-  ///   - member: of those that share the table; ``PatternScanner/everyMember`` for all.
+  ///   - members: of those that share the table.
   ///   - note: given the index of the literal and where it ends in `bytes`.
   @inline(__always)
-  func find(in bytes: RawSpan, offset: UInt64, member: UInt8, _ note: (Int, Int) -> Void) {
-    if member == PatternScanner.everyMember {
-      for each in 0..<starts.count &- 1 { find(in: bytes, offset: offset, ofMember: each, note) }
-    } else if Int(member) &+ 1 < starts.count {
-      find(in: bytes, offset: offset, ofMember: Int(member), note)
+  func find(in bytes: RawSpan, offset: UInt64, members: ClosedRange<UInt8>, _ note: (Int, Int) -> Void) {
+    var member = Int(members.lowerBound)
+    let end = min(Int(members.upperBound) &+ 1, starts.count &- 1)
+    while member < end {
+      find(in: bytes, offset: offset, ofMember: member, note)
+      member &+= 1
     }
   }
 

@@ -76,24 +76,39 @@ struct PatternScanner: ~Copyable {
   ///   - offset: where the first octet of `bytes` lies in the whole buffer.
   ///   - restartsAt: from here on, too, the positions of rules count; nil where they count from the start alone.
   ///   - isComplete: the buffer ends here, so a literal that must stand at its end may count.
-  ///   - member: which of those that share the table is meant; ``everyMember`` for all of them.
+  ///   - members: which of those that share the table are meant.
+  ///   - packetFrom: where the packet begins whose payload the rest of `bytes` is; literals of
+  ///     ``TableMember/packets`` count in it, and from there. nil in other tables, and where those are not meant.
   /// - Returns: false when the scan could not be done and every literal must be taken as seen.
   mutating func scan(
     _ table: PatternTable, part number: Int = 0, _ bytes: RawSpan, newFrom: Int = 0, offset: UInt64 = 0,
-    restartsAt: Int? = nil, isComplete: Bool = true, member: UInt8 = 0
+    restartsAt: Int? = nil, isComplete: Bool = true, members: ClosedRange<UInt8> = 0...0, packetFrom: Int? = nil
   ) -> Bool {
     hitCount = 0
     let part = table.parts[number]
-    if part.sizeMax != .max, bytes.byteCount > Int(part.sizeMax) { return true }
+    guard part.members.overlaps(members) else { return true }
+    guard let packetFrom, part.isOnPacketsAlone else {
+      return scan(
+        table, part, bytes, newFrom: newFrom, offset: offset, base: offset, restartsAt: restartsAt, isComplete: isComplete,
+        members: members, packetFrom: packetFrom)
+    }
+    return scan(
+      table, part, bytes.extracting(packetFrom...), newFrom: 0, offset: 0, base: offset &+ UInt64(packetFrom),
+      restartsAt: nil, isComplete: isComplete, members: members, packetFrom: nil)
+  }
+
+  /// - Parameter base: where the first octet of `bytes` lies as ``place(_:)`` counts.
+  private mutating func scan(
+    _ table: PatternTable, _ part: PatternPart, _ bytes: RawSpan, newFrom: Int, offset: UInt64, base: UInt64,
+    restartsAt: Int?, isComplete: Bool, members: ClosedRange<UInt8>, packetFrom: Int?
+  ) -> Bool {
+    if part.sizeMax != .max, bytes.byteCount &- (packetFrom ?? 0) > Int(part.sizeMax) { return true }
     if let fixed = part.fixed {
       guard table.constraints.count <= capacity else { return false }
       advanceGeneration()
-      findFixed(fixed, table, part.first, bytes, newFrom: newFrom, offset: offset, base: offset, member: member)
-      if let restartsAt, restartsAt > 0 || offset > 0, restartsAt < bytes.byteCount {
-        findFixed(
-          fixed, table, part.first, bytes.extracting(restartsAt...), newFrom: max(0, newFrom &- restartsAt), offset: 0,
-          base: offset &+ UInt64(restartsAt), member: member)
-      }
+      findFixed(
+        fixed, table, part.first, bytes, newFrom: newFrom, offset: offset, base: base, restartsAt: restartsAt,
+        members: members, packetFrom: packetFrom)
       return true
     }
     let from = newFrom &- (part.longest &- 1)
@@ -101,7 +116,7 @@ struct PatternScanner: ~Copyable {
     if part.reach != .max {
       // Both sums stay far below the end of Int: a window is no longer than one, and a reach is of 32 bits.
       let reached = offset < UInt64(part.reach) ? Int(UInt64(part.reach) &- offset) : 0
-      let restarted = restartsAt.map { $0 &+ Int(part.reach) } ?? 0
+      let restarted = (packetFrom ?? restartsAt).map { $0 &+ Int(part.reach) } ?? 0
       guard max(reached, restarted) > 0 else { return true }
       end = min(end, max(reached, restarted))
     }
@@ -114,10 +129,14 @@ struct PatternScanner: ~Copyable {
       guard let rawConstraints = constraints.baseAddress else { return (HS_SUCCESS, 0) }
       var context = unsafe ScanContext(
         stamps: stamps, hits: hits, places: places, constraints: rawConstraints, first: UInt32(part.first),
-        hitCount: 0, generation: generation, base: offset &+ UInt64(start), shift: 0,
+        hitCount: 0, generation: generation, offset: offset &+ UInt64(start),
+        base: UInt32(truncatingIfNeeded: base &+ UInt64(start)), shift: 0,
         newFrom: UInt64(max(0, newFrom &- start)), length: UInt64(end &- start),
-        size: UInt32(clamping: bytes.byteCount), isComplete: isComplete, member: member,
-        restart: restartsAt.map { Int64($0 &- start) } ?? .max)
+        size: UInt32(clamping: bytes.byteCount), isComplete: isComplete,
+        firstMember: members.lowerBound, lastMember: members.upperBound,
+        restart: restartsAt.map { Int64($0 &- start) } ?? .max,
+        packet: packetFrom.map { Int64($0 &- start) } ?? .max,
+        packetSize: UInt32(clamping: bytes.byteCount &- (packetFrom ?? 0)))
       let status = unsafe run(database, part, bytes, start..<end, scratch, &context, noteHit)
       return unsafe (status, context.hitCount)
     }
@@ -142,7 +161,7 @@ struct PatternScanner: ~Copyable {
       for segment in batch.segments {
         findFixed(
           fixed, table, part.first, all.rawSpan.extracting(Int(segment.start)..<Int(segment.end)), newFrom: 0,
-          offset: segment.offset, base: segment.offset, member: segment.member)
+          offset: segment.offset, base: segment.offset, members: segment.member...segment.member)
       }
       return true
     }
@@ -162,6 +181,25 @@ struct PatternScanner: ~Copyable {
     return conclude(outcome)
   }
 
+  private mutating func findFixed(
+    _ fixed: FixedLiterals, _ table: PatternTable, _ first: Int, _ bytes: RawSpan, newFrom: Int, offset: UInt64,
+    base: UInt64, restartsAt: Int?, members: ClosedRange<UInt8>, packetFrom: Int?
+  ) {
+    var members = members
+    if let packetFrom, members.lowerBound == TableMember.packets {
+      findFixed(
+        fixed, table, first, bytes.extracting(packetFrom...), newFrom: 0, offset: 0, base: base &+ UInt64(packetFrom),
+        members: TableMember.packets...TableMember.packets)
+      guard members.upperBound > TableMember.packets else { return }
+      members = TableMember.streams...members.upperBound
+    }
+    findFixed(fixed, table, first, bytes, newFrom: newFrom, offset: offset, base: base, members: members)
+    guard let restartsAt, restartsAt > 0 || offset > 0, restartsAt < bytes.byteCount else { return }
+    findFixed(
+      fixed, table, first, bytes.extracting(restartsAt...), newFrom: max(0, newFrom &- restartsAt), offset: 0,
+      base: base &+ UInt64(restartsAt), members: members)
+  }
+
   /// Looks for literals in their places, and adds them to what was seen.
   ///
   /// - Parameters:
@@ -169,12 +207,12 @@ struct PatternScanner: ~Copyable {
   ///   - base: where it lies in the whole buffer.
   private mutating func findFixed(
     _ fixed: FixedLiterals, _ table: PatternTable, _ first: Int, _ bytes: RawSpan, newFrom: Int, offset: UInt64,
-    base: UInt64, member: UInt8
+    base: UInt64, members: ClosedRange<UInt8>
   ) {
     guard offset <= UInt64(FixedLiterals.positionMax), newFrom < bytes.byteCount else { return }
     let constraints = table.constraints
     var count = hitCount
-    fixed.find(in: bytes, offset: offset, member: member) { index, end in
+    fixed.find(in: bytes, offset: offset, members: members) { index, end in
       guard end > newFrom else { return }
       let pattern = first &+ index
       guard bytes.byteCount <= Int(constraints[pattern].sizeMax) else { return }
@@ -192,9 +230,6 @@ struct PatternScanner: ~Copyable {
     }
     hitCount = count
   }
-
-  /// Stands for all that share a table.
-  static var everyMember: UInt8 { .max }
 
   /// Databases of more literals do not overlook any; of one there is another matcher.
   private static let paddedCountMax = 128
@@ -295,7 +330,10 @@ private struct ScanContext {
   var first: UInt32
   var hitCount: Int
   var generation: UInt32
-  var base: UInt64 = 0
+  /// Where what is scanned begins in the whole buffer, as positions of rules count.
+  var offset: UInt64 = 0
+  /// The same, as places are told.
+  var base: UInt32 = 0
   /// Where what is scanned begins in what is asked for.
   var shift: UInt64 = 0
   var newFrom: UInt64 = 0
@@ -303,9 +341,13 @@ private struct ScanContext {
   /// Octets of the whole buffer.
   var size: UInt32 = 0
   var isComplete = false
-  var member: UInt8 = 0
+  var firstMember: UInt8 = 0
+  var lastMember: UInt8 = 0
   /// Where positions count from as well, in what is asked for; may lie before it. `max`: nowhere.
   var restart: Int64 = .max
+  /// Where the packet begins whose payload this brings. `max`: none.
+  var packet: Int64 = .max
+  var packetSize: UInt32 = 0
   /// The buffers of a batch, and in which of them the last hit was.
   var segments: UnsafeBufferPointer<PatternBatch.Segment>?
   var segment = 0
@@ -325,29 +367,40 @@ private let noteHit:
     guard unsafe context.pointee.stamps[pattern] != context.pointee.generation else {
       guard unsafe to <= context.pointee.length else { return 0 }
       // The end of a buffer may be looked at twice, so that this need not be behind the last one.
-      unsafe context.pointee.places[pattern].add(UInt32(truncatingIfNeeded: context.pointee.base &+ to))
+      unsafe context.pointee.places[pattern].add(context.pointee.base &+ UInt32(truncatingIfNeeded: to))
       return 0
     }
     guard unsafe to > context.pointee.newFrom, unsafe to <= context.pointee.length else { return 0 }
-    let constraint = unsafe context.pointee.constraints[pattern]
-    guard
-      unsafe constraint.member == context.pointee.member || context.pointee.member == PatternScanner.everyMember
-    else { return 0 }
-    guard unsafe context.pointee.size <= constraint.sizeMax else { return 0 }
-    let end = unsafe context.pointee.base &+ to
-    if !constraint.allows(end) {
-      let restart = unsafe context.pointee.restart
-      guard Int64(to) > restart, constraint.allows(UInt64(Int64(to) &- restart)) else { return 0 }
-    }
-    if constraint.isAtEnd {
-      guard unsafe to == context.pointee.length, unsafe context.pointee.isComplete else { return 0 }
-    }
+    guard unsafe counts(context.pointee.constraints[pattern], to, context) else { return 0 }
     unsafe context.pointee.stamps[pattern] = context.pointee.generation
     unsafe context.pointee.hits[context.pointee.hitCount] = id
-    unsafe context.pointee.places[pattern] = LiteralPlace(end: UInt32(truncatingIfNeeded: end))
+    unsafe context.pointee.places[pattern] = LiteralPlace(end: context.pointee.base &+ UInt32(truncatingIfNeeded: to))
     unsafe context.pointee.hitCount += 1
     return 0
   }
+
+/// Whether a literal that ends there is one of those meant, and where it must be.
+@inline(__always)
+@unsafe
+private func counts(_ constraint: HitConstraint, _ to: UInt64, _ context: UnsafeMutablePointer<ScanContext>) -> Bool {
+  // SAFETY: the context is that of the scan which calls back.
+  guard unsafe constraint.member >= context.pointee.firstMember, unsafe constraint.member <= context.pointee.lastMember
+  else { return false }
+  if constraint.isAtEnd {
+    guard unsafe to == context.pointee.length, unsafe context.pointee.isComplete else { return false }
+  }
+  let packet = unsafe context.pointee.packet
+  guard constraint.member == TableMember.packets, packet != .max else {
+    guard unsafe context.pointee.size <= constraint.sizeMax else { return false }
+    if unsafe constraint.allows(context.pointee.offset &+ to) { return true }
+    let restart = unsafe context.pointee.restart
+    return Int64(to) > restart && constraint.allows(UInt64(Int64(to) &- restart))
+  }
+  // The packet may begin behind what is scanned first, never before it.
+  let end = Int64(to) &- packet
+  return unsafe end >= Int64(constraint.length) && context.pointee.packetSize <= constraint.sizeMax
+    && constraint.allows(UInt64(end))
+}
 
 /// The callback for a batch: a hit counts that lies in one buffer, whose literal it is.
 private let noteHitInBatch:

@@ -35,9 +35,21 @@ final class PatternTable: Sendable {
   }
 }
 
+/// Whose literals those of a table for streams are, so that octets are scanned once for all of them.
+enum TableMember {
+  /// Of rules on packets whose payload is what is new of the stream; positions count from the packet's start.
+  static let packets: UInt8 = 0
+  /// Of rules on streams of any protocol.
+  static let streams: UInt8 = 1
+  /// Of rules on streams of one protocol.
+  static let appProtocol: UInt8 = 2
+}
+
 /// What a table is scanned over.
 enum PatternTableUse: Hashable, Sendable {
   case packets
+  /// Streams, and the packets that bring them: with literals of ``TableMember/packets``.
+  case streamsWithPackets
   /// Streams and bodies, piece by piece.
   case streams
   /// Buffers that are there at once and are mostly short.
@@ -59,6 +71,8 @@ final class PatternPart: Sendable {
   let reach: UInt32
   /// Octets of a buffer above which none of the literals counts.
   let sizeMax: UInt32
+  /// Of those that share the table, the first and the last that has literals here.
+  let members: ClosedRange<UInt8>
 
   init(_ patterns: [FastPattern], first: Int, isFixed: Bool, database: PatternDatabase?) {
     self.database = database
@@ -68,7 +82,12 @@ final class PatternPart: Sendable {
     longest = patterns.reduce(0) { max($0, $1.bytes.count) }
     reach = patterns.reduce(0) { max($0, $1.constraint.endMax) }
     sizeMax = patterns.reduce(0) { max($0, $1.constraint.sizeMax) }
+    let last = patterns.reduce(0) { max($0, $1.constraint.member) }
+    members = patterns.reduce(last) { min($0, $1.constraint.member) }...last
   }
+
+  /// All literals are of rules on packets, in a table that others share.
+  var isOnPacketsAlone: Bool { members.upperBound == TableMember.packets }
 }
 
 /// What is to become a ``PatternTable``: literals, each once, with their rules.
@@ -125,29 +144,30 @@ struct PatternTablePlan {
   ///
   /// Vectorscan's time goes by the octets more than by the literals, so that few octets are scanned twice; many
   /// short literals in a large table are the exception (docs/decisions/pattern-library.md).
+  ///
+  /// Where packets share the table of their stream, short literals stay with the others: one scan of all takes less
+  /// than two, whatever is scanned (measured there, too).
   mutating func divide(for use: PatternTableUse) {
-    let headReach: UInt32 =
-      switch use {
-      case .packets: Self.packetHeadReach
-      case .streams: Self.headReach
-      case .wholes: 0
-      }
-    var groups: [[Int]] = Array(repeating: [], count: 6)
+    var groups: [[Int]] = Array(repeating: [], count: 7)
     for (index, pattern) in patterns.enumerated() {
       let constraint = pattern.constraint
-      let isSmall = use == .packets && constraint.sizeMax <= Self.smallPacketMax
+      let isOnPackets = use == .packets || use == .streamsWithPackets && constraint.member == TableMember.packets
+      let headReach = use == .wholes ? 0 : isOnPackets ? Self.packetHeadReach : Self.headReach
+      let isSmall = isOnPackets && constraint.sizeMax <= Self.smallPacketMax
       if FixedLiterals.takes(pattern) {
         groups[isSmall ? 0 : 1].append(index)
       } else if isSmall {
         groups[2].append(index)
       } else if constraint.endMax <= headReach, !constraint.isAtEnd {
-        groups[3].append(index)
+        groups[isOnPackets ? 3 : 4].append(index)
       } else {
-        groups[pattern.bytes.count < Self.longMin && use != .wholes ? 4 : 5].append(index)
+        let isApart = pattern.bytes.count < Self.longMin && (use == .packets || use == .streams)
+        groups[isApart ? 5 : 6].append(index)
       }
     }
-    for (group, least) in [(2, Self.partMin), (3, Self.partMin), (4, Self.shortMin)] where groups[group].count < least {
-      groups[5] += groups[group]
+    for (group, least) in [(2, Self.partMin), (3, Self.partMin), (4, Self.partMin), (5, Self.shortMin)]
+    where groups[group].count < least {
+      groups[6] += groups[group]
       groups[group] = []
     }
     let order = groups.flatMap { $0 }

@@ -156,6 +156,7 @@ public enum RuleLoader {
     result.variables = settings.variables
     result.actionOrder = settings.rules.actionOrder
     result.cacheDirectory = settings.rules.cacheDirectory
+    result.scansPacketsWithStreams = settings.inspection.isInline && settings.inspection.reassembly.delivery == .inline
     if let file = settings.rules.classificationFile ?? beside(files, "classification.config") {
       if let bytes = TextFile.read(file) {
         let classification = ClassificationFile.parse(bytes, fileName: file)
