@@ -3,10 +3,14 @@
 
     Benchmarks/captures.py http FLOWS OUT.pcap    HTTP/1.1 connections of ten exchanges each, bodies of 300 B to 30 kB
     Benchmarks/captures.py bulk SEGMENTS OUT.pcap one connection that carries octets by chance, 1448 a segment
+    Benchmarks/captures.py KIND FLOWS OUT.pcap    connections of another protocol: {kinds}
+    Benchmarks/captures.py mixed FLOWS OUT.pcap   so many of each of them, and of HTTP/1.1, in turns
 """
 import random
 import struct
 import sys
+
+import conversations
 
 
 def checksum(data):
@@ -29,12 +33,33 @@ class Capture:
         def header(sum):
             return struct.pack(">HHIIBBHHH", *ports, sequence & 0xFFFFFFFF, acknowledgement & 0xFFFFFFFF, 0x50, flags,
                                65535, sum, 0)
-        tcp = header(checksum(source + destination + length + header(0) + data))
-        ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 40 + len(data), 0, 0, 64, 6, 0, source, destination)
+        self.frame(source, destination, 6, header(checksum(source + destination + length + header(0) + data)) + data)
+
+    def datagram(self, source, destination, ports, data):
+        udp = struct.pack(">HHHH", *ports, 8 + len(data), 0)
+        sum = checksum(source + destination + struct.pack(">BBH", 0, 17, len(udp + data)) + udp + data)
+        self.frame(source, destination, 17, udp[:6] + struct.pack(">H", sum or 0xFFFF) + data)
+
+    def frame(self, source, destination, protocol, segment):
+        ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(segment), 0, 0, 64, protocol, 0, source, destination)
         ip = ip[:10] + struct.pack(">H", checksum(ip)) + ip[12:]
-        frame = b"\2\0\0\0\0\1\2\0\0\0\0\2\x08\0" + ip + tcp + data
+        frame = b"\2\0\0\0\0\1\2\0\0\0\0\2\x08\0" + ip + segment
         self.microseconds += 7
         self.file.write(struct.pack("<IIII", *divmod(self.microseconds, 1_000_000), len(frame), len(frame)) + frame)
+
+
+ENDS = (bytes([192, 168, 77, 10]), bytes([203, 0, 113, 80]))
+
+
+class Datagrams:
+    """An exchange over UDP."""
+
+    def __init__(self, capture, client_port, server_port):
+        self.capture = capture
+        self.ports = (client_port, server_port)
+
+    def send(self, side, data):
+        self.capture.datagram(ENDS[side], ENDS[1 - side], self.ports if side == 0 else self.ports[::-1], data)
 
 
 class Connection:
@@ -42,7 +67,7 @@ class Connection:
 
     def __init__(self, capture, client_port, server_port):
         self.capture = capture
-        self.ends = (bytes([192, 168, 77, 10]), bytes([203, 0, 113, 80]))
+        self.ends = ENDS
         self.ports = (client_port, server_port)
         self.sequence = [1000, 9000]
         self.send(0, b"", self.SYN, acknowledges=False)
@@ -72,8 +97,8 @@ word but not what all were we when your can said there use an each which she do 
 <div> </div> <p> </p> <a href="/page/"> function return var width height color style class script""".split()
 
 
-def http(capture, flows, chance):
-    for flow in range(flows):
+def http(capture, flows, chance, first=0):
+    for flow in range(first, first + flows):
         connection = Connection(capture, 20000 + flow % 40000, 80)
         for number in range(10):
             path = "/%s/%s.html?id=%d" % (chance.choice(WORDS[:40]), chance.choice(WORDS[:40]), chance.randrange(10**6))
@@ -99,11 +124,34 @@ def bulk(capture, segments, chance):
     connection.close()
 
 
+def conversation(kind):
+    """Makes captures of one kind of conversation, each from a port of its own."""
+    def make(capture, flows, chance):
+        for flow in range(flows):
+            converse(kind, capture, 20000 + flow % 40000, chance)
+    return make
+
+
+def converse(kind, capture, port, chance):
+    conversations.KINDS[kind](
+        lambda server_port: Connection(capture, port, server_port),
+        lambda server_port, client_port=port: Datagrams(capture, client_port, server_port), chance)
+
+
+def mixed(capture, flows, chance):
+    """Each protocol has ports of its own, so that none stands for another."""
+    for flow in range(flows):
+        http(capture, 1, chance, flow)
+        for place, kind in enumerate(conversations.KINDS, 1):
+            converse(kind, capture, 20000 + 2000 * place + flow % 2000, chance)
+
+
 def main():
-    if len(sys.argv) != 4 or sys.argv[1] not in ("http", "bulk") or not sys.argv[2].isdigit():
-        sys.exit(__doc__)
-    make = {"http": http, "bulk": bulk}[sys.argv[1]]
-    make(Capture(sys.argv[3]), int(sys.argv[2]), random.Random(1))
+    kinds = {"http": http, "bulk": bulk, "mixed": mixed}
+    kinds.update((kind, conversation(kind)) for kind in conversations.KINDS)
+    if len(sys.argv) != 4 or sys.argv[1] not in kinds or not sys.argv[2].isdigit():
+        sys.exit(__doc__.format(kinds=", ".join(conversations.KINDS)))
+    kinds[sys.argv[1]](Capture(sys.argv[3]), int(sys.argv[2]), random.Random(1))
 
 
 if __name__ == "__main__":
