@@ -29,19 +29,33 @@ def entry(binary):
     sys.exit("the binary has no PacketPath.process")
 
 
-def count(binary, function, capture, options, work):
+def callgrind(function, command, work):
+    """What the command prints, and what it runs and allocates inside the function; the same each time."""
     out = os.path.join(work, "callgrind.out")
-    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=" + out, "--toggle-collect=" + function,
-               binary, "eval", "--output", work, "--json",
-               "--set", "detect.sgh-mpm-caching-path=" + os.path.join(work, "cache")]
-    for rules in options.rules:
-        command += ["--rules", rules]
-    done = subprocess.run(command + [capture], capture_output=True, text=True)
-    packets = re.search(r'"packets":(\d+)', done.stdout)
+    done = subprocess.run(
+        ["valgrind", "--tool=callgrind", "--callgrind-out-file=" + out, "--toggle-collect=" + function] + command,
+        capture_output=True, text=True, env={**os.environ, "SWIFT_DETERMINISTIC_HASHING": "1"})
     collected = re.search(r"Collected : (\d+)", done.stderr)
-    if not packets or not collected:
+    if done.returncode or not collected:
         sys.exit("valgrind failed:\n" + done.stderr[-2000:])
-    return int(packets[1]), int(collected[1]), allocations(out)
+    return done.stdout, int(collected[1]), allocations(out)
+
+
+def with_rules(rules, work):
+    """Options that load rules, compiled once."""
+    options = ["--set", "detect.sgh-mpm-caching-path=" + os.path.join(work, "cache")]
+    for path in rules:
+        options += ["--rules", path]
+    return options
+
+
+def count(binary, function, capture, options, work):
+    command = [binary, "eval", "--output", work, "--json"] + with_rules(options.rules, work)
+    printed, instructions, mallocs = callgrind(function, command + [capture], work)
+    packets = re.search(r'"packets":(\d+)', printed)
+    if not packets:
+        sys.exit("no packets were counted:\n" + printed)
+    return int(packets[1]), instructions, mallocs
 
 
 def allocations(path):
