@@ -37,7 +37,16 @@ func tests(_ station: String, _ dependencies: [Target.Dependency]) -> Target {
 
 let package = Package(
   name: "sluice",
-  products: [.executable(name: "sluice", targets: ["sluice"])],
+  products: [
+    .executable(name: "sluice", targets: ["sluice"]),
+    // For Benchmarks/Package.swift, which measures the stations one by one.
+    .library(
+      name: "SluiceStations",
+      targets: [
+        "Traffic", "Capture", "PacketDecoding", "FlowTracking", "StreamReassembly", "AppLayer", "RuleLanguage",
+        "Detection", "Inspection", "EventOutput", "Engine",
+      ]),
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
