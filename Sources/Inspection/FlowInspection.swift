@@ -54,6 +54,11 @@ final class FlowInspection {
 
   init(spare: SpareRoom? = nil) { self.spare = spare }
 
+  /// Something came in that direction since it was looked at. Asked for each packet: a part of an object that is yielded
+  /// by an accessor takes an allocation.
+  @inline(__always)
+  func hasNews(_ direction: Direction) -> Bool { direction == .toServer ? toServer.hasNews : toClient.hasNews }
+
   subscript(direction: Direction) -> StreamWindow {
     @inline(__always) _read {
       if direction == .toServer { yield toServer } else { yield toClient }
@@ -81,7 +86,12 @@ final class FlowInspection {
     // The parser comes first: with these very bytes it may find that what seemed to be ciphertext is none.
     if !chunk.isRawOnly { appLayer?.consume(chunk) }
     if hidesPayload, appLayer?.hidesPayload != true { hidesPayload = false }
-    self[chunk.direction].append(chunk, keepsBytes: keepsBytes && !hidesPayload, spare: spare)
+    let keepsBytes = keepsBytes && !hidesPayload
+    if chunk.direction == .toServer {
+      toServer.append(chunk, keepsBytes: keepsBytes, spare: spare)
+    } else {
+      toClient.append(chunk, keepsBytes: keepsBytes, spare: spare)
+    }
   }
 
   /// Lets go of what is kept of both streams; for flows of which nothing is inspected any more.
@@ -93,7 +103,7 @@ final class FlowInspection {
   /// Takes a whole datagram.
   func feedDatagram(_ chunk: borrowing StreamChunk) {
     mayHaveRecords = true
-    self[chunk.direction].hasNews = true
+    if chunk.direction == .toServer { toServer.hasNews = true } else { toClient.hasNews = true }
     appLayer?.consumeDatagram(chunk)
   }
 }

@@ -29,7 +29,7 @@ extension StreamPath {
   private mutating func isInspected(
     _ transaction: Transaction, _ flow: FlowInspection, _ direction: Direction
   ) -> Bool {
-    !flow[direction].hasNews || flow.detection.isPassed || flow.isExempt
+    !flow.hasNews(direction) || flow.detection.isPassed || flow.isExempt
       || Detector.isInspected(transaction)
   }
 

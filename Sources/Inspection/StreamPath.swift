@@ -91,7 +91,7 @@ struct StreamPath: ~Copyable {
     let direction = facts.packetDirection
     // An ICMP error about the flow belongs to it, but must not use up what its streams have to show.
     let isOfStream = packet.isTCP ? true : packet.isUDP
-    guard isOfStream, flow[direction].hasNews else {
+    guard isOfStream, flow.hasNews(direction) else {
       return inspect(
         flow, StreamPiece(window: RawSpan(), newFrom: 0, offset: 0, isEnd: false), packet: packet, bytes: bytes,
         facts: facts, payloadIsInStream: payloadIsInStream, streamEvents: streamEvents)

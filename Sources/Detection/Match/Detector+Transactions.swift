@@ -55,7 +55,7 @@ extension Detector {
   public static func isInspected(_ transaction: Transaction) -> Bool {
     transaction.inspectionState === InspectedTransaction.done
       || transaction.isAnswerUnseen
-        && (transaction.inspectionState as? TransactionInspection)?[.toServer].isDone == true
+        && (transaction.inspectionState as? TransactionInspection)?.toServer.isDone == true
   }
 
   private mutating func inspect(
@@ -87,7 +87,8 @@ extension Detector {
     state.isDone = transaction.isComplete(direction)
     guard state.isDone else { return }
     state.candidates.removeAll(keepingCapacity: true)
-    if transaction.soleDirection != nil || inspection[direction.opposite].isDone {
+    let isOtherDone = direction == .toServer ? inspection.toClient.isDone : inspection.toServer.isDone
+    if transaction.soleDirection != nil || isOtherDone {
       transaction.inspectionState = InspectedTransaction.done
       if spareInspections.count < Self.spareInspectionsMax { spareInspections.append(inspection) }
     }
