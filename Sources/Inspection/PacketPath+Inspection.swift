@@ -255,8 +255,8 @@ extension PacketPath {
   private mutating func appLayer(_ index: FlowIndex, _ transport: AppLayerFlow.Transport) -> AppLayerFlow {
     let tuple = flows[index].tuple
     let made = AppLayerFlow(
-      settings: settings.appLayer, transport: transport, serverPort: tuple.destinationPort,
-      clientPort: tuple.sourcePort, isMidstream: flows[index].isMidstream, files: stream.files,
+      supply: stream.supply, transport: transport, serverPort: tuple.destinationPort,
+      clientPort: tuple.sourcePort, isMidstream: flows[index].isMidstream,
       ends: transport == .tcp ? FlowEnds(tuple, expected: expectedFlows, flowID: flows[index].flowID) : nil)
     made.marksFrames = stream.detector.usesFrames
     return made

@@ -89,8 +89,7 @@ public final class RelayFlow {
     record.state = "established"
     inspection.decryption = decryption
     inspection.appLayer = AppLayerFlow(
-      settings: path.settings.appLayer, transport: .tcp, serverPort: tuple.destinationPort,
-      clientPort: tuple.sourcePort, files: path.stream.files,
+      supply: path.stream.supply, transport: .tcp, serverPort: tuple.destinationPort, clientPort: tuple.sourcePort,
       ends: FlowEnds(tuple, expected: path.expectedFlows, isDecrypted: decryption != nil))
     if path.settings.isInline, path.settings.appLayer.http2.keepsBlocks { early = ([], []) }
   }

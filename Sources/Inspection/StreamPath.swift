@@ -13,6 +13,7 @@ struct StreamPath: ~Copyable {
   let settings: InspectionSettings
   let sink: any EventSink
   let files: FileExaminer
+  let supply: AppLayerSupply
   let spare = SpareRoom()
   /// The packet in hand is stopped whatever the rules say of it.
   var isPacketStopped = false
@@ -27,6 +28,7 @@ struct StreamPath: ~Copyable {
     self.settings = settings
     self.sink = sink
     files = FileExaminer(settings: settings.appLayer.files)
+    supply = AppLayerSupply(settings: settings.appLayer, files: files)
     files.ruleNeeds = self.detector.ruleSet.fileNeeds
     self.detector.alertsMax = settings.alertsPerPacketMax
     self.detector.meter.budget = settings.ruleBudget

@@ -24,10 +24,13 @@ public final class AppLayerFlow {
     var restCount: UInt64 = 0
     /// Datagrams that nobody knows.
     var unknownDatagramCount = 0
+
+    /// Nothing was said yet, and nothing decided.
+    var isUntouched: Bool { seenCount == 0 && !isDone && !isEnded }
   }
 
-  let settings: AppLayerSettings
-  let files: FileExaminer?
+  /// The settings among other things; of the worker, since a copy for each flow is large.
+  let supply: AppLayerSupply
   let transport: Transport
   let serverPort: UInt16
   let clientPort: UInt16
@@ -65,21 +68,32 @@ public final class AppLayerFlow {
   private static let changeCountMax = 8
 
   /// - Parameters:
+  ///   - supply: of the worker that has the flow.
   ///   - serverPort: only a hint; recognition goes by content.
   ///   - clientPort: only a hint, for flows picked up midstream.
-  ///   - files: who looks at files in transfer; nil where nobody does.
   ///   - ends: the flow's ends, and what others have announced; nil where no flow announces another.
   public init(
-    settings: AppLayerSettings, transport: Transport, serverPort: UInt16, clientPort: UInt16,
-    isMidstream: Bool = false, files: FileExaminer? = nil, ends: FlowEnds? = nil
+    supply: AppLayerSupply, transport: Transport, serverPort: UInt16, clientPort: UInt16,
+    isMidstream: Bool = false, ends: FlowEnds? = nil
   ) {
-    self.settings = settings
-    self.files = files
+    self.supply = supply
     self.transport = transport
     self.serverPort = serverPort
     self.clientPort = clientPort
     self.isMidstream = isMidstream
     self.ends = ends
+  }
+
+  /// A flow by itself.
+  ///
+  /// - Parameter files: who looks at files in transfer; nil where nobody does.
+  public convenience init(
+    settings: AppLayerSettings, transport: Transport, serverPort: UInt16, clientPort: UInt16,
+    isMidstream: Bool = false, files: FileExaminer? = nil, ends: FlowEnds? = nil
+  ) {
+    self.init(
+      supply: AppLayerSupply(settings: settings, files: files), transport: transport, serverPort: serverPort,
+      clientPort: clientPort, isMidstream: isMidstream, ends: ends)
   }
 
   /// By what the client sent.
@@ -143,6 +157,7 @@ public final class AppLayerFlow {
       feed(turned)
       return
     }
+    if recogniseAtOnce(turned) { return }
     let heldCount = hold(turned)
     if turned.gapBefore > 0 { forget(turned.direction, turned) }
     decideStream(turned.direction, turned.time)
@@ -194,14 +209,37 @@ public final class AppLayerFlow {
       let transfer = ends.expected.take(ends.tuple, direction, isDecrypted: ends.isDecrypted, at: chunk.time)
     else { return false }
     parentID = transfer.parentID
-    let files = settings.enabled.contains(.ftpData) ? files : nil
-    take(FTPDataParser(transfer, settings: settings.ftp, files: files, at: chunk.time), .ftpData)
+    let files = supply.isEnabled(.ftpData) ? supply.files : nil
+    take(FTPDataParser(transfer, settings: supply.settings.ftp, files: files, at: chunk.time), .ftpData)
     return true
+  }
+
+  /// Most connections are known by the first octets that are said in them: those go to the parser from where they lie.
+  ///
+  /// - Returns: false where they have to be held to be recognised.
+  private func recogniseAtOnce(_ chunk: borrowing StreamChunk) -> Bool {
+    let direction = chunk.direction
+    guard client.isUntouched, server.isUntouched, chunk.gapBefore == 0, chunk.bytes.byteCount > 0,
+      case .found(let found) = recognise(chunk.bytes, direction, countMax: supply.settings.recognitionLimitBytes &* 2)
+    else { return false }
+    let (offset, count, isEnd) = (chunk.offset, UInt64(chunk.bytes.byteCount), chunk.isEnd)
+    update(direction) {
+      ($0.found, $0.isDone, $0.isEnded) = (found, true, isEnd)
+      ($0.start, $0.seenCount) = (offset, count)
+    }
+    settle(found, first: direction)
+    if parser != nil { feed(chunk) }
+    return true
+  }
+
+  private func recognise(_ bytes: RawSpan, _ direction: Direction, countMax: Int) -> Recogniser.Answer {
+    supply.begin(with: bytes, countMax: countMax)
+    return recogniser(direction).recogniseStream(supply.beginning)
   }
 
   private func recogniser(_ direction: Direction) -> Recogniser {
     Recogniser(
-      direction: direction, serverPort: settings.dnsPorts.contains(serverPort) ? 53 : serverPort,
+      direction: direction, serverPort: supply.settings.dnsPorts.contains(serverPort) ? 53 : serverPort,
       clientPort: clientPort)
   }
 
@@ -213,7 +251,7 @@ public final class AppLayerFlow {
 
   /// - Returns: how many octets of the chunk were taken up.
   private func hold(_ chunk: borrowing StreamChunk) -> Int {
-    let room = max(0, settings.recognitionLimitBytes &* 2 - side(chunk.direction).held.count)
+    let room = max(0, supply.settings.recognitionLimitBytes &* 2 - side(chunk.direction).held.count)
     let bytes = chunk.bytes
     let taken = bytes.extracting(0..<min(room, bytes.byteCount))
     let offset = chunk.offset
@@ -239,7 +277,7 @@ public final class AppLayerFlow {
   private func forget(_ direction: Direction, _ chunk: borrowing StreamChunk) {
     let (offset, bytes) = (chunk.offset, chunk.bytes.copied())
     update(direction) {
-      $0.held = Array(bytes.prefix(settings.recognitionLimitBytes &* 2))
+      $0.held = Array(bytes.prefix(supply.settings.recognitionLimitBytes &* 2))
       $0.start = offset
     }
   }
@@ -248,7 +286,7 @@ public final class AppLayerFlow {
     let side = side(direction)
     if !side.isDone {
       var answer = recogniser(direction).recogniseStream(side.held)
-      if answer == .needMore, side.held.count >= settings.recognitionLimitBytes || side.isEnded {
+      if answer == .needMore, side.held.count >= supply.settings.recognitionLimitBytes || side.isEnded {
         answer = .none
       }
       var actual = direction
@@ -260,7 +298,8 @@ public final class AppLayerFlow {
       case .needMore, .foundReversed: return
       case .found(let found):
         update(actual) { ($0.found, $0.isDone) = (found, true) }
-        settle(found, first: actual, time)
+        settle(found, first: actual)
+        refeed(time)
         return
       case .none:
         // So few octets may be the beginning of anything, but for what is known by its first ones.
@@ -289,7 +328,7 @@ public final class AppLayerFlow {
       return
     }
     let (here, there) = (side(direction), side(direction.opposite))
-    if here.isDone, there.seenCount == 0, here.seenCount > settings.oneSidedLimitBytes {
+    if here.isDone, there.seenCount == 0, here.seenCount > supply.settings.oneSidedLimitBytes {
       raise(.skipped)
       giveUp()
     }
@@ -304,8 +343,8 @@ public final class AppLayerFlow {
     update(.toClient) { ($0.held, $0.isDone) = ([], true) }
   }
 
-  /// The flow is `found`; the parser gets what was held.
-  private func settle(_ found: AppProtocol, first direction: Direction, _ time: Timestamp) {
+  /// The flow is `found`, by what was said in `direction`.
+  private func settle(_ found: AppProtocol, first direction: Direction) {
     let isOther = expected.map { $0 != found } ?? false
     if let expected, isOther {
       raise(.unexpected)
@@ -314,16 +353,21 @@ public final class AppLayerFlow {
     expected = nil
     isDecided = true
     appProtocol = found
-    let other = side(direction.opposite)
-    if other.isDone, other.found == .unknown {
+    let isOtherUnknown =
+      direction == .toServer ? server.isDone && server.found == .unknown : client.isDone && client.found == .unknown
+    if isOtherUnknown {
       raise(.oneDirectionOnly)
       update(direction.opposite) { $0.found = .failed }
     }
     if found == .tls, direction == .toClient, client.seenCount == 0, !isMidstream {
       raise(.wrongDirectionFirst)
     }
-    parser = settings.enabled.contains(found) ? makeParser(found) : nil
-    (parser as? HTTPParser)?.followsFailedChange = isOther
+    parser = supply.isEnabled(found) ? makeParser(found) : nil
+    if isOther { (parser as? HTTPParser)?.followsFailedChange = true }
+  }
+
+  /// The parser gets what was held.
+  private func refeed(_ time: Timestamp) {
     let (fromClient, fromServer) = (client, server)
     update(.toServer) { $0.held = [] }
     update(.toClient) { $0.held = [] }
@@ -352,17 +396,17 @@ public final class AppLayerFlow {
 
   private func makeParser(_ found: AppProtocol) -> AppLayerParser? {
     switch found {
-    case .http: HTTPParser(settings: settings.http, files: files)
-    case .http2: HTTP2Parser(settings: settings.http2, http: settings.http, files: files)
-    case .tls: TLSParser(settings: settings.tls)
+    case .http: HTTPParser(settings: supply.settings.http, files: supply.files)
+    case .http2: HTTP2Parser(settings: supply.settings.http2, http: supply.settings.http, files: supply.files)
+    case .tls: TLSParser(settings: supply.settings.tls)
     case .dns, .mdns:
       DNSParser(framing: transport == .tcp ? .stream : .datagram, appProtocol: found)
-    case .smtp: SMTPParser(settings: settings.smtp, files: files)
+    case .smtp: SMTPParser(settings: supply.settings.smtp, files: supply.files)
     case .quic: QUICParser()
     case .ssh: SSHParser()
-    case .ftp: FTPParser(settings: settings.ftp, ends: isReversed ? ends?.reversed : ends)
+    case .ftp: FTPParser(settings: supply.settings.ftp, ends: isReversed ? ends?.reversed : ends)
     case .sip: SIPParser(isStream: transport == .tcp)
-    case .pop3: POP3Parser(settings: settings.pop3, files: files)
+    case .pop3: POP3Parser(settings: supply.settings.pop3, files: supply.files)
     case .dhcp: DHCPParser()
     case .ntp: NTPParser()
     case .tftp: TFTPParser()
@@ -373,26 +417,30 @@ public final class AppLayerFlow {
 
   // MARK: Feeding
 
+  /// Octets that the other side is recognised by, where one side is known.
+  private static let otherSideCountMax = 64
+
   /// The protocol is known by one side; does the other speak the same?
   private func checkOtherSide(_ chunk: borrowing StreamChunk) {
     let direction = chunk.direction
-    let known = side(direction)
-    guard !known.isDone, chunk.bytes.byteCount > 0 else { return }
+    guard direction == .toServer ? !client.isDone : !server.isDone, chunk.bytes.byteCount > 0 else { return }
     if direction == .toClient, parser is HTTP2Parser {
       // What frames of a server begin with tells nothing to those who do not know it is one.
       update(direction) { ($0.found, $0.isDone, $0.held) = (.http2, true, []) }
       return
     }
-    let bytes = chunk.bytes
-    let room = max(0, 64 - known.held.count)
-    let more = bytes.extracting(0..<min(room, bytes.byteCount)).copied()
-    update(direction) {
-      $0.held.append(contentsOf: more)
-      $0.seenCount &+= UInt64(bytes.byteCount)
+    let (bytes, heldBefore) = (chunk.bytes, direction == .toServer ? client.held.count : server.held.count)
+    update(direction) { $0.seenCount &+= UInt64(bytes.byteCount) }
+    var answer = Recogniser.Answer.needMore
+    // What is known by its first octets is not held for that.
+    if heldBefore == 0 { answer = recognise(bytes, direction, countMax: Self.otherSideCountMax) }
+    if heldBefore > 0 || answer == .needMore {
+      let room = max(0, Self.otherSideCountMax - heldBefore)
+      let more = bytes.extracting(0..<min(room, bytes.byteCount)).copied()
+      update(direction) { $0.held.append(contentsOf: more) }
+      if heldBefore > 0 { answer = recogniser(direction).recogniseStream(side(direction).held) }
+      if answer == .needMore, side(direction).held.count < Self.otherSideCountMax { return }
     }
-    let seen = side(direction).held
-    var answer = recogniser(direction).recogniseStream(seen)
-    if answer == .needMore, seen.count < 64 { return }
     if case .foundReversed = answer { answer = .none }
     if case .found(var found) = answer {
       // The first commands of both are the same.
@@ -450,12 +498,12 @@ public final class AppLayerFlow {
     isDecided = false
     switch next {
     case .recognise: expected = nil
-    case .to(.http2) where settings.enabled.contains(.http2):
+    case .to(.http2) where supply.isEnabled(.http2):
       // Both sides have agreed: there is nothing left to recognise.
-      let http2 = HTTP2Parser(settings: settings.http2, http: settings.http)
+      let http2 = HTTP2Parser(settings: supply.settings.http2, http: supply.settings.http)
       if let request = (done as? HTTPParser)?.upgraded { http2.takeUpgrade(of: request) }
       take(http2, .http2)
-    case .to(.websocket) where settings.enabled.contains(.websocket):
+    case .to(.websocket) where supply.isEnabled(.websocket):
       let field = (done as? HTTPParser)?.upgraded?.header("Sec-WebSocket-Extensions", .toClient)
       let isDeflated = field.map {
         HTTPText.containsIgnoringNUL($0.storage, $0.range, "permessage-deflate")
@@ -492,10 +540,8 @@ public final class AppLayerFlow {
   }
 
   private func decideDatagram(_ chunk: borrowing StreamChunk) {
-    let bytes = chunk.bytes.extracting(
-      0..<min(chunk.bytes.byteCount, settings.recognitionLimitBytes)
-    ).copied()
-    switch recogniser(chunk.direction).recogniseDatagram(bytes) {
+    supply.begin(with: chunk.bytes, countMax: supply.settings.recognitionLimitBytes)
+    switch recogniser(chunk.direction).recogniseDatagram(supply.beginning) {
     case .found(let found): name(found, chunk.direction)
     case .foundReversed(let found):
       isReversed = true
@@ -508,7 +554,7 @@ public final class AppLayerFlow {
       }
       if appProtocol == .unknown { appProtocol = .failed }
       // A datagram of each side that nobody knows is enough, or many of one: a flood is not looked at one by one.
-      let isMany = side(chunk.direction).unknownDatagramCount >= settings.unknownDatagramsMax
+      let isMany = side(chunk.direction).unknownDatagramCount >= supply.settings.unknownDatagramsMax
       if client.isDone && server.isDone || isMany { giveUp() }
     }
   }
@@ -517,7 +563,7 @@ public final class AppLayerFlow {
     update(direction) { ($0.found, $0.isDone) = (found, true) }
     appProtocol = found
     isDecided = true
-    parser = settings.enabled.contains(found) ? makeParser(found) : nil
+    parser = supply.isEnabled(found) ? makeParser(found) : nil
   }
 
   // MARK: Events

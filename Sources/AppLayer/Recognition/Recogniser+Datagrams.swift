@@ -12,35 +12,38 @@ extension Recogniser {
     return .found(.mdns)
   }
 
-  func dnsDatagram(_ bytes: [UInt8]) -> Answer { dnsMessage(bytes, isWhole: true) }
+  func dnsDatagram(_ bytes: [UInt8]) -> Answer { dnsMessage(bytes, 0..<bytes.count, isWhole: true) }
 
   /// A DNS message by its shape (RFC 1035 section 4.1): flags, counts and the first name make sense.
   ///
-  /// - Parameter isWhole: nothing of it is missing.
-  func dnsMessage(_ bytes: [UInt8], isWhole: Bool) -> Answer {
+  /// - Parameters:
+  ///   - place: where the message lies in `bytes`.
+  ///   - isWhole: nothing of it is missing.
+  func dnsMessage(_ bytes: [UInt8], _ place: Range<Int>, isWhole: Bool) -> Answer {
     // NetBIOS names and LLMNR have the same shape and another meaning.
     if isPort(137) || isPort(5355) { return .none }
-    guard bytes.count >= 12 else { return isWhole ? .none : .needMore }
-    func count(_ at: Int) -> Int { Int(bytes[at]) << 8 | Int(bytes[at + 1]) }
-    let isResponse = bytes[2] & 0x80 != 0
-    let opcode = bytes[2] >> 3 & 15
-    let counts = [count(4), count(6), count(8), count(10)]
+    guard place.count >= 12 else { return isWhole ? .none : .needMore }
+    let start = place.lowerBound
+    func count(_ at: Int) -> Int { Int(bytes[start + at]) << 8 | Int(bytes[start + at + 1]) }
+    let isResponse = bytes[start + 2] & 0x80 != 0
+    let opcode = bytes[start + 2] >> 3 & 15
+    let (queries, answers, authorities, additionals) = (count(4), count(6), count(8), count(10))
     let knowsPort = isPort(53)
-    guard opcode <= 6, opcode != 3, bytes[3] & 0x40 == 0 || knowsPort else { return .none }
-    if !knowsPort, counts[0] != 1 { return .none }
-    if !isResponse, !knowsPort, counts[1] > 0 || counts[2] > 0 || counts[3] > 2 { return .none }
+    guard opcode <= 6, opcode != 3, bytes[start + 3] & 0x40 == 0 || knowsPort else { return .none }
+    if !knowsPort, queries != 1 { return .none }
+    if !isResponse, !knowsPort, answers > 0 || authorities > 0 || additionals > 2 { return .none }
     // Every record takes 11 octets at least, a question 5.
-    if isWhole, counts[0] * 5 + (counts[1] + counts[2] + counts[3]) * 11 > bytes.count - 12 {
-      return knowsPort && counts[0] <= 1 ? oriented(isResponse) : .none
+    if isWhole, queries * 5 + (answers + authorities + additionals) * 11 > place.count - 12 {
+      return knowsPort && queries <= 1 ? oriented(isResponse) : .none
     }
-    guard counts[0] > 0 else { return knowsPort ? oriented(isResponse) : .none }
-    return question(bytes, isWhole: isWhole, isResponse: isResponse)
+    guard queries > 0 else { return knowsPort ? oriented(isResponse) : .none }
+    return question(bytes, start + 12, until: place.upperBound, isWhole: isWhole, isResponse: isResponse)
   }
 
-  private func question(_ bytes: [UInt8], isWhole: Bool, isResponse: Bool) -> Answer {
-    var i = 12
+  private func question(_ bytes: [UInt8], _ start: Int, until end: Int, isWhole: Bool, isResponse: Bool) -> Answer {
+    var i = start
     while true {
-      guard i < bytes.count else { return isWhole ? .none : .needMore }
+      guard i < end else { return isWhole ? .none : .needMore }
       let length = Int(bytes[i])
       if length == 0 { break }
       // A pointer ends the name; one in the first name leads forward, which no server minds.
@@ -48,14 +51,17 @@ extension Recogniser {
         i += 1
         break
       }
-      guard length < 64, i - 12 < (isPort(53) ? 65_535 : 255) else { return .none }
+      guard length < 64, i - start < (isPort(53) ? 65_535 : 255) else { return .none }
       i += length + 1
     }
-    guard i + 5 <= bytes.count else { return isWhole ? .none : .needMore }
+    guard i + 5 <= end else { return isWhole ? .none : .needMore }
     let kind = Int(bytes[i + 1]) << 8 | Int(bytes[i + 2])
     let family = (Int(bytes[i + 3]) << 8 | Int(bytes[i + 4])) & 0x7fff
-    guard kind > 0, [1, 3, 4, 254, 255].contains(family) || isPort(53) else { return .none }
-    return oriented(isResponse)
+    guard kind > 0 else { return .none }
+    switch family {
+    case 1, 3, 4, 254, 255: return oriented(isResponse)
+    default: return isPort(53) ? oriented(isResponse) : .none
+    }
   }
 
   private func oriented(_ isResponse: Bool) -> Answer {

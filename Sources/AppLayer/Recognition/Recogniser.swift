@@ -18,7 +18,10 @@ struct Recogniser {
   let serverPort: UInt16
   let clientPort: UInt16
 
-  func isPort(_ ports: UInt16...) -> Bool { ports.contains(serverPort) || ports.contains(clientPort) }
+  func isPort(_ port: UInt16) -> Bool { serverPort == port || clientPort == port }
+
+  /// A list is allocated: for what few flows come to.
+  func isPort(of ports: UInt16...) -> Bool { ports.contains(serverPort) || ports.contains(clientPort) }
 
   /// - Parameter bytes: all that this side sent so far.
   func recogniseStream(_ bytes: [UInt8]) -> Answer {
@@ -79,7 +82,7 @@ struct Recogniser {
     case 2: return direction == .toClient ? .found(.tls) : .foundReversed(.tls)
     case 0, 4, 8, 11, 12, 13, 14, 15, 16, 20, 22: return .found(.tls)
     // Resumed in the middle: the handshake is encrypted.
-    default: return isPort(443, 465, 853, 993, 995, 8443) ? .found(.tls) : .none
+    default: return isPort(of: 443, 465, 853, 993, 995, 8443) ? .found(.tls) : .none
     }
   }
 
@@ -164,8 +167,8 @@ struct Recogniser {
     guard bytes.count >= 2 else { return .needMore }
     let length = Int(bytes[0]) << 8 | Int(bytes[1])
     guard length >= 17 || (length >= 12 && isPort(53)) else { return .none }
-    let message = Array(bytes[2..<min(bytes.count, 2 + length)])
-    switch dnsMessage(message, isWhole: message.count == length) {
+    let message = 2..<min(bytes.count, 2 + length)
+    switch dnsMessage(bytes, message, isWhole: message.count == length) {
     case .needMore where message.count >= length: return .none
     case let answer: return answer
     }
@@ -210,7 +213,7 @@ struct Recogniser {
       if isCall { return requestLike(bytes, start) }
       return .found(.http)
     }
-    if HTTPText.hasPrefix(bytes, whole, "quit"), isPort(25, 465, 587) { return .found(.smtp) }
+    if HTTPText.hasPrefix(bytes, whole, "quit"), isPort(of: 25, 465, 587) { return .found(.smtp) }
     for command in Self.mailCommands
     where HTTPText.hasPrefix(bytes, whole, command) && start + 4 < bytes.count
       && HTTPText.isSpace(bytes[start + 4])
@@ -255,12 +258,14 @@ struct Recogniser {
     return .none
   }
 
+  /// What servers of text protocols begin with.
+  private static let serverStarts: [(StaticString, AppProtocol)] = [
+    ("http/1.", .http), ("http/0.9", .http), ("sip/2.0 ", .sip), ("+ok", .pop3), ("* ok", .imap), ("* preauth", .imap),
+  ]
+
   private func serverText(_ bytes: [UInt8]) -> Answer {
     let whole = 0..<bytes.count
-    for (start, found) in [
-      ("http/1.", .http), ("http/0.9", .http), ("sip/2.0 ", .sip), ("+ok", .pop3), ("* ok", .imap),
-      ("* preauth", .imap),
-    ] as [(StaticString, AppProtocol)] {
+    for (start, found) in Self.serverStarts {
       let count = min(bytes.count, start.utf8CodeUnitCount)
       let isEqual = start.withUTF8Buffer { wanted in
         (0..<count).allSatisfy { HTTPText.lower(bytes[$0]) == (unsafe wanted[$0]) }
@@ -281,7 +286,7 @@ struct Recogniser {
     guard let end = HTTPText.firstIndex(of: HTTPText.lf, in: bytes, 4..<bytes.count) else {
       return bytes.count < Self.lineCountMax ? .needMore : .none
     }
-    if HTTPText.containsIgnoringNUL(bytes, 4..<end, "smtp") || isPort(25, 587, 2525) {
+    if HTTPText.containsIgnoringNUL(bytes, 4..<end, "smtp") || isPort(of: 25, 587, 2525) {
       return .found(.smtp)
     }
     if HTTPText.containsIgnoringNUL(bytes, 4..<end, "ftp") || isPort(21) { return .found(.ftp) }
