@@ -44,8 +44,13 @@ open class AppLayerParser {
   open func removeTransactions(while isDone: (Transaction) -> Bool) {
     var count = 0
     while count < transactions.count, isDone(transactions[count]) { count += 1 }
-    if count > 0 { transactions.removeFirst(count) }
+    guard count > 0 else { return }
+    for index in 0..<count { letGo(transactions[index]) }
+    transactions.removeFirst(count)
   }
+
+  /// A transaction is done with, and may be used again once nobody refers to it.
+  func letGo(_ transaction: Transaction) {}
 }
 
 /// What follows on the same connection after a change of protocol.

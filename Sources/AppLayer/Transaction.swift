@@ -7,7 +7,7 @@ import Traffic
 /// what `BufferDeclaration.Source.progress` refers to.
 open class Transaction {
   /// Numbered from 0 within the flow (EVE `tx_id`).
-  public let id: UInt64
+  public private(set) final var id: UInt64
   public let appProtocol: AppProtocol
   /// Monotone, by direction.
   public internal(set) var progress: (toServer: Int, toClient: Int) = (0, 0)
@@ -29,7 +29,7 @@ open class Transaction {
   /// The flow goes on, but its answers are looked at no further: nothing is left to be inspected in that direction.
   public internal(set) final var isAnswerUnseen = false
   /// When its first byte was seen.
-  public let start: Timestamp
+  public private(set) final var start: Timestamp
   /// Files that it carries (``files(_:)``).
   public internal(set) var filesToServer: [TransferFile] = []
   public internal(set) var filesToClient: [TransferFile] = []
@@ -43,6 +43,24 @@ open class Transaction {
     self.appProtocol = appProtocol
     self.progressComplete = progressComplete
     self.start = start
+  }
+
+  /// Becomes another transaction, as one that was just made but for the room that its lists have.
+  final func renew(id: UInt64, start: Timestamp) {
+    self.id = id
+    self.start = start
+    progress = (0, 0)
+    events.removeAll(keepingCapacity: true)
+    inspectionState = nil
+    waits = ([], [])
+    loggedBits = 0
+    isRecordUnwanted = false
+    isUnanswered = false
+    isAnswerUnseen = false
+    filesToServer.removeAll(keepingCapacity: true)
+    filesToClient.removeAll(keepingCapacity: true)
+    storesFiles = (false, false)
+    flowFiles = nil
   }
 
   public final func progress(_ direction: Direction) -> Int {

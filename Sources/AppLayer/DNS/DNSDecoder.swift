@@ -8,7 +8,6 @@ import Traffic
 struct DNSDecoder: ~Escapable {
   private let message: RawSpan
   private var reader: ByteReader
-  private var oddities: [String] = []
   /// Octets that names may still take up together.
   private var nameOctetsLeft = nameOctetsMax
 
@@ -20,6 +19,8 @@ struct DNSDecoder: ~Escapable {
   static let pointerCountMax = 128
   /// Of all names of a message: compression could make gigabytes of 64 kilobytes.
   static let nameOctetsMax = 262_144
+  /// Flags, services, regular expression (RFC 3403 section 4.1).
+  static let namingTextCount = 3
 
   @_lifetime(copy message)
   init(_ message: RawSpan) {
@@ -27,63 +28,62 @@ struct DNSDecoder: ~Escapable {
     reader = ByteReader(message)
   }
 
+  /// - Parameter out: empty, but for the message's octets.
   @_lifetime(self: copy self)
-  mutating func decode() -> DNSMessage {
+  mutating func decode(into out: inout DNSParts) {
     guard let id = reader.u16(), let flags = reader.u16(), let queryCount = reader.u16(),
       let answerCount = reader.u16(), let authorityCount = reader.u16(),
       let additionalCount = reader.u16()
     else {
-      var broken = DNSMessage(id: 0, flags: 0)
-      broken.isMalformed = true
-      broken.oddities = ["malformed_data"]
-      return broken
+      out.isMalformed = true
+      out.note("malformed_data")
+      return
     }
-    var out = DNSMessage(id: id, flags: flags)
-    if out.z { note("z_flag_set") }
-    if out.opcode >= 7 { note("invalid_opcode") }
-    var isSound = queries(queryCount, &out.queries)
-    if isSound { isSound = records(answerCount, &out.answers) }
+    (out.id, out.flags) = (id, flags)
+    if flags & 0x0040 != 0 { out.note("z_flag_set") }
+    if out.opcode >= 7 { out.note("invalid_opcode") }
+    var isSound = queries(queryCount, &out)
+    if isSound { isSound = records(answerCount, &out) }
+    out.answerCount = out.records.count
     if !isSound {
       out.isMalformed = true
-      note("malformed_data")
-    } else if !records(authorityCount, &out.authorities) {
-      note("invalid_authorities")
-    } else if !records(additionalCount, &out.additionals) {
-      note("invalid_additionals")
+      out.note("malformed_data")
+      return
     }
-    out.oddities = oddities
-    return out
-  }
-
-  private mutating func note(_ name: String) {
-    if !oddities.contains(name) { oddities.append(name) }
+    isSound = records(authorityCount, &out)
+    out.authorityCount = out.records.count - out.answerCount
+    if !isSound {
+      out.note("invalid_authorities")
+    } else if !records(additionalCount, &out) {
+      out.note("invalid_additionals")
+    }
   }
 
   @_lifetime(self: copy self)
-  private mutating func queries(_ count: UInt16, _ out: inout [DNSQuery]) -> Bool {
+  private mutating func queries(_ count: UInt16, _ out: inout DNSParts) -> Bool {
     for _ in 0..<count {
-      guard let name = name(), let type = reader.u16(), let recordClass = reader.u16() else {
+      guard let name = name(&out), let type = reader.u16(), let recordClass = reader.u16() else {
         return false
       }
-      out.append(DNSQuery(name: name, type: type, recordClass: recordClass))
+      out.queries.append(DNSParts.Query(name: name, type: type, recordClass: recordClass))
     }
     return true
   }
 
   @_lifetime(self: copy self)
-  private mutating func records(_ count: UInt16, _ out: inout [DNSRecord]) -> Bool {
+  private mutating func records(_ count: UInt16, _ out: inout DNSParts) -> Bool {
     for _ in 0..<count {
-      guard let name = name(), let type = reader.u16(), let recordClass = reader.u16(),
+      guard let name = name(&out), let type = reader.u16(), let recordClass = reader.u16(),
         let ttl = reader.u32(), let length = reader.u16(), Int(length) <= reader.remaining
       else { return false }
       let start = reader.position
-      let data = recordData(type, start: start, end: start + Int(length))
+      var record = DNSParts.Record(
+        name: name, type: type, recordClass: recordClass, ttl: ttl, dataStart: start, dataEnd: start + Int(length))
+      let isSound = data(&record, &out)
       // Names in the data may be read past its end or stop short of it; the length decides.
       reader = ByteReader(message)
-      guard reader.skip(start + Int(length)) else { return false }
-      guard let data else { return false }
-      out.append(
-        DNSRecord(name: name, type: type, recordClass: recordClass, ttl: ttl, data: data))
+      guard reader.skip(record.dataEnd), isSound else { return false }
+      out.records.append(record)
     }
     return true
   }
@@ -92,8 +92,8 @@ struct DNSDecoder: ~Escapable {
 
   /// The name at the reader's position, which goes behind it; nil when malformed.
   @_lifetime(self: copy self)
-  private mutating func name() -> DNSName? {
-    var text: [UInt8] = []
+  private mutating func name(_ out: inout DNSParts) -> DNSParts.Name? {
+    let start = out.text.count
     var labels = 0
     var pointers = 0
     var cut: String?
@@ -120,120 +120,77 @@ struct DNSDecoder: ~Escapable {
       let length = Int(octet)
       guard octet & 0xc0 == 0, position + 1 + length <= message.byteCount else { return nil }
       if cut == nil {
-        cut = appendLabel(position + 1, length, &text, &labels)
+        cut = appendLabel(position + 1, length, &out.text, start, &labels)
       }
       position += 1 + length
       // What is cut is still walked to its end, unless that is elsewhere.
       if cut != nil, behind != nil { break }
     }
-    if let cut { note(cut) }
-    nameOctetsLeft -= text.count
+    if let cut { out.note(cut) }
+    let count = out.text.count - start
+    nameOctetsLeft -= count
     guard reader.skip((behind ?? position) - reader.position) else { return nil }
-    return DNSName(text, isTruncated: cut != nil)
+    // Names of a message have fewer octets together than 32 bits count.
+    return DNSParts.Name(
+      start: Int32(truncatingIfNeeded: start), count: Int32(truncatingIfNeeded: count), isTruncated: cut != nil)
   }
 
+  /// - Parameter start: where the name begins in `text`.
   /// - Returns: the event when a limit is reached.
   private func appendLabel(
-    _ start: Int, _ length: Int, _ text: inout [UInt8], _ labels: inout Int
+    _ place: Int, _ length: Int, _ text: inout [UInt8], _ start: Int, _ labels: inout Int
   ) -> String? {
     labels += 1
     if labels > Self.labelCountMax { return "too_many_labels" }
-    if !text.isEmpty { text.append(UInt8(ascii: ".")) }
-    let room = min(Self.nameLengthMax, max(0, nameOctetsLeft)) - text.count
+    if text.count > start { text.append(UInt8(ascii: ".")) }
+    let room = min(Self.nameLengthMax, max(0, nameOctetsLeft)) - (text.count - start)
     let kept = max(0, min(length, room))
-    text.append(message.extracting(start..<start + kept))
+    text.append(message.extracting(place..<place + kept))
     return kept < length ? "name_too_long" : nil
   }
 
   // MARK: Data
 
-  /// The data of a record between two offsets; nil when a name in it is malformed.
+  /// Reads the names in the data of a record, at whose start the reader is.
+  /// - Returns: false when one is malformed where that spoils the message.
   @_lifetime(self: copy self)
-  private mutating func recordData(_ type: UInt16, start: Int, end: Int) -> DNSRecordData? {
-    let content = message.extracting(start..<end)
-    // Empty data occurs in updates and in answers of negligent servers.
-    if content.byteCount == 0 { return type == DNSType.txt ? .txt([]) : .raw([]) }
-    let raw = DNSRecordData.raw(content.copied())
-    var fields = ByteReader(content)
-    switch type {
-    case DNSType.a: return content.byteCount == 4 ? .address(content.copied()) : raw
-    case DNSType.aaaa: return content.byteCount == 16 ? .address(content.copied()) : raw
-    case DNSType.cname, DNSType.ns, DNSType.ptr, DNSType.dname: return name().map { .name($0) }
-    case DNSType.mx:
-      guard let preference = reader.u16(), let exchange = name() else { return nil }
-      return .mx(preference: preference, exchange: exchange)
-    case DNSType.txt: return Self.strings(&fields).map { .txt($0) } ?? raw
-    case DNSType.soa: return startOfAuthority()
-    case DNSType.srv:
-      guard let priority = reader.u16(), let weight = reader.u16(), let port = reader.u16(),
-        let target = name()
-      else { return nil }
-      return .srv(priority: priority, weight: weight, port: port, target: target)
-    case DNSType.sshfp:
-      guard let algorithm = fields.u8(), let kind = fields.u8() else { return raw }
-      return .sshfp(
-        algorithm: algorithm, fingerprintType: kind, fingerprint: fields.rest().copied())
-    case DNSType.caa:
-      guard let flags = fields.u8(), let octets = fields.u8(), let tag = fields.take(Int(octets))
-      else { return raw }
-      return .caa(flags: flags, tag: tag.copied(), value: fields.rest().copied())
-    case DNSType.https, DNSType.svcb: return service(end: end) ?? raw
-    case DNSType.naptr: return namingAuthority() ?? raw
-    case DNSType.opt: return Self.options(&fields).map { .opt($0) } ?? raw
-    default: return raw
+  private mutating func data(_ record: inout DNSParts.Record, _ out: inout DNSParts) -> Bool {
+    guard record.dataEnd > record.dataStart else { return true }
+    switch record.type {
+    case DNSType.cname, DNSType.ns, DNSType.ptr, DNSType.dname: return name(of: &record, behind: 0, &out)
+    case DNSType.mx: return name(of: &record, behind: 2, &out)
+    case DNSType.srv: return name(of: &record, behind: 6, &out)
+    case DNSType.soa:
+      guard name(of: &record, behind: 0, &out), let second = name(&out) else { return false }
+      record.second = second
+      record.behindNames = reader.position
+      // Serial, refresh, retry, expire, minimum.
+      return reader.skip(20)
+    case DNSType.https, DNSType.svcb:
+      if !name(of: &record, behind: 2, &out) || reader.position > record.dataEnd { record.hasNames = false }
+      return true
+    case DNSType.naptr:
+      if !namingAuthority(&record, &out) { record.hasNames = false }
+      return true
+    default: return true
     }
   }
 
-  private static func strings(_ fields: inout ByteReader) -> [[UInt8]]? {
-    var out: [[UInt8]] = []
-    while !fields.isAtEnd {
-      guard let length = fields.u8(), let text = fields.take(Int(length)) else { return nil }
-      out.append(text.copied())
-    }
-    return out
-  }
-
-  private static func options(_ fields: inout ByteReader) -> [DNSOption]? {
-    var out: [DNSOption] = []
-    while !fields.isAtEnd {
-      guard let code = fields.u16(), let length = fields.u16(),
-        let data = fields.take(Int(length))
-      else { return nil }
-      out.append(DNSOption(code: code, data: data.copied()))
-    }
-    return out
+  @_lifetime(self: copy self)
+  private mutating func name(of record: inout DNSParts.Record, behind count: Int, _ out: inout DNSParts) -> Bool {
+    guard reader.skip(count), let first = name(&out) else { return false }
+    record.first = first
+    record.hasNames = true
+    record.behindNames = reader.position
+    return true
   }
 
   @_lifetime(self: copy self)
-  private mutating func startOfAuthority() -> DNSRecordData? {
-    guard let mname = name(), let rname = name(), let serial = reader.u32(),
-      let refresh = reader.u32(), let retry = reader.u32(), let expire = reader.u32(),
-      let minimum = reader.u32()
-    else { return nil }
-    return .soa(
-      DNSStartOfAuthority(
-        mname: mname, rname: rname, serial: serial, refresh: refresh, retry: retry,
-        expire: expire, minimum: minimum))
-  }
-
-  @_lifetime(self: copy self)
-  private mutating func service(end: Int) -> DNSRecordData? {
-    guard let priority = reader.u16(), let target = name(), reader.position <= end,
-      let parameters = reader.take(end - reader.position)
-    else { return nil }
-    return .service(priority: priority, target: target, parameters: parameters.copied())
-  }
-
-  @_lifetime(self: copy self)
-  private mutating func namingAuthority() -> DNSRecordData? {
-    guard let order = reader.u16(), let preference = reader.u16() else { return nil }
-    var texts: [[UInt8]] = []
-    // Flags, services, regular expression (RFC 3403 section 4.1).
-    for _ in 0..<3 {
-      guard let length = reader.u8(), let text = reader.take(Int(length)) else { return nil }
-      texts.append(text.copied())
+  private mutating func namingAuthority(_ record: inout DNSParts.Record, _ out: inout DNSParts) -> Bool {
+    guard reader.skip(4) else { return false }
+    for _ in 0..<Self.namingTextCount {
+      guard let length = reader.u8(), reader.skip(Int(length)) else { return false }
     }
-    guard let replacement = name() else { return nil }
-    return .naptr(order: order, preference: preference, texts: texts, replacement: replacement)
+    return name(of: &record, behind: 0, &out)
   }
 }

@@ -16,10 +16,14 @@ public final class DNSParser: AppLayerParser {
   private var nextID: UInt64 = 0
   private var toServer = Leg()
   private var toClient = Leg()
+  private let supply: AppLayerSupply?
 
-  /// - Parameter appProtocol: `.dns`, or `.mdns`, which has the same messages.
-  public init(framing: Framing, appProtocol: AppProtocol = .dns) {
+  /// - Parameters:
+  ///   - appProtocol: `.dns`, or `.mdns`, which has the same messages.
+  ///   - supply: of the worker, for messages that are done with; nil to make each anew.
+  public init(framing: Framing, appProtocol: AppProtocol = .dns, supply: AppLayerSupply? = nil) {
     self.framing = framing
+    self.supply = appProtocol == .dns ? supply : nil
     super.init(appProtocol: appProtocol)
   }
 
@@ -106,20 +110,30 @@ public final class DNSParser: AppLayerParser {
   }
 
   private func take(_ bytes: RawSpan, _ direction: Direction, _ time: Timestamp) {
-    var decoder = DNSDecoder(bytes)
-    let message = decoder.decode()
-    let transaction = DNSTransaction(
-      id: nextID, message: message, direction: direction, appProtocol: appProtocol, start: time)
+    let transaction = message(bytes, direction, time)
     frames?.add("pdu", direction, bytes, transaction: nextID)
     nextID += 1
     // Multicast answers travel like questions: to the group.
-    if appProtocol == .dns, !message.isMalformed || !message.queries.isEmpty {
-      if direction == .toServer, message.isResponse {
+    if appProtocol == .dns, !transaction.isMalformed || transaction.hasQueries {
+      if direction == .toServer, transaction.isResponse {
         transaction.raise(AppEvent(appProtocol, "not_request"))
-      } else if direction == .toClient, !message.isResponse {
+      } else if direction == .toClient, !transaction.isResponse {
         transaction.raise(AppEvent(appProtocol, "not_response"))
       }
     }
     transactions.append(transaction)
+  }
+
+  private func message(_ bytes: RawSpan, _ direction: Direction, _ time: Timestamp) -> DNSTransaction {
+    guard let spare = supply?.dnsMessages.take() else {
+      return DNSTransaction(id: nextID, message: bytes, direction: direction, appProtocol: appProtocol, start: time)
+    }
+    spare.renew(id: nextID, message: bytes, direction: direction, start: time)
+    return spare
+  }
+
+  override func letGo(_ transaction: Transaction) {
+    guard let supply, let message = transaction as? DNSTransaction, message.isSmall else { return }
+    supply.dnsMessages.put(message)
   }
 }

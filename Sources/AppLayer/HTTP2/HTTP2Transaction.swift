@@ -169,9 +169,8 @@ public final class HTTP2Transaction: HTTPTransaction {
   }
 
   func takeDNS(_ message: [UInt8], _ direction: Direction) {
-    var decoder = DNSDecoder(message.rawSpan)
     let transaction = DNSTransaction(
-      id: 0, message: decoder.decode(), direction: direction, appProtocol: .dns, start: start)
+      id: 0, message: message.rawSpan, direction: direction, appProtocol: .dns, start: start)
     if direction == .toServer { dnsRequest = transaction } else { dnsResponse = transaction }
     for event in transaction.events { raise(event) }
   }

@@ -400,7 +400,7 @@ public final class AppLayerFlow {
     case .http2: HTTP2Parser(settings: supply.settings.http2, http: supply.settings.http, files: supply.files)
     case .tls: TLSParser(settings: supply.settings.tls)
     case .dns, .mdns:
-      DNSParser(framing: transport == .tcp ? .stream : .datagram, appProtocol: found)
+      DNSParser(framing: transport == .tcp ? .stream : .datagram, appProtocol: found, supply: supply)
     case .smtp: SMTPParser(settings: supply.settings.smtp, files: supply.files)
     case .quic: QUICParser()
     case .ssh: SSHParser()

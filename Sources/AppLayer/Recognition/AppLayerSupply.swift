@@ -10,6 +10,7 @@ public final class AppLayerSupply {
   /// Octets that are being recognised. Nothing is left in it that matters: a list of its own for each flow was allocated,
   /// and for each of its directions.
   var beginning: [UInt8] = []
+  var dnsMessages = SparePool<DNSTransaction>()
   /// Protocols that are looked into, a bit for each: to hash one takes longer than to recognise it.
   private let enabledBits: UInt64
 
