@@ -46,7 +46,11 @@ open class AppLayerParser {
     while count < transactions.count, isDone(transactions[count]) { count += 1 }
     guard count > 0 else { return }
     for index in 0..<count { letGo(transactions[index]) }
-    transactions.removeFirst(count)
+    if count == transactions.count {
+      transactions.removeAll(keepingCapacity: true)
+    } else {
+      transactions.removeFirst(count)
+    }
   }
 
   /// A transaction is done with, and may be used again once nobody refers to it.

@@ -16,6 +16,18 @@ struct HTTPBody {
   private(set) var hasGap = false
   private(set) var isCut = false
 
+  /// Forgets the content, keeping its room.
+  mutating func reset() {
+    bytes.removeAll(keepingCapacity: true)
+    (start, inspected, seenCount) = (0, 0, 0)
+    (isComplete, hasGap, isCut) = (false, false, false)
+  }
+
+  /// Room that is kept for another body.
+  static let roomBytesMax = 32_768
+
+  var isSmall: Bool { bytes.capacity <= Self.roomBytesMax }
+
   /// Where the kept content ends.
   var end: UInt64 { start &+ UInt64(bytes.count) }
   var hasContent: Bool { end > 0 }

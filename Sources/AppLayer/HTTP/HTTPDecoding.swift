@@ -28,15 +28,15 @@ struct HTTPDecoding {
 
   /// A path: decoded once, separators unified, UTF-8 reduced to one octet a character, dot segments
   /// removed.
-  func normalizedPath(_ bytes: [UInt8], _ range: Range<Int>) -> [UInt8] {
-    var path = decodedPath(bytes, range)
+  ///
+  /// - Parameter path: empty; its room is used.
+  func normalizePath(_ bytes: [UInt8], _ range: Range<Int>, into path: inout [UInt8]) {
+    decodePath(bytes, range, &path)
     if usesBestFit, path.contains(where: { $0 >= 0x80 }) { path = HTTPBestFit.reduceUTF8(path) }
     Self.removeDotSegments(&path)
-    return path
   }
 
-  private func decodedPath(_ bytes: [UInt8], _ range: Range<Int>) -> [UInt8] {
-    var out: [UInt8] = []
+  private func decodePath(_ bytes: [UInt8], _ range: Range<Int>, _ out: inout [UInt8]) {
     out.reserveCapacity(range.count)
     var i = range.lowerBound
     while i < range.upperBound {
@@ -53,16 +53,20 @@ struct HTTPDecoding {
       if byte != Self.slash || !compressesSlashes || out.last != Self.slash { out.append(byte) }
       i = next
     }
-    return out
   }
 
   /// Decoded once and nothing else: query, fragment, host.
   func decoded(_ bytes: [UInt8], _ range: Range<Int>) -> [UInt8] {
-    guard HTTPText.firstIndex(of: Self.percent, in: bytes, range) != nil else {
-      return Array(bytes[range])
-    }
     var out: [UInt8] = []
     out.reserveCapacity(range.count)
+    decode(bytes, range, onto: &out)
+    return out
+  }
+
+  func decode(_ bytes: [UInt8], _ range: Range<Int>, onto out: inout [UInt8]) {
+    guard HTTPText.firstIndex(of: Self.percent, in: bytes, range) != nil else {
+      return out.append(bytes.rawSpan.extracting(range))
+    }
     var i = range.lowerBound
     while i < range.upperBound {
       if bytes[i] == Self.percent, let (decoded, end) = escape(bytes, i, range.upperBound) {
@@ -73,7 +77,6 @@ struct HTTPDecoding {
         i += 1
       }
     }
-    return out
   }
 
   /// The octet that an escape at `i` stands for, and where it ends; nil for an invalid one, whose

@@ -15,14 +15,26 @@ enum HTTPKnownField: UInt8, CaseIterable {
     ("content-range", .contentRange),
   ]
 
+  /// A name without NULs: few have its length and first letter.
+  private static func plain(_ bytes: [UInt8], _ range: Range<Int>) -> HTTPKnownField {
+    guard let first = range.first else { return .other }
+    let initial = HTTPText.lower(bytes[first])
+    for (name, field) in names where name.utf8CodeUnitCount == range.count {
+      let mayMatch = name.withUTF8Buffer { (unsafe $0[0]) == initial }
+      if mayMatch, HTTPText.hasPrefix(bytes, range, name) { return field }
+    }
+    return .other
+  }
+
   /// NULs in a name are passed over, as some peers do.
   init(_ bytes: [UInt8], _ range: Range<Int>) {
     self = .other
-    guard let first = range.first(where: { bytes[$0] != 0 }) else { return }
-    let initial = HTTPText.lower(bytes[first])
+    guard range.contains(where: { bytes[$0] == 0 }) else {
+      self = Self.plain(bytes, range)
+      return
+    }
     for (name, field) in Self.names {
-      let matches = name.withUTF8Buffer { (unsafe $0[0]) == initial }
-      if matches, HTTPText.equalsIgnoringNUL(bytes, range, name) {
+      if HTTPText.equalsIgnoringNUL(bytes, range, name) {
         self = field
         return
       }
@@ -52,6 +64,8 @@ struct HTTPHead {
   private(set) var fields: [HTTPField] = []
   /// Repetitions taken up so far; those beyond 64 are passed over.
   private var repetitionCount = 0
+  /// The known fields that are there, a bit for each: most that are asked for are not.
+  private var present: UInt32 = 0
 
   private static let repetitionCountMax = 64
   private static let usualBytes = 480
@@ -66,12 +80,19 @@ struct HTTPHead {
     case ignored
   }
 
-  func field(_ known: HTTPKnownField) -> HTTPField? { fields.first { $0.known == known } }
+  func field(_ known: HTTPKnownField) -> HTTPField? {
+    guard has(known) else { return nil }
+    return fields.first { $0.known == known }
+  }
 
-  func has(_ known: HTTPKnownField) -> Bool { fields.contains { $0.known == known } }
+  func has(_ known: HTTPKnownField) -> Bool { present & Self.bit(known) != 0 }
+
+  /// There are fewer known fields than bits.
+  private static func bit(_ known: HTTPKnownField) -> UInt32 { 1 << UInt32(known.rawValue & 31) }
 
   /// What a field says, as rules see it.
   func value(_ known: HTTPKnownField) -> BufferView? {
+    guard has(known) else { return nil }
     for field in fields where field.known == known { return BufferView(text, range: field.value) }
     return nil
   }
@@ -98,10 +119,9 @@ struct HTTPHead {
     let valueEnd = text.count
     text.append(HTTPText.cr)
     text.append(HTTPText.lf)
-    fields.append(
-      HTTPField(
-        name: nameStart..<nameEnd, value: valueStart..<valueEnd,
-        known: HTTPKnownField(bytes, name)))
+    let known = HTTPKnownField(bytes, name)
+    present |= Self.bit(known)
+    fields.append(HTTPField(name: nameStart..<nameEnd, value: valueStart..<valueEnd, known: known))
     return .new
   }
 
@@ -134,8 +154,19 @@ struct HTTPHead {
     }
   }
 
-  /// Forgets all fields (an interim response gives way to the next).
-  mutating func removeAll() { self = HTTPHead() }
+  /// Forgets all fields (an interim response gives way to the next), keeping their room.
+  mutating func removeAll() {
+    raw.removeAll(keepingCapacity: true)
+    text.removeAll(keepingCapacity: true)
+    fields.removeAll(keepingCapacity: true)
+    repetitionCount = 0
+    present = 0
+  }
+
+  /// The room is that of an ordinary head.
+  var isSmall: Bool {
+    raw.capacity <= HTTPText.roomBytesMax && text.capacity <= HTTPText.roomBytesMax && fields.capacity <= 128
+  }
 }
 
 extension HTTPField {

@@ -25,6 +25,14 @@ struct HTTPHeadReader {
 
   private var isResponse: Bool { reader.isResponse }
 
+  /// Begins with another head or trailer.
+  mutating func restart() {
+    reader.isEnd = false
+    HTTPText.clear(&bytes)
+    position = 0
+    events.removeAll(keepingCapacity: true)
+  }
+
   mutating func take(
     _ span: RawSpan, from start: Int, into head: inout HTTPHead, _ settings: HTTPSettings
   ) -> Outcome {
@@ -54,9 +62,9 @@ struct HTTPHeadReader {
       bytes.removeLast(bytes.count - end)
       swap(&head.raw, &bytes)
     } else {
-      head.raw.append(contentsOf: bytes[0..<end])
+      head.raw.append(bytes.rawSpan.extracting(0..<end))
     }
-    bytes = []
+    HTTPText.clear(&bytes)
   }
 
   /// Takes in what is complete by now. How a line of a response ends may be told by an octet far behind it (the

@@ -86,7 +86,7 @@ extension HTTPParser {
     if i > at { lastRequest?.addBlanksAfterRequest(bytes.extracting(at..<i)) }
     if i < bytes.byteCount {
       _ = beginRequest(time)
-      request.line = []
+      HTTPText.clear(&request.line)
       request.state = .line
     }
     return i
@@ -126,19 +126,23 @@ extension HTTPParser {
   }
 
   private func parseRequestLine(_ transaction: HTTPTransaction) {
-    let line = HTTPRequestLine(request.line, personality: settings.personality)
-    request.line = []
-    transaction.requestLine = line
-    for event in line.events { transaction.raise(event) }
-    if let range = line.target {
-      transaction.target = HTTPTarget(
-        line.bytes, range, isAuthority: line.methodKind == .connect, settings: settings)
+    // Moved, and its room taken in turn; a transaction that was used before has some.
+    transaction.requestLine.reset()
+    swap(&transaction.requestLine.bytes, &request.line)
+    HTTPText.clear(&request.line)
+    transaction.requestLine.read(settings.personality)
+    for event in transaction.requestLine.events { transaction.raise(event) }
+    if let range = transaction.requestLine.target {
+      transaction.target.reset()
+      transaction.target.read(
+        transaction.requestLine.bytes, range, isAuthority: transaction.requestLine.methodKind == .connect,
+        settings: settings)
       if transaction.target.isHostInvalid { transaction.raise(.uriHostInvalid) }
       if transaction.target.isDoubleEncoded { transaction.raise(.doubleEncodedURI) }
     }
     transaction.advance(.toServer, to: HTTPProgress.headers)
-    request.head = HTTPHeadReader(isResponse: false)
-    request.state = line.lacksVersion ? .afterShortLine : .head
+    request.head.restart()
+    request.state = transaction.requestLine.lacksVersion ? .afterShortLine : .head
   }
 
   /// More than a few blanks after a line without protocol mean that fields follow.
@@ -206,20 +210,20 @@ extension HTTPParser {
 
   private func resolveHost(_ transaction: HTTPTransaction) {
     let head = transaction.requestHead
-    transaction.host = transaction.target.hostname
+    if let hostname = transaction.target.hostname { transaction.host = hostname }
     transaction.port = transaction.target.port
     if let field = head.field(.host) {
       if let given = HTTPHost(head.text, field.value) {
         if !given.isValid { transaction.raise(.headerHostInvalid) }
-        if transaction.host == nil {
-          transaction.host = given.name
+        if !transaction.hasHost {
+          transaction.take(given, in: head.text)
           if given.hasPort { transaction.port = given.port }
-        } else if transaction.host != given.name
+        } else if !given.isName(transaction.hostName, in: head.text)
           || (given.hasPort && transaction.port != nil && transaction.port != given.port)
         {
           transaction.raise(.ambiguousHost)
         }
-      } else if transaction.host != nil {
+      } else if transaction.hasHost {
         transaction.raise(.ambiguousHost)
       }
     } else if transaction.requestLine.versionNumber >= .v11 {
@@ -256,7 +260,7 @@ extension HTTPParser {
     }
     guard end != nil else { return bytes.byteCount }
     requestTransaction?.requestWireCount &+= UInt64(request.line.count)
-    request.line = []
+    HTTPText.clear(&request.line)
     switch size {
     case .blank: break
     case .invalid, .tooLarge: failRequest(.invalidRequestChunkLength)
@@ -266,7 +270,7 @@ extension HTTPParser {
       request.state = .chunkData
       if count == 0 {
         request.state = .trailer
-        request.head = HTTPHeadReader(isResponse: false)
+        request.head.restart()
         requestTransaction?.advance(.toServer, to: HTTPProgress.trailer)
       }
     }
@@ -281,7 +285,7 @@ extension HTTPParser {
     lastRequest = requestTransaction
     request.state = requestTransaction?.requestLine.lacksVersion == true && isShort ? .ignored : .idle
     requestTransaction = nil
-    request.line = []
+    HTTPText.clear(&request.line)
     request.lineCountBeforeGap = 0
   }
 

@@ -75,7 +75,7 @@ extension HTTPParser {
   }
 
   private func startResponse(_ bytes: RawSpan, _ at: Int, _ time: Timestamp) -> Int {
-    response.line = []
+    HTTPText.clear(&response.line)
     response.strayLine = nil
     response.strayCount = 0
     if let expected = expectedTransaction, expected === requestTransaction { settleShortRequest() }
@@ -140,19 +140,23 @@ extension HTTPParser {
 
   func endStatusLine() {
     guard let transaction = responseTransaction else { return }
-    let whole = response.line
-    response.line = []
-    let count = HTTPText.chompedCount(whole)
-    if count == 0 { return }
-    if !HTTPStatusLine.looksLikeStatusLine(whole) {
-      response.strayLine = whole
+    let count = HTTPText.chompedCount(response.line)
+    if count == 0 { return HTTPText.clear(&response.line) }
+    if !HTTPStatusLine.looksLikeStatusLine(response.line) {
+      response.strayLine = response.line
+      response.line = []
       return
     }
-    transaction.statusLine = HTTPStatusLine(Array(whole.prefix(count)))
+    // Moved, and its room taken in turn, as that of a request is.
+    response.line.removeLast(response.line.count - count)
+    transaction.statusLine.reset()
+    swap(&transaction.statusLine.bytes, &response.line)
+    HTTPText.clear(&response.line)
+    transaction.statusLine.read()
     if transaction.statusLine.versionNumber == .invalid { transaction.raise(.responseInvalidProtocol) }
     if transaction.statusLine.number == nil { transaction.raise(.responseInvalidStatus) }
     transaction.advance(.toClient, to: HTTPProgress.headers)
-    response.head = HTTPHeadReader(isResponse: true)
+    response.head.restart()
     response.state = .head
   }
 
@@ -336,14 +340,14 @@ extension HTTPParser {
     }
     guard end != nil else { return bytes.byteCount }
     responseTransaction?.responseWireCount &+= UInt64(response.line.count)
-    response.line = []
+    HTTPText.clear(&response.line)
     if case .size(let count, let hasExtension) = size {
       if hasExtension { responseTransaction?.raise(.responseChunkExtension) }
       response.left = count
       response.state = .chunkData
       if count == 0 {
         response.state = .trailer
-        response.head = HTTPHeadReader(isResponse: true)
+        response.head.restart()
         responseTransaction?.advance(.toClient, to: HTTPProgress.trailer)
       }
     }

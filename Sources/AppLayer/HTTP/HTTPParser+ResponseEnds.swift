@@ -5,7 +5,7 @@ extension HTTPParser {
   func completeResponse(isCut: Bool = false) {
     endResponseTransaction(isCut: isCut)
     response.state = .idle
-    response.line = []
+    HTTPText.clear(&response.line)
     response.strayLine = nil
   }
 

@@ -36,11 +36,15 @@ public final class HTTPParser: AppLayerParser {
   public private(set) var overflowCount: UInt64 = 0
 
   private let files: FlowFiles?
+  private let supply: AppLayerSupply?
 
-  /// - Parameter files: who looks at the files that bodies are; nil where nobody does.
-  public init(settings: HTTPSettings, files: FileExaminer? = nil) {
+  /// - Parameters:
+  ///   - files: who looks at the files that bodies are; nil where nobody does.
+  ///   - supply: of the worker, for exchanges that are done with; its settings are these. Nil to make each anew.
+  public init(settings: HTTPSettings, files: FileExaminer? = nil, supply: AppLayerSupply? = nil) {
     self.settings = settings
     self.files = files.map(FlowFiles.init)
+    self.supply = supply
     super.init(appProtocol: .http)
   }
 
@@ -75,7 +79,13 @@ public final class HTTPParser: AppLayerParser {
   // MARK: Exchanges
 
   func newTransaction(_ time: Timestamp) -> HTTPTransaction {
-    let transaction = HTTPTransaction(id: nextID, settings: settings, files: files, start: time)
+    let transaction: HTTPTransaction
+    if let spare = supply?.exchanges.take() {
+      spare.renew(id: nextID, files: files, start: time)
+      transaction = spare
+    } else {
+      transaction = HTTPTransaction(id: nextID, settings: settings, files: files, start: time)
+    }
     nextID &+= 1
     if followsFailedChange {
       followsFailedChange = false
@@ -83,6 +93,14 @@ public final class HTTPParser: AppLayerParser {
     }
     transactions.append(transaction)
     return transaction
+  }
+
+  override func letGo(_ transaction: Transaction) {
+    guard let supply, let exchange = transaction as? HTTPTransaction else { return }
+    // What still comes of it nobody looks at.
+    if lastRequest === exchange { lastRequest = nil }
+    if lastResponse === exchange { lastResponse = nil }
+    if exchange !== upgraded, exchange.isSmall { supply.exchanges.put(exchange) }
   }
 
   func beginRequest(_ time: Timestamp) -> HTTPTransaction {
@@ -133,8 +151,7 @@ public final class HTTPParser: AppLayerParser {
     let name = Array("/libhtp::request_uri_not_seen".utf8)
     transaction.requestLine.bytes = name
     transaction.requestLine.target = 0..<name.count
-    transaction.target.path = name
-    transaction.target.normalized = name
+    transaction.target = HTTPTarget(path: name)
     transaction.finishRequest()
     return transaction
   }

@@ -79,18 +79,31 @@ struct HTTPRequestLine {
 
   init(_ line: [UInt8], personality: HTTPSettings.Personality) {
     bytes = line
-    var end = line.count
-    if personality == .apache2, let nul = line.firstIndex(of: 0) { end = nul }
+    read(personality)
+  }
+
+  /// Forgets the line, keeping its room.
+  mutating func reset() {
+    bytes.removeAll(keepingCapacity: true)
+    (method, target, version) = (nil, nil, nil)
+    (methodKind, versionNumber, lacksVersion) = (.unknown, .absent, false)
+    events.removeAll(keepingCapacity: true)
+  }
+
+  /// Takes the line that was put in `bytes` of an empty one apart.
+  mutating func read(_ personality: HTTPSettings.Personality) {
+    var end = bytes.count
+    if personality == .apache2, let nul = bytes.firstIndex(of: 0) { end = nul }
     var i = 0
-    while i < end, HTTPText.isSpace(line[i]) { i += 1 }
+    while i < end, HTTPText.isSpace(bytes[i]) { i += 1 }
     if i > 0 { events.append(.leadingWhitespace) }
     let methodStart = i
-    while i < end, !HTTPText.isSpace(line[i]) { i += 1 }
+    while i < end, !HTTPText.isSpace(bytes[i]) { i += 1 }
     method = (i > 0 && personality == .apache2 ? 0 : methodStart)..<i
-    methodKind = HTTPMethod(line, methodStart..<i)
+    methodKind = HTTPMethod(bytes, methodStart..<i)
     let delimiterStart = i
-    while i < end, HTTPText.isSpace(line[i]) { i += 1 }
-    if (delimiterStart..<i).contains(where: { line[$0] != HTTPText.space }) {
+    while i < end, HTTPText.isSpace(bytes[i]) { i += 1 }
+    if (delimiterStart..<i).contains(where: { bytes[$0] != HTTPText.space }) {
       events.append(.methodDelimiter)
     }
     guard i < end else {
@@ -98,7 +111,7 @@ struct HTTPRequestLine {
       versionNumber = .v09
       return
     }
-    splitTarget(HTTPText.trimmed(line, i..<end))
+    splitTarget(HTTPText.trimmed(bytes, i..<end))
   }
 
   private mutating func splitTarget(_ rest: Range<Int>) {
@@ -146,24 +159,36 @@ struct HTTPStatusLine {
 
   init(_ line: [UInt8]) {
     bytes = line
+    read()
+  }
+
+  /// Forgets the line, keeping its room.
+  mutating func reset() {
+    bytes.removeAll(keepingCapacity: true)
+    (version, code, message) = (nil, nil, nil)
+    (versionNumber, number) = (.absent, nil)
+  }
+
+  /// Takes the line that was put in `bytes` of an empty one apart.
+  mutating func read() {
     versionNumber = .invalid
-    let end = line.count
+    let end = bytes.count
     var i = 0
-    while i < end, HTTPText.isSpace(line[i]) || line[i] == 0 { i += 1 }
+    while i < end, HTTPText.isSpace(bytes[i]) || bytes[i] == 0 { i += 1 }
     let versionStart = i
-    while i < end, !HTTPText.isSpace(line[i]) { i += 1 }
+    while i < end, !HTTPText.isSpace(bytes[i]) { i += 1 }
     guard i > versionStart else { return }
     version = versionStart..<i
-    versionNumber = HTTPVersion(line, versionStart..<i)
+    versionNumber = HTTPVersion(bytes, versionStart..<i)
     let codeGap = i
-    while i < end, HTTPText.isSpace(line[i]) { i += 1 }
+    while i < end, HTTPText.isSpace(bytes[i]) { i += 1 }
     let codeStart = i
-    while i < end, !HTTPText.isSpace(line[i]) { i += 1 }
+    while i < end, !HTTPText.isSpace(bytes[i]) { i += 1 }
     guard codeStart > codeGap, i > codeStart else { return }
     code = codeStart..<i
-    number = Self.number(line, codeStart..<i)
+    number = Self.number(bytes, codeStart..<i)
     let messageGap = i
-    while i < end, HTTPText.isSpace(line[i]) { i += 1 }
+    while i < end, HTTPText.isSpace(bytes[i]) { i += 1 }
     guard i > messageGap else { return }
     message = i..<end
   }

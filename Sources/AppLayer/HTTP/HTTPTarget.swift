@@ -9,32 +9,66 @@ struct HTTPTarget {
   /// The text of the port was there; `port` is nil where it is no number in 1…65535.
   var hasPort = false
   var port: Int?
-  var path: [UInt8]?
-  var query: [UInt8]?
-  var fragment: [UInt8]?
   var isHostInvalid = false
   var isDoubleEncoded = false
 
-  /// `path?query#fragment` normalised: what rules see as `http.uri`; nil where all are missing.
-  var normalized: [UInt8]?
+  /// `path?query#fragment` normalised; empty where all are missing.
+  private var uri: [UInt8] = []
+  private var hasPath = false
+  /// Octets of the path at the start of `uri`.
+  private var pathCount = 0
+  /// The path decoded once, where `uri` has it decoded twice.
+  private var pathOnce: [UInt8]?
+
+  /// What rules see as `http.uri`; nil where all is missing.
+  var normalized: [UInt8]? { uri.isEmpty ? nil : uri }
+
+  var path: [UInt8]? {
+    guard hasPath else { return nil }
+    return pathOnce ?? (pathCount == uri.count ? uri : Array(uri.prefix(pathCount)))
+  }
 
   init() {}
 
   init(_ line: [UInt8], _ range: Range<Int>, isAuthority: Bool, settings: HTTPSettings) {
+    read(line, range, isAuthority: isAuthority, settings: settings)
+  }
+
+  /// A path as it is.
+  init(path: [UInt8]) {
+    uri = path
+    hasPath = true
+    pathCount = path.count
+  }
+
+  /// Forgets the target, keeping its room.
+  mutating func reset() {
+    hostname = nil
+    (hasPort, port) = (false, nil)
+    (isHostInvalid, isDoubleEncoded) = (false, false)
+    uri.removeAll(keepingCapacity: true)
+    (hasPath, pathCount, pathOnce) = (false, 0, nil)
+  }
+
+  var isSmall: Bool { uri.capacity <= HTTPText.roomBytesMax }
+
+  /// Takes a target into an empty one.
+  mutating func read(_ line: [UInt8], _ range: Range<Int>, isAuthority: Bool, settings: HTTPSettings) {
     if isAuthority {
       if let host = HTTPHost(line, range) {
-        hostname = host.name
+        hostname = host.name(in: line)
         port = host.port
         isHostInvalid = !host.isValid
       }
     } else {
-      split(line, range, HTTPDecoding(settings))
+      split(line, range, HTTPDecoding(settings), settings)
     }
-    compose(HTTPDecoding(settings), settings)
     if let hostname, !HTTPHost.isValidName(hostname, 0..<hostname.count) { isHostInvalid = true }
   }
 
-  private mutating func split(_ line: [UInt8], _ range: Range<Int>, _ decoding: HTTPDecoding) {
+  private mutating func split(
+    _ line: [UInt8], _ range: Range<Int>, _ decoding: HTTPDecoding, _ settings: HTTPSettings
+  ) {
     var i = range.lowerBound
     let end = range.upperBound
     if i < end, line[i] != UInt8(ascii: "/"),
@@ -44,13 +78,40 @@ struct HTTPTarget {
     }
     let pathStart = i
     while i < end, line[i] != UInt8(ascii: "?"), line[i] != UInt8(ascii: "#") { i += 1 }
-    if i > pathStart { path = decoding.normalizedPath(line, pathStart..<i) }
+    if i > pathStart { takePath(line, pathStart..<i, decoding, settings) }
     if i < end, line[i] == UInt8(ascii: "?") {
       let queryEnd = HTTPText.firstIndex(of: UInt8(ascii: "#"), in: line, i + 1..<end) ?? end
-      query = Array(line[i + 1..<queryEnd])
+      uri.append(UInt8(ascii: "?"))
+      takeQuery(line, i + 1..<queryEnd, decoding, settings)
       i = queryEnd
     }
-    if i < end { fragment = decoding.decoded(line, i + 1..<end) }
+    if i < end {
+      uri.append(UInt8(ascii: "#"))
+      decoding.decode(line, i + 1..<end, onto: &uri)
+    }
+  }
+
+  private mutating func takePath(
+    _ line: [UInt8], _ range: Range<Int>, _ decoding: HTTPDecoding, _ settings: HTTPSettings
+  ) {
+    hasPath = true
+    decoding.normalizePath(line, range, into: &uri)
+    pathCount = uri.count
+    guard settings.doubleDecodePath else { return }
+    let again = decoding.decoded(uri, 0..<uri.count)
+    if again.count < uri.count { isDoubleEncoded = true }
+    pathOnce = uri
+    uri = again
+  }
+
+  private mutating func takeQuery(
+    _ line: [UInt8], _ range: Range<Int>, _ decoding: HTTPDecoding, _ settings: HTTPSettings
+  ) {
+    guard settings.doubleDecodeQuery else { return decoding.decode(line, range, onto: &uri) }
+    let once = decoding.decoded(line, range)
+    let twice = decoding.decoded(once, 0..<once.count)
+    if twice.count < once.count { isDoubleEncoded = true }
+    uri.append(contentsOf: twice)
   }
 
   /// Takes `//user:password@host:port` off `range`.
@@ -80,37 +141,12 @@ struct HTTPTarget {
     }
     return i
   }
-
-  private mutating func compose(_ decoding: HTTPDecoding, _ settings: HTTPSettings) {
-    guard path != nil || query != nil || fragment != nil else { return }
-    var out: [UInt8] = []
-    if let path {
-      let again = settings.doubleDecodePath ? decoding.decoded(path, 0..<path.count) : path
-      if again.count < path.count { isDoubleEncoded = true }
-      out = again
-    }
-    if let query {
-      var once = decoding.decoded(query, 0..<query.count)
-      if settings.doubleDecodeQuery {
-        let twice = decoding.decoded(once, 0..<once.count)
-        if twice.count < once.count { isDoubleEncoded = true }
-        once = twice
-      }
-      out.append(UInt8(ascii: "?"))
-      out.append(contentsOf: once)
-    }
-    if let fragment {
-      out.append(UInt8(ascii: "#"))
-      out.append(contentsOf: fragment)
-    }
-    normalized = out.isEmpty ? nil : out
-  }
 }
 
 /// Host and port as the Host field, an absolute target or CONNECT give them.
 struct HTTPHost {
-  /// Lower case.
-  var name: [UInt8]
+  /// Where the name stands.
+  var place: Range<Int>
   var hasPort = false
   var port: Int?
   var isValid: Bool
@@ -118,7 +154,7 @@ struct HTTPHost {
   /// - Returns: nil where there is no name at all.
   init?(_ bytes: [UInt8], _ range: Range<Int>) {
     guard let host = Self.nameRange(bytes, range) else { return nil }
-    name = bytes[host.name].map(HTTPText.lower)
+    place = host.name
     isValid = Self.isValidName(bytes, host.name)
     let rest = host.end..<range.upperBound
     if let found = Self.portRange(bytes, rest) {
@@ -128,6 +164,25 @@ struct HTTPHost {
     } else if !rest.isEmpty {
       isValid = false
     }
+  }
+
+  /// The name in lower case.
+  func name(in bytes: [UInt8]) -> [UInt8] {
+    var name: [UInt8] = []
+    appendName(in: bytes, to: &name)
+    return name
+  }
+
+  func appendName(in bytes: [UInt8], to out: inout [UInt8]) {
+    out.reserveCapacity(out.count + place.count)
+    for i in place { out.append(HTTPText.lower(bytes[i])) }
+  }
+
+  /// Whether this is the name, which is in lower case.
+  func isName(_ name: [UInt8], in bytes: [UInt8]) -> Bool {
+    guard name.count == place.count else { return false }
+    for i in name.indices where HTTPText.lower(bytes[place.lowerBound + i]) != name[i] { return false }
+    return true
   }
 
   static func nameRange(_ bytes: [UInt8], _ range: Range<Int>) -> (name: Range<Int>, end: Int)? {

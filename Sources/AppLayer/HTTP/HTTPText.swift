@@ -41,6 +41,15 @@ enum HTTPText {
     }
   }
 
+  /// Room that what is read again and again may keep; a connection may stay open for long.
+  static let roomBytesMax = 4096
+
+  /// Empties `bytes`, keeping its room where that is not large.
+  @inline(__always)
+  static func clear(_ bytes: inout [UInt8]) {
+    if bytes.capacity <= roomBytesMax { bytes.removeAll(keepingCapacity: true) } else { bytes = [] }
+  }
+
   /// `range` without white space at its ends.
   static func trimmed(_ bytes: [UInt8], _ range: Range<Int>) -> Range<Int> {
     var low = range.lowerBound

@@ -28,7 +28,7 @@ extension HTTPTransaction {
     }
     guard progress.toServer >= HTTPProgress.body else { return nil }
     switch id {
-    case .httpHost: return host.map { BufferView($0) }
+    case .httpHost: return hasHost ? BufferView(hostName) : nil
     case .httpHostRaw: return target.hostname.map { BufferView($0) } ?? requestHead.value(.host)
     case .httpUserAgent: return requestHead.value(.userAgent)
     case .httpReferer: return requestHead.value(.referer)
@@ -76,58 +76,62 @@ extension HTTPTransaction {
 
   /// Buffers made of the whole head.
   private func headBuffer(_ id: BufferID, _ direction: Direction) -> BufferView? {
-    if id == .httpHeaderRaw {
-      let raw = direction == .toServer ? requestHead.raw : responseHead.raw
-      return raw.isEmpty ? nil : BufferView(raw)
+    // Each head by its name: to choose one of them would copy it.
+    if direction == .toServer {
+      if id == .httpHeaderRaw { return requestHead.raw.isEmpty ? nil : BufferView(requestHead.raw) }
+      guard !requestHead.fields.isEmpty || id == .httpStart else { return nil }
+      if id == .httpHeader, !requestHead.has(.cookie) { return BufferView(requestHead.text) }
+    } else {
+      if id == .httpHeaderRaw { return responseHead.raw.isEmpty ? nil : BufferView(responseHead.raw) }
+      guard !responseHead.fields.isEmpty || id == .httpStart else { return nil }
+      if id == .httpHeader, !responseHead.has(.setCookie) { return BufferView(responseHead.text) }
     }
-    let hasFields = direction == .toServer ? !requestHead.fields.isEmpty : !responseHead.fields.isEmpty
-    guard hasFields || id == .httpStart else { return nil }
-    if id == .httpHeader {
-      if direction == .toServer {
-        if !requestHead.has(.cookie) { return BufferView(requestHead.text) }
-      } else if !responseHead.has(.setCookie) {
-        return BufferView(responseHead.text)
-      }
+    for made in derived where made.id == id && made.direction == direction {
+      return BufferView(derivedText, range: made.range)
     }
-    for made in derived where made.id == id && made.direction == direction { return BufferView(made.bytes) }
-    return direction == .toServer
-      ? derive(id, direction, requestHead, requestLine.bytes) : derive(id, direction, responseHead, statusLine.bytes)
+    return derive(id, direction) { out in
+      direction == .toServer
+        ? Self.put(id, requestHead, hidden: .cookie, requestLine.bytes, onto: &out)
+        : Self.put(id, responseHead, hidden: .setCookie, statusLine.bytes, onto: &out)
+    }
   }
 
-  /// Makes a buffer that is put together, once.
-  private func derive(_ id: BufferID, _ direction: Direction, _ head: HTTPHead, _ line: [UInt8]) -> BufferView? {
-    let hidden: HTTPKnownField = direction == .toServer ? .cookie : .setCookie
-    let text = head.text
-    var out: [UInt8] = []
-    out.reserveCapacity(id == .httpStart ? line.count + head.text.count + 4 : head.text.count + 4)
+  /// Puts a buffer together.
+  ///
+  /// - Returns: false where there is none.
+  private static func put(
+    _ id: BufferID, _ head: borrowing HTTPHead, hidden: HTTPKnownField, _ line: [UInt8], onto out: inout [UInt8]
+  ) -> Bool {
+    let start = out.count
+    out.reserveCapacity(start + head.text.count + 4 + (id == .httpStart ? line.count : 0))
     switch id {
     case .httpHeader:
       for field in head.fields where field.known != hidden {
-        out.append(text.rawSpan.extracting(field.whole.lowerBound..<field.whole.upperBound + 2))
+        out.append(head.text.rawSpan.extracting(field.whole.lowerBound..<field.whole.upperBound + 2))
       }
-      if out.isEmpty { return nil }
+      return out.count > start
     case .httpHeaderNames:
       out.append(13)
       out.append(10)
       for field in head.fields {
-        out.append(text.rawSpan.extracting(field.name))
+        out.append(head.text.rawSpan.extracting(field.name))
         out.append(13)
         out.append(10)
       }
       out.append(13)
       out.append(10)
+      return true
     case .httpStart:
-      if line.isEmpty { return nil }
-      out.append(contentsOf: line)
+      if line.isEmpty { return false }
+      out.append(line.rawSpan)
       out.append(13)
       out.append(10)
-      out.append(contentsOf: head.text)
+      out.append(head.text.rawSpan)
       out.append(13)
       out.append(10)
-    default: return nil
+      return true
+    default: return false
     }
-    derived.append(DerivedBuffer(id: id, direction: direction, bytes: out))
-    return BufferView(out)
   }
 
   private func fileData(_ direction: Direction, _ index: Int) -> BufferView? {

@@ -8,19 +8,27 @@ public class HTTPTransaction: Transaction {
 
   var requestLine = HTTPRequestLine()
   var target = HTTPTarget()
-  var requestHead = HTTPHead() { didSet { derived.removeAll() } }
+  var requestHead = HTTPHead() { didSet { forgetDerived() } }
   var requestBody = HTTPBody()
   var requestDecoder = HTTPDecoder()
   var multipart: HTTPMultipart?
   var requestWireCount: UInt64 = 0
   /// The host asked for, lower case, without port.
-  var host: [UInt8]?
+  var host: [UInt8]? {
+    get { hasHost ? hostName : nil }
+    set {
+      hasHost = newValue != nil
+      hostName = newValue ?? []
+    }
+  }
   var port: Int?
+  private(set) var hasHost = false
+  private(set) var hostName: [UInt8] = []
   /// The response came without a request.
   var isUnmatched = false
 
   var statusLine = HTTPStatusLine()
-  var responseHead = HTTPHead() { didSet { derived.removeAll() } }
+  var responseHead = HTTPHead() { didSet { forgetDerived() } }
   var responseBody = HTTPBody()
   var responseDecoder = HTTPDecoder()
   var responseWireCount: UInt64 = 0
@@ -32,12 +40,70 @@ public class HTTPTransaction: Transaction {
   }
 
   /// Buffers put together on demand; there are six at most.
-  var derived: [DerivedBuffer] = []
+  private(set) var derived: [DerivedBuffer] = []
+  private(set) var derivedText: [UInt8] = []
 
   struct DerivedBuffer {
     let id: BufferID
     let direction: Direction
-    let bytes: [UInt8]
+    /// In `derivedText`.
+    let range: Range<Int>
+  }
+
+  private func forgetDerived() {
+    if derived.isEmpty { return }
+    derived.removeAll(keepingCapacity: true)
+    derivedText.removeAll(keepingCapacity: true)
+  }
+
+  /// Makes a buffer once.
+  ///
+  /// - Parameter make: puts it together, or tells by false that there is none.
+  func derive(_ id: BufferID, _ direction: Direction, _ make: (inout [UInt8]) -> Bool) -> BufferView? {
+    let start = derivedText.count
+    guard make(&derivedText) else {
+      derivedText.removeLast(derivedText.count - start)
+      return nil
+    }
+    let range = start..<derivedText.count
+    derived.append(DerivedBuffer(id: id, direction: direction, range: range))
+    return BufferView(derivedText, range: range)
+  }
+
+  func take(_ found: HTTPHost, in bytes: [UInt8]) {
+    hasHost = true
+    hostName.removeAll(keepingCapacity: true)
+    found.appendName(in: bytes, to: &hostName)
+  }
+
+  /// Becomes another exchange, of a connection with the same settings.
+  func renew(id: UInt64, files: FlowFiles?, start: Timestamp) {
+    renew(id: id, start: start)
+    flowFiles = files
+    requestLine.reset()
+    target.reset()
+    requestHead.removeAll()
+    requestBody.reset()
+    requestDecoder = HTTPDecoder()
+    multipart = nil
+    requestWireCount = 0
+    hasHost = false
+    hostName.removeAll(keepingCapacity: true)
+    port = nil
+    isUnmatched = false
+    statusLine.reset()
+    responseHead.removeAll()
+    responseBody.reset()
+    responseDecoder = HTTPDecoder()
+    responseWireCount = 0
+    hasSeenContinue = false
+  }
+
+  /// The room that it takes is that of ordinary exchanges.
+  var isSmall: Bool {
+    requestLine.bytes.capacity <= HTTPText.roomBytesMax && target.isSmall && requestHead.isSmall && requestBody.isSmall
+      && statusLine.bytes.capacity <= HTTPText.roomBytesMax && responseHead.isSmall && responseBody.isSmall
+      && derivedText.capacity <= 4 * HTTPText.roomBytesMax && filesToServer.capacity <= 16
   }
 
   init(

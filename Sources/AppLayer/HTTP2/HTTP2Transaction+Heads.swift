@@ -74,7 +74,7 @@ extension HTTP2Transaction {
       host = bytes[range].map(HTTPText.lower)
       return
     }
-    host = found.name
+    host = found.name(in: bytes)
     port = found.port
   }
 

@@ -396,7 +396,7 @@ public final class AppLayerFlow {
 
   private func makeParser(_ found: AppProtocol) -> AppLayerParser? {
     switch found {
-    case .http: HTTPParser(settings: supply.settings.http, files: supply.files)
+    case .http: HTTPParser(settings: supply.settings.http, files: supply.files, supply: supply)
     case .http2: HTTP2Parser(settings: supply.settings.http2, http: supply.settings.http, files: supply.files)
     case .tls: TLSParser(settings: supply.settings.tls)
     case .dns, .mdns:

@@ -11,6 +11,8 @@ public final class AppLayerSupply {
   /// and for each of its directions.
   var beginning: [UInt8] = []
   var dnsMessages = SparePool<DNSTransaction>()
+  /// Of HTTP/1.
+  var exchanges = SparePool<HTTPTransaction>()
   /// Protocols that are looked into, a bit for each: to hash one takes longer than to recognise it.
   private let enabledBits: UInt64
 
