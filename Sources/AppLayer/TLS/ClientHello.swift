@@ -58,6 +58,8 @@ public struct ClientHello: Sendable {
     self.sessionID = sessionID.copied()
     cipherSuites = TLSLists.numbers(suites)
     compressionMethods = methods.copied()
+    // Browsers send some 18.
+    if !reader.isAtEnd { extensions.reserveCapacity(24) }
     if suiteOctets & 1 != 0 || sessionIDLength > 32 { oddities.append("invalid_handshake_message") }
     let isConsistent = TLSLists.eachExtension(&reader) { type, content in
       take(type, content)

@@ -39,6 +39,7 @@ public struct ServerHello: Sendable {
     cipherSuite = suite
     if !isEarlyDraft, !reader.skip(1) { return nil }
     isRetryRequest = self.random == Self.retryRandom
+    if !reader.isAtEnd { extensions.reserveCapacity(8) }
     let isConsistent = TLSLists.eachExtension(&reader) { type, content in
       take(type, content)
     }

@@ -3,19 +3,29 @@
 public enum TLSFingerprint {
   /// Version, ciphers, extensions, groups, point formats, all decimal; GREASE left out.
   public static func ja3(_ hello: ClientHello) -> [UInt8] {
-    var out = Array(String(hello.legacyVersion.rawValue).utf8)
+    var out: [UInt8] = []
+    // Five digits and a dash for each number.
+    out.reserveCapacity(
+      16 + 6 * (hello.cipherSuites.count + hello.extensions.count + hello.groups.count + hello.pointFormats.count))
+    append(hello.legacyVersion.rawValue, to: &out)
     appendList(hello.cipherSuites, to: &out)
     appendList(hello.extensions, to: &out)
     appendList(hello.groups, to: &out)
-    appendList(hello.pointFormats.map { UInt16($0) }, to: &out)
+    out.append(UInt8(ascii: ","))
+    for (index, format) in hello.pointFormats.enumerated() {
+      if index > 0 { out.append(UInt8(ascii: "-")) }
+      append(UInt16(format), to: &out)
+    }
     return out
   }
 
   /// Version, cipher, extensions of the server.
   public static func ja3s(_ hello: ServerHello) -> [UInt8] {
-    var out = Array(String(hello.legacyVersion.rawValue).utf8)
+    var out: [UInt8] = []
+    out.reserveCapacity(16 + 6 * hello.extensions.count)
+    append(hello.legacyVersion.rawValue, to: &out)
     out.append(UInt8(ascii: ","))
-    out += String(hello.cipherSuite).utf8
+    append(hello.cipherSuite, to: &out)
     appendList(hello.extensions, to: &out)
     return out
   }
@@ -51,8 +61,18 @@ public enum TLSFingerprint {
     var isFirst = true
     for number in numbers where !TLSVersion.isGREASE(number) {
       if !isFirst { out.append(UInt8(ascii: "-")) }
-      out += String(number).utf8
+      append(number, to: &out)
       isFirst = false
+    }
+  }
+
+  /// A number in decimal.
+  private static func append(_ number: UInt16, to out: inout [UInt8]) {
+    var unit: UInt16 = 10_000
+    while unit > 1, number < unit { unit /= 10 }
+    while unit > 0 {
+      out.append(UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: number / unit % 10))
+      unit /= 10
     }
   }
 
@@ -94,9 +114,11 @@ public enum TLSFingerprint {
 
   private static func hexList(_ numbers: [UInt16]) -> [UInt8] {
     var out: [UInt8] = []
+    out.reserveCapacity(numbers.count * 5)
     for number in numbers {
       if !out.isEmpty { out.append(UInt8(ascii: ",")) }
-      out += Hex.lower([UInt8(number >> 8), UInt8(truncatingIfNeeded: number)])
+      Hex.appendLower(UInt8(truncatingIfNeeded: number >> 8), to: &out)
+      Hex.appendLower(UInt8(truncatingIfNeeded: number), to: &out)
     }
     return out
   }

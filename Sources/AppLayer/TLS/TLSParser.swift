@@ -113,6 +113,17 @@ public final class TLSParser: AppLayerParser {
       takeContent(piece, &leg, direction, connection)
       return true
     }
+    if leg.hasSeenRecord, leg.headerCount == 0, frames == nil, reader.remaining >= 5,
+      let type = reader.u8(), let version = reader.u16(), let length = reader.u16()
+    {
+      // A header that is whole, which most are, in one step; it is refused by the same octets.
+      guard isContentType(type, leg, connection),
+        isVersionStart(UInt8(truncatingIfNeeded: version >> 8), connection)
+      else { return false }
+      leg.header = UInt64(type) << 32 | UInt64(version) << 16 | UInt64(length)
+      leg.headerCount = 5
+      return beginRecord(&leg, direction, connection)
+    }
     guard let octet = reader.u8() else { return false }
     if !leg.hasSeenRecord, leg.headerCount == 0, octet & 0x80 != 0 {
       leg.ssl2 = [octet]
@@ -134,12 +145,17 @@ public final class TLSParser: AppLayerParser {
     let octet = UInt8(truncatingIfNeeded: leg.header)
     if leg.headerCount == 1 { return isContentType(octet, leg, connection) }
     guard leg.headerCount == 2 else { return true }
-    // The first octet of TLS 1.0 to 1.3 and of its drafts.
-    guard [0x03, 0x7f, 0xfb].contains(octet) else {
+    return isVersionStart(octet, connection)
+  }
+
+  /// The first octet of TLS 1.0 to 1.3 and of its drafts.
+  private func isVersionStart(_ octet: UInt8, _ connection: TLSTransaction) -> Bool {
+    switch octet {
+    case 0x03, 0x7f, 0xfb: return true
+    default:
       connection.raise("invalid_record_version")
       return false
     }
-    return true
   }
 
   private func isContentType(_ type: UInt8, _ leg: borrowing TLSLeg, _ connection: TLSTransaction) -> Bool {
@@ -313,7 +329,7 @@ public final class TLSParser: AppLayerParser {
       connection.raise("invalid_handshake_message")
       return
     }
-    hello.oddities.forEach(connection.raise)
+    for oddity in hello.oddities { connection.raise(oddity) }
     connection.clientHello = hello
     connection.advance(.toServer, to: TLSProgress.clientHelloDone)
   }
@@ -324,7 +340,7 @@ public final class TLSParser: AppLayerParser {
       connection.raise("invalid_handshake_message")
       return
     }
-    hello.oddities.forEach(connection.raise)
+    for oddity in hello.oddities { connection.raise(oddity) }
     connection.serverHello = hello
     if hello.isRetryRequest { return }
     if hello.version.isTLS13, hello.hasPreSharedKey { connection.isResumed = true }
@@ -346,7 +362,7 @@ public final class TLSParser: AppLayerParser {
   ) {
     if let chain {
       if let leaf = chain.leaf {
-        leaf.oddities.forEach(connection.raise)
+        for oddity in leaf.oddities { connection.raise(oddity) }
       } else {
         let isCut = chain.certificates.first.map { Certificate.isCut($0.rawSpan) } ?? false
         connection.raise(isCut ? "certificate_invalid_length" : "invalid_certificate")
