@@ -37,6 +37,19 @@ open class Transaction {
   var storesFiles: (toServer: Bool, toClient: Bool) = (false, false)
   /// What its files share with those of the flow; nil for protocols without files.
   var flowFiles: FlowFiles?
+  /// Of what this was before.
+  private final var spareFile: TransferFile?
+
+  /// A file that begins.
+  final func makeFile(_ name: [UInt8], _ direction: Direction) -> TransferFile {
+    let examiner = flowFiles?.examiner
+    // Whoever was told of it may still refer to it.
+    let isFree = isKnownUniquelyReferenced(&spareFile)
+    guard isFree, let file = spareFile else { return TransferFile(name: name, direction: direction, examiner: examiner) }
+    spareFile = nil
+    file.renew(name: name, direction: direction, examiner: examiner)
+    return file
+  }
 
   public init(id: UInt64, appProtocol: AppProtocol, progressComplete: Int, start: Timestamp) {
     self.id = id
@@ -57,6 +70,7 @@ open class Transaction {
     isRecordUnwanted = false
     isUnanswered = false
     isAnswerUnseen = false
+    if spareFile == nil, let file = filesToClient.first ?? filesToServer.first, file.isSmall { spareFile = file }
     filesToServer.removeAll(keepingCapacity: true)
     filesToClient.removeAll(keepingCapacity: true)
     storesFiles = (false, false)

@@ -10,7 +10,7 @@ extension Transaction {
 
   @discardableResult
   final func addFile(_ name: [UInt8], _ direction: Direction, content: HTTPBody? = nil) -> TransferFile {
-    let file = TransferFile(name: name, direction: direction, examiner: flowFiles?.examiner)
+    let file = makeFile(name, direction)
     file.content = content
     let isWanted =
       direction == .toServer

@@ -18,7 +18,7 @@ public final class TransferFile {
 
   /// As the protocol names it.
   public internal(set) var name: [UInt8]
-  public let direction: Direction
+  public private(set) var direction: Direction
   public private(set) var sizeBytes: UInt64 = 0
   public private(set) var state = State.open
   /// Octets are missing somewhere within.
@@ -61,9 +61,9 @@ public final class TransferFile {
 
   /// Its content, where that is not a whole body that the transaction keeps.
   var content: HTTPBody?
-  private let examiner: FileExaminer?
-  private let needs: FileNeeds
-  private var running: (md5: RunningDigest?, sha1: RunningDigest?, sha256: RunningDigest?)
+  private var examiner: FileExaminer?
+  private var needs: FileNeeds
+  private var running: (md5: RunningDigest?, sha1: RunningDigest?, sha256: RunningDigest?) = (nil, nil, nil)
   private var head: [UInt8] = []
   private var waiting: [UInt8] = []
   private var keepsContent: Bool
@@ -75,14 +75,41 @@ public final class TransferFile {
     self.direction = direction
     self.examiner = examiner
     needs = examiner?.needs ?? []
+    keepsContent = !needs.isDisjoint(with: [.store, .storeAll])
+    begin()
+  }
+
+  /// Becomes another file, as one that was just made but for the room that its lists have.
+  func renew(name: [UInt8], direction: Direction, examiner: FileExaminer?) {
+    self.name = name
+    self.direction = direction
+    self.examiner = examiner
+    needs = examiner?.needs ?? []
+    keepsContent = !needs.isDisjoint(with: [.store, .storeAll])
+    (sizeBytes, state, hasGap, part) = (0, .open, false, nil)
+    (knownMagic, isTypeTellable, isTypeAsked) = (nil, false, false)
+    (md5, sha1, sha256) = (nil, nil, nil)
+    sids.removeAll(keepingCapacity: true)
+    (storeNumber, isStored, isRecorded, isForgotten) = (0, false, false, false)
+    content = nil
+    head.removeAll(keepingCapacity: true)
+    waiting.removeAll(keepingCapacity: true)
+    begin()
+  }
+
+  private func begin() {
     running = (
       needs.contains(.md5) ? RunningDigest(.md5) : nil, needs.contains(.sha1) ? RunningDigest(.sha1) : nil,
       needs.contains(.sha256) ? RunningDigest(.sha256) : nil
     )
-    keepsContent = !needs.isDisjoint(with: [.store, .storeAll])
     isWanted = needs.contains(.storeAll)
     examiner?.counters.files &+= 1
   }
+
+  /// The room that it takes is that of a small file.
+  var isSmall: Bool { head.capacity <= Self.roomBytesMax && waiting.capacity <= Self.roomBytesMax }
+
+  private static let roomBytesMax = 8192
 
   // MARK: Content
 
