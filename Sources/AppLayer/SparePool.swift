@@ -28,3 +28,12 @@ struct SparePool<Element: AnyObject> {
     return nil
   }
 }
+
+extension Array {
+  /// Empties the list, keeping its room; most that are to be emptied are empty, and to replace nothing takes as long as to
+  /// replace something.
+  @inline(__always)
+  mutating func clear() {
+    if !isEmpty { removeAll(keepingCapacity: true) }
+  }
+}

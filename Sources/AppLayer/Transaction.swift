@@ -63,7 +63,7 @@ open class Transaction {
     self.id = id
     self.start = start
     progress = (0, 0)
-    events.removeAll(keepingCapacity: true)
+    events.clear()
     inspectionState = nil
     waits = ([], [])
     loggedBits = 0
@@ -71,8 +71,8 @@ open class Transaction {
     isUnanswered = false
     isAnswerUnseen = false
     if spareFile == nil, let file = filesToClient.first ?? filesToServer.first, file.isSmall { spareFile = file }
-    filesToServer.removeAll(keepingCapacity: true)
-    filesToClient.removeAll(keepingCapacity: true)
+    filesToServer.clear()
+    filesToClient.clear()
     storesFiles = (false, false)
     flowFiles = nil
   }

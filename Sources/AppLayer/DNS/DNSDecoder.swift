@@ -90,9 +90,67 @@ struct DNSDecoder: ~Escapable {
 
   // MARK: Names
 
+  /// Octets of a name as sent that the standard allows (RFC 1035 section 3.1): with no more, no limit is reached.
+  private static let plainOctetsMax = 255
+  private static let plainPointersMax = 8
+
   /// The name at the reader's position, which goes behind it; nil when malformed.
   @_lifetime(self: copy self)
   private mutating func name(_ out: inout DNSParts) -> DNSParts.Name? {
+    let start = out.text.count
+    if let name = plainName(&out) { return name }
+    if out.text.count > start { out.text.removeLast(out.text.count - start) }
+    return anyName(&out)
+  }
+
+  /// A name that is sound and within all limits, with one copy for each run of labels.
+  ///
+  /// - Returns: nil for any other, part of which may be in `out` then.
+  @_lifetime(self: copy self)
+  private mutating func plainName(_ out: inout DNSParts) -> DNSParts.Name? {
+    let start = out.text.count
+    let countMax = min(Self.plainOctetsMax, nameOctetsLeft)
+    var (count, pointers, behind) = (0, 0, 0)
+    var position = reader.position
+    while true {
+      let run = position
+      var octet: UInt8 = 0
+      while position < message.byteCount {
+        octet = message.u8(at: position)
+        if octet == 0 || octet >= 0x40 { break }
+        position += 1 + Int(octet)
+      }
+      guard position < message.byteCount else { return nil }
+      count += position - run
+      guard count <= countMax else { return nil }
+      if position > run { appendRun(run..<position, start, &out.text) }
+      if octet == 0 { break }
+      pointers += 1
+      guard octet >= 0xc0, position + 2 <= message.byteCount, pointers <= Self.plainPointersMax else { return nil }
+      if behind == 0 { behind = position + 2 }
+      position = Int(message.u16(at: position) & 0x3fff)
+    }
+    let octets = out.text.count - start
+    nameOctetsLeft -= octets
+    guard reader.skip((behind > 0 ? behind : position + 1) - reader.position) else { return nil }
+    return DNSParts.Name(start: Int32(truncatingIfNeeded: start), count: Int32(truncatingIfNeeded: octets))
+  }
+
+  /// Appends labels that lie one behind the other, with dots in place of the lengths between them.
+  private func appendRun(_ run: Range<Int>, _ start: Int, _ text: inout [UInt8]) {
+    if text.count > start { text.append(UInt8(ascii: ".")) }
+    // Where an octet of the message comes to lie.
+    let shift = text.count - (run.lowerBound + 1)
+    text.append(message.extracting(run.lowerBound + 1..<run.upperBound))
+    var length = run.lowerBound + 1 + Int(message.u8(at: run.lowerBound))
+    while length < run.upperBound {
+      text[length + shift] = UInt8(ascii: ".")
+      length += 1 + Int(message.u8(at: length))
+    }
+  }
+
+  @_lifetime(self: copy self)
+  private mutating func anyName(_ out: inout DNSParts) -> DNSParts.Name? {
     let start = out.text.count
     var labels = 0
     var pointers = 0

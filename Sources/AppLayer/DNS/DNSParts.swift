@@ -67,13 +67,13 @@ struct DNSParts {
 
   /// Forgets the message, keeping the room that it took.
   mutating func reset() {
-    bytes.removeAll(keepingCapacity: true)
-    text.removeAll(keepingCapacity: true)
+    bytes.clear()
+    text.clear()
     (id, flags) = (0, 0)
-    queries.removeAll(keepingCapacity: true)
-    records.removeAll(keepingCapacity: true)
+    queries.clear()
+    records.clear()
     (answerCount, authorityCount) = (0, 0)
-    oddities.removeAll(keepingCapacity: true)
+    oddities.clear()
     isMalformed = false
   }
 

@@ -19,7 +19,7 @@ public final class DNSTransaction: Transaction {
   func renew(id: UInt64, message: RawSpan, direction: Direction, start: Timestamp) {
     renew(id: id, start: start)
     self.direction = direction
-    responseNames.removeAll(keepingCapacity: true)
+    responseNames.clear()
     hasResponseNames = false
     whole = nil
     take(message)

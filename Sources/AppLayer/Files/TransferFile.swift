@@ -89,11 +89,11 @@ public final class TransferFile {
     (sizeBytes, state, hasGap, part) = (0, .open, false, nil)
     (knownMagic, isTypeTellable, isTypeAsked) = (nil, false, false)
     (md5, sha1, sha256) = (nil, nil, nil)
-    sids.removeAll(keepingCapacity: true)
+    sids.clear()
     (storeNumber, isStored, isRecorded, isForgotten) = (0, false, false, false)
     content = nil
-    head.removeAll(keepingCapacity: true)
-    waiting.removeAll(keepingCapacity: true)
+    head.clear()
+    waiting.clear()
     begin()
   }
 

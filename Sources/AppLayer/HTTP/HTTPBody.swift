@@ -18,7 +18,7 @@ struct HTTPBody {
 
   /// Forgets the content, keeping its room.
   mutating func reset() {
-    bytes.removeAll(keepingCapacity: true)
+    bytes.clear()
     (start, inspected, seenCount) = (0, 0, 0)
     (isComplete, hasGap, isCut) = (false, false, false)
   }
@@ -53,7 +53,7 @@ struct HTTPBody {
     guard !isCut else { return }
     start = end &+ count
     inspected = start
-    bytes.removeAll(keepingCapacity: true)
+    bytes.clear()
   }
 
   mutating func complete() { isComplete = true }

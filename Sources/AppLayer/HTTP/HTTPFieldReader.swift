@@ -238,10 +238,7 @@ struct HTTPFieldReader {
 
   /// One line of a value and how it ends; nil for more needed.
   private func readLine(_ bytes: [UInt8], at start: Int) -> Line? {
-    var end = start
-    while end < bytes.count, bytes[end] != HTTPText.lf, !(isResponse && bytes[end] == HTTPText.cr) {
-      end += 1
-    }
+    var end = HTTPScan.firstLineEnd(bytes.rawSpan, start, stopsAtCR: isResponse)
     guard end < bytes.count else { return nil }
     if !isResponse, end > start, bytes[end - 1] == HTTPText.cr { end -= 1 }
     let folding = isResponse ? regularLineEnd(bytes, at: end) : lineEnd(bytes, at: end)

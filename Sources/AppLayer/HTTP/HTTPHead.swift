@@ -4,7 +4,7 @@ enum HTTPKnownField: UInt8, CaseIterable {
   case connection, contentType, contentLength, location, server, transferEncoding, contentEncoding
   case upgrade, expect, authorization, contentDisposition, contentRange
 
-  private static let names: [(StaticString, HTTPKnownField)] = [
+  static let names: [(StaticString, HTTPKnownField)] = [
     ("host", .host), ("user-agent", .userAgent), ("referer", .referer), ("cookie", .cookie),
     ("set-cookie", .setCookie), ("accept", .accept), ("accept-encoding", .acceptEncoding),
     ("accept-language", .acceptLanguage), ("connection", .connection),
@@ -15,24 +15,41 @@ enum HTTPKnownField: UInt8, CaseIterable {
     ("content-range", .contentRange),
   ]
 
-  /// A name without NULs: few have its length and first letter.
+  /// A name without NULs: two that are known at most have its length and first letter.
   private static func plain(_ bytes: [UInt8], _ range: Range<Int>) -> HTTPKnownField {
     guard let first = range.first else { return .other }
-    let initial = HTTPText.lower(bytes[first])
-    for (name, field) in names where name.utf8CodeUnitCount == range.count {
-      let mayMatch = name.withUTF8Buffer { (unsafe $0[0]) == initial }
-      if mayMatch, HTTPText.hasPrefix(bytes, range, name) { return field }
+    let (name, field): (StaticString, HTTPKnownField)
+    switch (range.count, HTTPText.lower(bytes[first])) {
+    case (4, UInt8(ascii: "h")): (name, field) = ("host", .host)
+    case (6, UInt8(ascii: "a")): (name, field) = ("accept", .accept)
+    case (6, UInt8(ascii: "c")): (name, field) = ("cookie", .cookie)
+    case (6, UInt8(ascii: "e")): (name, field) = ("expect", .expect)
+    case (6, UInt8(ascii: "s")): (name, field) = ("server", .server)
+    case (7, UInt8(ascii: "r")): (name, field) = ("referer", .referer)
+    case (7, UInt8(ascii: "u")): (name, field) = ("upgrade", .upgrade)
+    case (8, UInt8(ascii: "l")): (name, field) = ("location", .location)
+    case (10, UInt8(ascii: "c")): (name, field) = ("connection", .connection)
+    case (10, UInt8(ascii: "s")): (name, field) = ("set-cookie", .setCookie)
+    case (10, UInt8(ascii: "u")): (name, field) = ("user-agent", .userAgent)
+    case (12, UInt8(ascii: "c")): (name, field) = ("content-type", .contentType)
+    case (13, UInt8(ascii: "a")): (name, field) = ("authorization", .authorization)
+    case (13, UInt8(ascii: "c")): (name, field) = ("content-range", .contentRange)
+    case (14, UInt8(ascii: "c")): (name, field) = ("content-length", .contentLength)
+    case (15, UInt8(ascii: "a")):
+      if HTTPText.hasPrefix(bytes, range, "accept-encoding") { return .acceptEncoding }
+      (name, field) = ("accept-language", .acceptLanguage)
+    case (16, UInt8(ascii: "c")): (name, field) = ("content-encoding", .contentEncoding)
+    case (17, UInt8(ascii: "t")): (name, field) = ("transfer-encoding", .transferEncoding)
+    case (19, UInt8(ascii: "c")): (name, field) = ("content-disposition", .contentDisposition)
+    default: return .other
     }
-    return .other
+    return HTTPText.hasPrefix(bytes, range, name) ? field : .other
   }
 
   /// NULs in a name are passed over, as some peers do.
   init(_ bytes: [UInt8], _ range: Range<Int>) {
-    self = .other
-    guard range.contains(where: { bytes[$0] == 0 }) else {
-      self = Self.plain(bytes, range)
-      return
-    }
+    self = Self.plain(bytes, range)
+    guard self == .other, range.contains(where: { bytes[$0] == 0 }) else { return }
     for (name, field) in Self.names {
       if HTTPText.equalsIgnoringNUL(bytes, range, name) {
         self = field
@@ -156,9 +173,9 @@ struct HTTPHead {
 
   /// Forgets all fields (an interim response gives way to the next), keeping their room.
   mutating func removeAll() {
-    raw.removeAll(keepingCapacity: true)
-    text.removeAll(keepingCapacity: true)
-    fields.removeAll(keepingCapacity: true)
+    raw.clear()
+    text.clear()
+    fields.clear()
     repetitionCount = 0
     present = 0
   }

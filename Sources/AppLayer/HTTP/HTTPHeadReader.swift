@@ -30,7 +30,7 @@ struct HTTPHeadReader {
     reader.isEnd = false
     HTTPText.clear(&bytes)
     position = 0
-    events.removeAll(keepingCapacity: true)
+    events.clear()
   }
 
   mutating func take(

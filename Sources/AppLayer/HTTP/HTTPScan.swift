@@ -6,22 +6,39 @@ enum HTTPScan {
 
   /// Behind the first LF from `start` on.
   static func lineEnd(_ bytes: RawSpan, _ start: Int) -> Int? {
-    var i = start
-    while i < bytes.byteCount {
-      if bytes.u8(at: i) == HTTPText.lf { return i + 1 }
-      i += 1
-    }
-    return nil
+    let end = firstLineEnd(bytes, start, stopsAtCR: false)
+    return end < bytes.byteCount ? end + 1 : nil
   }
 
   /// The first LF or CR from `start` on.
   static func anyLineEnd(_ bytes: RawSpan, _ start: Int) -> Int? {
+    let end = firstLineEnd(bytes, start, stopsAtCR: true)
+    return end < bytes.byteCount ? end : nil
+  }
+
+  /// The first LF from `start` on, or CR where that is asked for; where there is none, the end.
+  static func firstLineEnd(_ bytes: RawSpan, _ start: Int, stopsAtCR: Bool) -> Int {
     var i = start
+    // Eight octets at a time, as long as none of them is one.
+    while i + 8 <= bytes.byteCount {
+      let octets = bytes.u64(at: i)
+      if holds(octets, HTTPText.lf) || stopsAtCR && holds(octets, HTTPText.cr) { break }
+      i += 8
+    }
     while i < bytes.byteCount {
-      if isLineEnd(bytes.u8(at: i)) { return i }
+      let octet = bytes.u8(at: i)
+      if octet == HTTPText.lf || stopsAtCR && octet == HTTPText.cr { return i }
       i += 1
     }
-    return nil
+    return bytes.byteCount
+  }
+
+  /// Whether one of eight octets is `octet`: less one it borrows from its uppermost bit.
+  @inline(__always)
+  private static func holds(_ octets: UInt64, _ octet: UInt8) -> Bool {
+    let ones: UInt64 = 0x0101_0101_0101_0101
+    let different = octets ^ (ones &* UInt64(octet))
+    return (different &- ones) & ~different & (ones << 7) != 0
   }
 }
 

@@ -84,10 +84,10 @@ struct HTTPRequestLine {
 
   /// Forgets the line, keeping its room.
   mutating func reset() {
-    bytes.removeAll(keepingCapacity: true)
+    bytes.clear()
     (method, target, version) = (nil, nil, nil)
     (methodKind, versionNumber, lacksVersion) = (.unknown, .absent, false)
-    events.removeAll(keepingCapacity: true)
+    events.clear()
   }
 
   /// Takes the line that was put in `bytes` of an empty one apart.
@@ -164,7 +164,7 @@ struct HTTPStatusLine {
 
   /// Forgets the line, keeping its room.
   mutating func reset() {
-    bytes.removeAll(keepingCapacity: true)
+    bytes.clear()
     (version, code, message) = (nil, nil, nil)
     (versionNumber, number) = (.absent, nil)
   }

@@ -46,7 +46,7 @@ struct HTTPTarget {
     hostname = nil
     (hasPort, port) = (false, nil)
     (isHostInvalid, isDoubleEncoded) = (false, false)
-    uri.removeAll(keepingCapacity: true)
+    uri.clear()
     (hasPath, pathCount, pathOnce) = (false, 0, nil)
   }
 

@@ -52,8 +52,8 @@ public class HTTPTransaction: Transaction {
 
   private func forgetDerived() {
     if derived.isEmpty { return }
-    derived.removeAll(keepingCapacity: true)
-    derivedText.removeAll(keepingCapacity: true)
+    derived.clear()
+    derivedText.clear()
   }
 
   /// Makes a buffer once.
@@ -72,7 +72,7 @@ public class HTTPTransaction: Transaction {
 
   func take(_ found: HTTPHost, in bytes: [UInt8]) {
     hasHost = true
-    hostName.removeAll(keepingCapacity: true)
+    hostName.clear()
     found.appendName(in: bytes, to: &hostName)
   }
 
@@ -88,7 +88,7 @@ public class HTTPTransaction: Transaction {
     multipart = nil
     requestWireCount = 0
     hasHost = false
-    hostName.removeAll(keepingCapacity: true)
+    hostName.clear()
     port = nil
     isUnmatched = false
     statusLine.reset()
