@@ -73,6 +73,8 @@ open class Transaction {
     if spareFile == nil, let file = filesToClient.first ?? filesToServer.first, file.isSmall { spareFile = file }
     filesToServer.clear()
     filesToClient.clear()
+    // It may share the list that the name was taken from, which would be copied then to be written to.
+    if isKnownUniquelyReferenced(&spareFile) { spareFile?.name = [] }
     storesFiles = (false, false)
     flowFiles = nil
   }
