@@ -10,15 +10,34 @@ struct NameTable {
   private var names: [(bytes: [UInt8], name: String)] = []
   /// Indexes into `names`, or -1.
   private var slots = [Int32](repeating: -1, count: slotCount)
+  /// How many names there were from the beginning; they have the first numbers.
+  private var knownCount = 0
 
-  mutating func name(_ bytes: [UInt8], _ range: Range<Int>) -> String {
+  /// - Parameter known: names that are numbered in this order, in lower case.
+  init(_ known: [String] = []) {
+    for name in known.prefix(Self.namesMax) {
+      let bytes = Array(name.utf8)
+      _ = self.name(bytes, bytes.indices)
+    }
+    knownCount = names.count
+  }
+
+  /// The name, and its number where it was known from the beginning.
+  mutating func numberedName(_ bytes: [UInt8], _ range: Range<Int>) -> (name: String, number: Int?) {
+    let (name, index) = find(bytes, range)
+    return (name, index < knownCount ? index : nil)
+  }
+
+  mutating func name(_ bytes: [UInt8], _ range: Range<Int>) -> String { find(bytes, range).name }
+
+  private mutating func find(_ bytes: [UInt8], _ range: Range<Int>) -> (name: String, index: Int) {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     for index in range { hash = (hash ^ UInt64(ASCII.lowercased(bytes[index]))) &* 0x100_0000_01b3 }
     // Fold the high bits in: FNV-1a mixes upwards.
     var slot = Int(truncatingIfNeeded: hash ^ hash >> 32) & (Self.slotCount &- 1)
     while slots[slot] >= 0 {
-      let known = names[Int(slots[slot])]
-      if Self.equal(known.bytes, bytes, range) { return known.name }
+      let index = Int(slots[slot])
+      if Self.equal(names[index].bytes, bytes, range) { return (names[index].name, index) }
       slot = (slot &+ 1) & (Self.slotCount &- 1)
     }
     let lowercased = ASCII.lowercased(bytes[range])
@@ -26,8 +45,9 @@ struct NameTable {
     if names.count < Self.namesMax {
       slots[slot] = Int32(names.count)
       names.append((lowercased, name))
+      return (name, names.count &- 1)
     }
-    return name
+    return (name, .max)
   }
 
   private static func equal(_ known: [UInt8], _ bytes: [UInt8], _ range: Range<Int>) -> Bool {

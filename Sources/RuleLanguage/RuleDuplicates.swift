@@ -21,11 +21,7 @@ public struct RuleDuplicates: Sendable {
       return .new
     }
     guard rule.rev > first.rev else {
-      return .refused(
-        RuleDiagnostic(
-          location: rule.location, sid: rule.sid,
-          message: "sid \(rule.sid) is already used at \(first.location)",
-          hint: "give it another sid, or a rev above \(first.rev) to replace that rule"))
+      return .refused(.alreadyUsed(rule.sid, rev: first.rev, at: rule.location, first: first.location))
     }
     known[key] = (first.index, rule.rev, rule.location)
     return .replaces(index: first.index)
@@ -44,5 +40,14 @@ public struct RuleDuplicates: Sendable {
       }
     }
     return (rules, diagnostics)
+  }
+}
+
+extension RuleDiagnostic {
+  /// Of a rule whose gid and sid another one has.
+  public static func alreadyUsed(_ sid: UInt32, rev: UInt32, at location: RuleLocation, first: RuleLocation) -> RuleDiagnostic {
+    RuleDiagnostic(
+      location: location, sid: sid, message: "sid \(sid) is already used at \(first)",
+      hint: "give it another sid, or a rev above \(rev) to replace that rule")
   }
 }

@@ -70,22 +70,36 @@ public enum RuleFileItem: Sendable {
 
 /// Reads a rule file rule by rule, for callers that compile each rule and keep none of the syntax.
 public struct RuleFileReader {
-  private let source: RuleSource
   private let includeDisabled: Bool
   private var lines: RuleLines
-  private var tables = RuleTables()
+  private var tables: RuleTables
   private var pending: [RuleFileItem] = []
 
   public init(_ bytes: [UInt8], fileName: String, includeDisabled: Bool = false) {
-    let isTooLong = bytes.count > RuleFile.fileBytesMax
-    source = RuleSource(fileName: fileName, bytes: isTooLong ? [] : bytes)
+    self.init(RuleFilePiece(fileName: fileName, bytes: bytes, linesBefore: 0), includeDisabled: includeDisabled)
+  }
+
+  /// Reads a part of a file; lines count from where the file begins.
+  ///
+  /// - Parameter keywords: names by whose places options are told (``RuleOption/keywordNumber``), in lower case.
+  public init(_ piece: RuleFilePiece, includeDisabled: Bool = false, keywords: [String] = []) {
     self.includeDisabled = includeDisabled
-    lines = RuleLines(source)
+    tables = RuleTables(keywords: keywords)
+    lines = RuleLines(RuleSource(fileName: piece.fileName, bytes: []))
+    open(piece)
+  }
+
+  /// Goes on with another piece, when all of the one before is read; what was learnt of names and addresses stays.
+  public mutating func open(_ piece: RuleFilePiece) {
+    let isTooLong = piece.bytes.count > RuleFile.fileBytesMax
+    lines = RuleLines(
+      RuleSource(fileName: piece.fileName, bytes: isTooLong ? [] : piece.bytes), linesBefore: piece.linesBefore)
+    pending = []
     if isTooLong {
       pending.append(
         .diagnostic(
           RuleDiagnostic(
-            location: RuleLocation(file: fileName, line: 1, column: 1),
+            location: RuleLocation(file: piece.fileName, line: 1, column: 1),
             message: "the file has more than \(RuleFile.fileBytesMax) bytes")))
     }
   }

@@ -10,7 +10,8 @@ struct RuleIdentity {
     var hasGid = false
     var hasRev = false
     var hasMessage = false
-    for option in options {
+    // All of them have three letters.
+    for option in options where option.nameLength == 3 {
       switch option.name {
       case "sid": sid = try Self.number(option, &hasSid)
       case "gid": gid = try Self.number(option, &hasGid)

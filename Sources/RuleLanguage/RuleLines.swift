@@ -11,12 +11,13 @@ struct RuleLines {
 
   private let source: RuleSource
   private var index = 0
-  private var lineNumber = 0
+  private var lineNumber: Int
 
-  init(_ source: RuleSource) {
+  init(_ source: RuleSource, linesBefore: Int = 0) {
     self.source = source
+    lineNumber = linesBefore
     // A byte order mark is no part of the first line.
-    if source.bytes.starts(with: [0xef, 0xbb, 0xbf]) { index = 3 }
+    if linesBefore == 0, source.bytes.starts(with: [0xef, 0xbb, 0xbf]) { index = 3 }
   }
 
   /// The next line that is not blank; nil at the end of the file.

@@ -6,6 +6,8 @@ public struct RuleOption: Sendable {
   /// The keyword in lower case (Suricata looks keywords up so).
   public let name: String
 
+  /// The place of the keyword among those that the reader of the file was given; `UInt16.max` where it is none of them.
+  public let keywordNumber: UInt16
   let source: RuleSource
   let nameOffset: UInt32
   let nameLength: UInt32

@@ -13,9 +13,11 @@ struct RuleSyntaxError: Error {
 
 /// What rules of one file share while they are parsed.
 struct RuleTables {
-  var names = NameTable()
+  var names: NameTable
   var addresses = ExpressionTable<AddressLeaf>()
   var ports = ExpressionTable<PortLeaf>()
+
+  init(keywords: [String]) { names = NameTable(keywords) }
 }
 
 /// Parses one rule: seven header parts separated by blanks, then options in parentheses.
@@ -25,6 +27,8 @@ struct RuleTables {
 struct RuleParser {
   /// The longest keyword of Suricata has 33 bytes.
   static let keywordBytesMax = 64
+  /// Octets of an option, about.
+  private static let optionBytes = 24
   /// Rules of 200 options are the largest in use.
   static let optionsMax = 4_096
 
@@ -200,7 +204,7 @@ struct RuleParser {
       warnings.append(RuleSyntaxError("')' is missing after the options", at: end))
     }
     var options: [RuleOption] = []
-    options.reserveCapacity(countOptions(close))
+    options.reserveCapacity(min((close &- index) / Self.optionBytes &+ 4, Self.optionsMax))
     while index < close {
       guard options.count < Self.optionsMax else {
         throw RuleSyntaxError("more than \(Self.optionsMax) options", at: index)
@@ -212,28 +216,10 @@ struct RuleParser {
     return options
   }
 
-  /// An upper bound close to the truth, so that the options fit their array.
-  private func countOptions(_ close: Int) -> Int {
-    var count = 0
-    var at = index
-    while at < close {
-      if bytes[at] == ASCII.semicolon, bytes[at &- 1] != ASCII.backslash { count &+= 1 }
-      at &+= 1
-    }
-    return min(count, Self.optionsMax)
-  }
-
   private mutating func readOption(
     _ close: Int, _ names: inout NameTable
   ) throws(RuleSyntaxError) -> RuleOption {
-    let start = index
-    var colon = -1
-    while index < close {
-      let byte = bytes[index]
-      if byte == ASCII.semicolon, index == start || bytes[index &- 1] != ASCII.backslash { break }
-      if byte == ASCII.colon, colon < 0 { colon = index }
-      index &+= 1
-    }
+    let (start, colon) = findEnd(close)
     guard index < close else {
       throw RuleSyntaxError("the last option has no ';' after it", at: close, hint: "add ';' before ')'")
     }
@@ -247,12 +233,31 @@ struct RuleParser {
       try checkQuotes(value)
     }
     let location = text.location(of: name.lowerBound)
+    let (keyword, number) = names.numberedName(bytes, name)
     // The source is shorter than `RuleFile.fileBytesMax`, so offsets fit 32 bits.
     return RuleOption(
-      name: names.name(bytes, name), source: text.source, nameOffset: UInt32(name.lowerBound),
+      name: keyword, keywordNumber: number.flatMap { UInt16(exactly: $0) } ?? .max, source: text.source, nameOffset: UInt32(name.lowerBound),
       nameLength: UInt32(name.count), valueOffset: UInt32(value.lowerBound),
       valueLength: colon < 0 ? .max : UInt32(value.count), line: UInt32(location.line),
       column: UInt32(location.column))
+  }
+
+  /// Goes on to where an option ends. Apart and with places of its own, since each octet of each rule comes here.
+  private mutating func findEnd(_ close: Int) -> (start: Int, colon: Int) {
+    let bytes = self.bytes
+    let start = index
+    var at = start
+    var colon = -1
+    var before: UInt8 = 0
+    while at < close {
+      let byte = bytes[at]
+      if byte == ASCII.semicolon, before != ASCII.backslash { break }
+      if byte == ASCII.colon, colon < 0 { colon = at }
+      before = byte
+      at &+= 1
+    }
+    index = at
+    return (start, colon)
   }
 
   private func check(_ name: Range<Int>) throws(RuleSyntaxError) {

@@ -14,6 +14,12 @@ struct GroupBuilder {
     /// Literals of rules on few ports, by number of the port set.
     var narrow: [UInt32: [(pattern: FastPattern, rule: RuleIndex)]] = [:]
     var unconditional: [RuleIndex] = []
+
+    mutating func renumber(_ places: [RuleIndex?]) {
+      any.renumber(places)
+      narrow = narrow.mapValues { $0.compactMap { entry in places[Int(entry.rule)].map { (entry.pattern, $0) } } }
+      unconditional = unconditional.compactMap { places[Int($0)] }.sorted()
+    }
   }
 
   private struct ScanKey: Hashable {
@@ -34,10 +40,14 @@ struct GroupBuilder {
     var numbers: [ScanKey: Int] = [:]
     var unconditional: [RuleIndex] = []
     var events: [RuleIndex] = []
+
+    mutating func renumber(_ places: [RuleIndex?]) {
+      for index in scans.indices { scans[index].table.renumber(places) }
+      unconditional = unconditional.compactMap { places[Int($0)] }.sorted()
+      events = events.compactMap { places[Int($0)] }.sorted()
+    }
   }
 
-  private let addressSets: [AddressSet]
-  private let portSets: [PortSet]
   private var groups = RuleGroups()
   private var packetPayload = Array(repeating: PayloadPlan(), count: PacketClass.countMax * 2)
   private var stream = Array(repeating: PayloadPlan(), count: 2)
@@ -45,22 +55,18 @@ struct GroupBuilder {
   private var transactions: [Int: TransactionPlan] = [:]
   private var addresses: [(rule: RuleIndex, head: RuleHead)] = []
 
-  /// - Parameter scansPacketsWithStreams: streams are inspected with the packets that bring them.
-  init(addressSets: [AddressSet], portSets: [PortSet], scansPacketsWithStreams: Bool) {
-    groups.scansPacketsWithStreams = scansPacketsWithStreams
-    self.addressSets = addressSets
-    self.portSets = portSets
-  }
-
-  /// Notes in the draft which content the prefilter finds.
-  mutating func add(_ draft: RuleDraft, as rule: RuleIndex) {
+  /// - Parameters:
+  ///   - rule: its index for now; `finish` is told which it has in the set.
+  ///   - ports: the sets that its head names.
+  mutating func add(_ draft: RuleDraft, as rule: RuleIndex, _ ports: SetNumbers<PortSet>) {
     switch draft.kind {
     case .addressOnly: addresses.append((rule, draft.head))
     case .packet: addPacket(draft, rule)
-    case .payload: addPayload(draft, rule)
+    case .payload: addPayload(draft, rule, ports)
     case .transaction:
-      var found = FoundLiteral()
-      for place in draft.transactionPlaces { addTransaction(draft, rule, place, &found) }
+      for (number, place) in draft.transactionPlaces.enumerated() {
+        addTransaction(draft, rule, place, draft.literals.choice(place: number))
+      }
     case .protocolFound: groups.protocolFound.append(rule)
     case .event: addEvent(draft, rule)
     case .frame: groups.frames.append(rule)
@@ -90,8 +96,12 @@ struct GroupBuilder {
     return classes
   }
 
+  // Lists of all cases are made anew each time they are asked for.
+  private static let allDirections = Array(Direction.allCases)
+  private static let allProtocols = Array(AppProtocol.allCases)
+
   private func directions(_ draft: RuleDraft) -> [Direction] {
-    Direction.allCases.filter { draft.allows($0) }
+    Self.allDirections.filter { draft.allows($0) }
   }
 
   private mutating func addPacket(_ draft: RuleDraft, _ rule: RuleIndex) {
@@ -102,14 +112,13 @@ struct GroupBuilder {
     }
   }
 
-  private mutating func addPayload(_ draft: RuleDraft, _ rule: RuleIndex) {
-    guard let payload = draft.payload else { return }
-    let choice = FastPatternChoice.best([(nil, payload, 100)], reach: draft.payloadReach)
-    if let content = choice?.content { draft.payload?.orderLiterals(withoutContent: content) }
+  private mutating func addPayload(_ draft: RuleDraft, _ rule: RuleIndex, _ sets: SetNumbers<PortSet>) {
+    guard draft.payload != nil else { return }
+    let choice = draft.literals.choice(place: 0)
     for direction in directions(draft) {
-      let ports = serverPorts(draft.head, direction)
+      let ports = serverPorts(draft.head, direction, sets)
       if !draft.head.appProtocols.isAny {
-        for appProtocol in AppProtocol.allCases where draft.head.appProtocols.contains(appProtocol) {
+        for appProtocol in Self.allProtocols where draft.head.appProtocols.contains(appProtocol) {
           // Packets of that protocol that are in no stream are looked up there too.
           let slot = RuleGroups.slot(appProtocol, direction)
           Self.put(rule, choice, ports, &streamByProtocol[slot, default: PayloadPlan()])
@@ -153,50 +162,25 @@ struct GroupBuilder {
   private static let narrowPortsMax = 64
 
   /// The set of server ports when it is narrow enough for tables of its own.
-  private func serverPorts(_ head: RuleHead, _ direction: Direction) -> UInt32? {
+  private func serverPorts(_ head: RuleHead, _ direction: Direction, _ sets: SetNumbers<PortSet>) -> UInt32? {
     guard !head.isBothWays else { return nil }
     let number = direction == .toServer ? head.destinationPorts : head.sourcePorts
     guard number != 0 else { return nil }
-    let count = portSets[Int(number)].ranges.reduce(0) { $0 + Int($1.high) - Int($1.low) + 1 }
+    let count = sets.values[Int(number)].ranges.reduce(0) { $0 + Int($1.high) - Int($1.low) + 1 }
     return count <= Self.narrowPortsMax ? number : nil
   }
 
   // MARK: Transactions
 
-  /// The literal chosen for a place, and the buffers chosen from, a bit for each: most places of a rule have the same.
-  private struct FoundLiteral {
-    var steps: UInt64?
-    var choice: FastPatternChoice.Choice?
-  }
-
-  private func findLiteral(_ draft: RuleDraft, _ place: TransactionPlace, _ found: inout FoundLiteral) {
-    var steps: UInt64 = 0
-    for (index, step) in draft.buffers.enumerated() where step.isBuffer {
-      guard draft.isTransactional || step.exists(place.appProtocol, place.direction) else { continue }
-      // A rule has fewer buffers than 64 (`RuleReader.buffersMax`).
-      steps |= 1 << UInt64(index & 63)
-    }
-    guard found.steps != steps else { return }
-    var programs: [(step: Int?, program: PayloadProgram, weight: Int)] = []
-    for (index, step) in draft.buffers.enumerated() where steps & 1 << UInt64(index & 63) != 0 {
-      programs.append((index, step.program, FastPatternChoice.weight(step.subject)))
-    }
-    found = FoundLiteral(steps: steps, choice: FastPatternChoice.best(programs))
-    programs = []
-    if let choice = found.choice, let index = choice.step, let content = choice.content {
-      draft.buffers[index].program.orderLiterals(withoutContent: content)
-    }
-  }
-
   private mutating func addTransaction(
-    _ draft: RuleDraft, _ rule: RuleIndex, _ place: TransactionPlace, _ found: inout FoundLiteral
+    _ draft: RuleDraft, _ rule: RuleIndex, _ place: TransactionPlace,
+    _ choice: FastPatternChoice.Choice?
   ) {
     let slot = RuleGroups.slot(place.appProtocol, place.direction)
     // Taken out while it is changed, or its tables would be copied for each rule.
     var plan = transactions.removeValue(forKey: slot) ?? TransactionPlan()
     defer { transactions[slot] = plan }
-    findLiteral(draft, place, &found)
-    guard let choice = found.choice, let index = choice.step, case .buffer(let buffer) = draft.buffers[index].subject
+    guard let choice, let index = choice.step, case .buffer(let buffer) = draft.buffers[index].subject
     else {
       let isOnEvent = draft.transactionConditions.contains { if case .event = $0 { true } else { false } }
       if isOnEvent { plan.events.append(rule) } else { plan.unconditional.append(rule) }
@@ -222,17 +206,25 @@ struct GroupBuilder {
 
   // MARK: Finishing
 
-  consuming func finish(threadCount: Int, cache: PatternCache?) -> Built {
+  /// - Parameters:
+  ///   - places: what index each rule has in the set, nil for those that are not in it.
+  ///   - scansPacketsWithStreams: streams are inspected with the packets that bring them.
+  consuming func finish(
+    _ places: [RuleIndex?], addresses sets: [AddressSet], ports: [PortSet], scansPacketsWithStreams: Bool,
+    threadCount: Int, cache: PatternCache?
+  ) -> Built {
+    groups.scansPacketsWithStreams = scansPacketsWithStreams
+    renumber(places)
     var jobs = PatternJobs()
-    let packetPayload = self.packetPayload.map { packetTables($0, &jobs) }
-    let stream = self.stream.indices.map { streamTables(self.stream[$0], $0, &jobs) }
+    let packetPayload = self.packetPayload.map { packetTables($0, ports, &jobs) }
+    let stream = self.stream.indices.map { streamTables(self.stream[$0], $0, ports, &jobs) }
     let streamByProtocol = self.streamByProtocol.sorted { $0.key < $1.key }.map {
-      (slot: $0.key, tables: streamTables($0.value, $0.key & 1, &jobs, beside: self.stream[$0.key & 1].any))
+      (slot: $0.key, tables: streamTables($0.value, $0.key & 1, ports, &jobs, beside: self.stream[$0.key & 1].any))
     }
     let transactions = self.transactions.sorted { $0.key < $1.key }.map {
       (slot: $0.key, plan: $0.value, places: tablePlaces($0.value, &jobs))
     }
-    groups.addresses = AddressIndexBuilder.build(addresses, addressSets)
+    groups.addresses = AddressIndexBuilder.build(addresses, sets)
     let outcome = jobs.run(threadCount: threadCount, cache: cache)
     groups.tables = outcome.tables
     groups.packetPayload = packetPayload.map { $0.group(outcome.tables) }
@@ -250,6 +242,22 @@ struct GroupBuilder {
         unconditional: entry.plan.unconditional, events: entry.plan.events)
     }
     return Built(groups: groups, failures: outcome.failures)
+  }
+
+  private mutating func renumber(_ places: [RuleIndex?]) {
+    func renumber(_ rules: inout [RuleIndex]) { rules = rules.compactMap { places[Int($0)] }.sorted() }
+    for index in groups.packet.indices { renumber(&groups.packet[index]) }
+    renumber(&groups.protocolFound)
+    renumber(&groups.decodeEvents)
+    renumber(&groups.streamEvents)
+    renumber(&groups.flowEvents)
+    renumber(&groups.frames)
+    addresses = addresses.compactMap { entry in places[Int(entry.rule)].map { ($0, entry.head) } }
+      .sorted { $0.rule < $1.rule }
+    for index in packetPayload.indices { packetPayload[index].renumber(places) }
+    for index in stream.indices { stream[index].renumber(places) }
+    for slot in Array(streamByProtocol.keys) { streamByProtocol[slot]?.renumber(places) }
+    for slot in Array(transactions.keys) { transactions[slot]?.renumber(places) }
   }
 
   /// Literals of a buffer that is there at once, up to which it shares a table with others: a table that
@@ -306,10 +314,10 @@ struct GroupBuilder {
   /// scan for fewer costs little, and a table takes memory.
   private static let sharedStreamMin = 32
 
-  private func packetTables(_ plan: PayloadPlan, _ jobs: inout PatternJobs) -> PayloadTables {
+  private func packetTables(_ plan: PayloadPlan, _ portSets: [PortSet], _ jobs: inout PatternJobs) -> PayloadTables {
     var result = PayloadTables(unconditional: plan.unconditional)
     if !plan.any.isEmpty { result.table = jobs.add(plan.any, for: .packets) }
-    addPortTables(plan, .packets, &jobs, to: &result)
+    addPortTables(plan, .packets, portSets, &jobs, to: &result)
     return result
   }
 
@@ -317,7 +325,8 @@ struct GroupBuilder {
   ///   - direction: its index.
   ///   - general: of a protocol: what is looked for in streams of any.
   private func streamTables(
-    _ plan: PayloadPlan, _ direction: Int, _ jobs: inout PatternJobs, beside general: PatternTablePlan? = nil
+    _ plan: PayloadPlan, _ direction: Int, _ portSets: [PortSet], _ jobs: inout PatternJobs,
+    beside general: PatternTablePlan? = nil
   ) -> PayloadTables {
     var result = PayloadTables(unconditional: plan.unconditional)
     result.member = general == nil ? TableMember.streams : TableMember.appProtocol
@@ -330,13 +339,14 @@ struct GroupBuilder {
     if let general, result.isShared { table.add(general, as: TableMember.streams) }
     table.add(plan.any, as: result.member)
     if !table.isEmpty { result.table = jobs.add(table, for: use) }
-    addPortTables(plan, .streams, &jobs, to: &result)
+    addPortTables(plan, .streams, portSets, &jobs, to: &result)
     return result
   }
 
   /// One table for each class of ports with the same narrow sets.
   private func addPortTables(
-    _ plan: PayloadPlan, _ use: PatternTableUse, _ jobs: inout PatternJobs, to result: inout PayloadTables
+    _ plan: PayloadPlan, _ use: PatternTableUse, _ portSets: [PortSet], _ jobs: inout PatternJobs,
+    to result: inout PayloadTables
   ) {
     var setsByPort: [UInt16: [UInt32]] = [:]
     for number in plan.narrow.keys.sorted() {

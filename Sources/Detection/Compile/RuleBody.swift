@@ -40,13 +40,14 @@ final class RuleBody: Sendable {
   let waits: InspectionWaits
 
   init(draft: RuleDraft, _ reaches: inout SharedStep.Reaches) {
-    conditions = draft.conditions
-    payload = draft.payload.map(SharedProgram.init)
+    // Copied, since the draft is from a thread whose memory is given back as a whole.
+    conditions = draft.conditions.copied()
+    payload = draft.payload.map { SharedProgram($0.copied()) }
     payloadScope = draft.payloadScope
     buffers = draft.buffers.map { SharedStep($0, &reaches) }
-    transactionConditions = draft.transactionConditions
-    actions = draft.actions
-    tags = draft.tags
+    transactionConditions = draft.transactionConditions.copied()
+    actions = draft.actions.copied()
+    tags = draft.tags.copied()
     frame = draft.frame
     threshold = draft.threshold
     isSilent = draft.isSilent
@@ -64,7 +65,7 @@ final class RuleBody: Sendable {
       (draft.isTransactional || draft.buffers.isEmpty && draft.fileConditions.isEmpty)
       && hookedProgress == nil && !isOnEvent
       && !draft.transactionConditions.contains(where: \.isToldBothWays)
-    fileConditions = draft.fileConditions
+    fileConditions = draft.fileConditions.copied()
     fileStore = draft.fileStore
     sharesVariables = draft.sharesVariables
     actsOnFlow = draft.actsOnFlow
@@ -110,7 +111,16 @@ final class BufferStep {
   var subject: Subject
   var program: PayloadProgram
   /// Where the buffer comes from, and from which progress on it may be tried.
-  var sources: [BufferDeclaration.Source] = []
+  var sources: [BufferDeclaration.Source] = [] {
+    didSet {
+      protocols = (0, 0)
+      for source in sources {
+        if source.direction == .toServer { protocols.0 |= Self.bit(source.appProtocol) } else { protocols.1 |= Self.bit(source.appProtocol) }
+      }
+    }
+  }
+  /// A bit for each protocol that has the buffer, to servers and to clients.
+  private(set) var protocols: (UInt64, UInt64) = (0, 0)
   var isMultiple = false
   var isStreaming = false
   /// While the buffer grows its steps cannot tell yet.
@@ -121,9 +131,10 @@ final class BufferStep {
     self.program = program
   }
 
+  static func bit(_ appProtocol: AppProtocol) -> UInt64 { 1 << UInt64(appProtocol.rawValue & 63) }
+
   func exists(_ appProtocol: AppProtocol, _ direction: Direction) -> Bool {
-    for source in sources where source.appProtocol == appProtocol && source.direction == direction { return true }
-    return false
+    (direction == .toServer ? protocols.0 : protocols.1) & Self.bit(appProtocol) != 0
   }
 
   /// The first and the last progress at which the buffer may hold something new; nil where there is
@@ -185,7 +196,7 @@ final class SharedStep: Sendable {
 
   init(_ step: BufferStep, _ reaches: inout Reaches) {
     subject = step.subject
-    program = step.program
+    program = step.program.copied()
     isMultiple = step.isMultiple
     isStreaming = step.isStreaming
     dependsOnEnd = step.dependsOnEnd

@@ -32,8 +32,8 @@ final class RuleDraft {
   var hook: TransactionHook?
   /// The transactions that it is tried on.
   var transactionPlaces: [TransactionPlace] = []
-  /// Order of loading, the last word in the order of trying.
-  var number = 0
+  /// What it is found by, once that is chosen.
+  var literals = ChosenLiterals()
   /// Explicit `priority` beats that of the class.
   var hasPriority = false
   var usesFlowBits: VariableUse = []

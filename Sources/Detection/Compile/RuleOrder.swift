@@ -4,25 +4,21 @@ import RuleLanguage
 ///
 /// - Source: Suricata: by action, then by use of flowbits, flowints, captures into flow and packet, host bits and pair
 ///   bits (setters first), then by priority; equal ones stay in order of loading.
-enum RuleOrder {
-  static func sort(_ drafts: inout [RuleDraft], actionOrder: [RuleAction]) {
-    var ranks: [RuleAction: Int] = [:]
+struct RuleOrder {
+  private var ranks: [RuleAction: Int] = [:]
+
+  init(_ actionOrder: [RuleAction]) {
     for (rank, action) in actionOrder.enumerated() { ranks[action] = rank }
-    let keys = drafts.map { key($0, ranks) }
-    let order = drafts.indices.sorted { left, right in
-      keys[left] != keys[right] ? keys[left] < keys[right] : drafts[left].number < drafts[right].number
-    }
-    drafts = order.map { drafts[$0] }
   }
 
-  /// Smaller is earlier; each part has its own bits.
-  private static func key(_ draft: RuleDraft, _ ranks: [RuleAction: Int]) -> UInt64 {
+  /// Smaller is earlier; each part has its own bits, 28 in all.
+  func key(_ draft: RuleDraft) -> UInt64 {
     let action: RuleAction =
       switch draft.info.action {
       case .rejectsrc, .rejectdst, .rejectboth: .reject
       case let other: other
       }
-    var key = UInt64(clamping: ranks[action] ?? 15)
+    var key = UInt64(clamping: min(ranks[action] ?? 15, 255))
     func append(_ value: Int, bits: UInt64) { key = key << bits | UInt64(clamping: value) }
     append(3 - draft.usesFlowBits.rank, bits: 2)
     append(3 - draft.usesFlowIntegers.rank, bits: 2)

@@ -33,7 +33,7 @@ extension RuleReader {
       let words = block.subject.words
       throw RuleValueError(
         "nothing is asked of \(words)", hint: "\(words); content:\"…\""
-      ).blaming([words] + (block.declaration.map { $0.names + $0.legacyModifiers } ?? []))
+      ).blaming([words] + (block.buffer.map { $0.declaration.names + $0.declaration.legacyModifiers } ?? []))
     }
   }
 

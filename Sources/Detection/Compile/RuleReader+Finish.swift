@@ -5,7 +5,7 @@ import Traffic
 extension RuleReader {
   /// Puts the parts together and decides when the rule is tried.
   mutating func finish() throws(RuleValueError) {
-    let payload = try blocks[0].builder.finish()
+    let payload = try blocks[0].builder.finish(ordersLiterals: false)
     try finishBuffers()
     if !draft.fileConditions.isEmpty {
       draft.transactionConditions.append(.files(draft.fileConditions, draft.fileSide))
@@ -50,10 +50,12 @@ extension RuleReader {
 
   private mutating func finishBuffers() throws(RuleValueError) {
     for block in blocks.dropFirst() where !block.builder.isEmpty {
-      let step = BufferStep(subject: block.subject, program: try block.builder.finish())
-      if let declaration = block.declaration { step.program.bufferName = KeywordTable.recordName(declaration.id) }
-      if let declaration = block.declaration {
-        step.sources = declaration.sources.filter { block.side == nil || $0.direction == block.side }
+      let step = BufferStep(subject: block.subject, program: try block.builder.finish(ordersLiterals: false))
+      if let buffer = block.buffer {
+        let declaration = buffer.declaration
+        step.program.bufferName = buffer.recordName
+        step.sources =
+          block.side == nil ? declaration.sources : declaration.sources.filter { $0.direction == block.side }
         step.isMultiple = declaration.isMultiple
         step.isStreaming = declaration.isStreaming
         step.dependsOnEnd = declaration.isStreaming && step.program.dependsOnEnd
@@ -170,7 +172,9 @@ extension RuleDraft {
   /// Where the rule is tried.
   func places(limit: [AppProtocol]?) -> [TransactionPlace] {
     var result: [TransactionPlace] = []
-    for appProtocol in Self.parsedProtocols where head.appProtocols.allows(appProtocol) {
+    let protocols = protocolsOfBuffers()
+    for appProtocol in Self.parsedProtocols
+    where head.appProtocols.allows(appProtocol) && protocols & BufferStep.bit(appProtocol) != 0 {
       if let limit, !limit.contains(appProtocol) { continue }
       for direction in Self.directions where isTransactional || allows(direction) {
         if hasBuffers(appProtocol, direction) {
@@ -184,6 +188,13 @@ extension RuleDraft {
   // Lists of all cases are made anew each time they are asked for.
   private static let parsedProtocols = AppProtocol.allCases.filter { TransactionKeywords.parsed.contains($0) }
   private static let directions = Array(Direction.allCases)
+
+  /// Bits of those that have all of the rule's buffers, in one direction or the other.
+  private func protocolsOfBuffers() -> UInt64 {
+    var bits: UInt64 = .max
+    for step in buffers where step.isBuffer { bits &= step.protocols.0 | step.protocols.1 }
+    return bits
+  }
 
   private func hasBuffers(_ appProtocol: AppProtocol, _ direction: Direction) -> Bool {
     for step in buffers where step.isBuffer {

@@ -7,14 +7,14 @@ struct RuleReader {
   /// The steps over one buffer while they are being collected.
   struct Block {
     var subject: BufferStep.Subject
-    var declaration: BufferDeclaration?
+    var buffer: KnownBuffer?
     /// The side that a rule over both has named.
     var side: Direction?
     var builder = PayloadProgramBuilder()
   }
 
   let draft: RuleDraft
-  let settings: RuleCompiler.Settings
+  let context: CompilerContext
   let names: VariableNames
   /// The first is the payload's.
   var blocks: [Block] = [Block(subject: .payload)]
@@ -39,22 +39,22 @@ struct RuleReader {
   /// The folder of the rule's file, where files that it names are looked for.
   var directory: String?
 
-  init(draft: RuleDraft, settings: RuleCompiler.Settings, names: VariableNames) {
+  init(draft: RuleDraft, context: CompilerContext, names: VariableNames) {
     self.draft = draft
-    self.settings = settings
+    self.context = context
     self.names = names
   }
 
   mutating func read(_ option: RuleOption) throws(RuleValueError) {
-    switch KeywordTable.uses[option.name] {
+    switch KeywordTable.use(of: option) {
     case .handled(let handler): try handler(&self, option)
     case .payload(let isValueless):
       if isValueless { try option.refuseValue() }
       try readPayload(option)
-    case .buffer(let declaration): try select(declaration, side: try side(option, of: declaration))
-    case .legacyModifier(let declaration):
+    case .buffer(let buffer): try select(buffer, side: try side(option, of: buffer.declaration))
+    case .legacyModifier(let buffer):
       try option.refuseValue()
-      try moveLastContent(to: declaration, option.name)
+      try moveLastContent(to: buffer, option.name)
     case .header(let header):
       try option.refuseValue()
       try select(header)
@@ -94,10 +94,10 @@ struct RuleReader {
     case "pcre":
       let index: Int
       if let buffer = try PayloadProgramBuilder.buffer(ofExpression: option) {
-        guard let declaration = KeywordTable.declaration(buffer) else {
+        guard let known = KeywordTable.known(buffer) else {
           throw RuleValueError("the buffer that the flags name is not supported")
         }
-        index = block(for: declaration)
+        index = block(for: known)
       } else {
         index = relativeBlock(option)
       }
@@ -128,9 +128,9 @@ struct RuleReader {
 
   // MARK: Buffers
 
-  mutating func select(_ declaration: BufferDeclaration, side: Direction? = nil) throws(RuleValueError) {
+  mutating func select(_ buffer: KnownBuffer, side: Direction? = nil) throws(RuleValueError) {
     blocks[current].builder.resume()
-    current = block(for: declaration, side: side, isSticky: true)
+    current = block(for: buffer, side: side, isSticky: true)
     lastContentBlock = current
   }
 
@@ -190,35 +190,36 @@ struct RuleReader {
   /// A buffer that may occur several times gets a block for each time it is named: the steps of a
   /// block must hold in the same occurrence. Others get one, unless transforms set blocks apart.
   mutating func block(
-    for declaration: BufferDeclaration, side: Direction? = nil, isSticky: Bool = false
+    for buffer: KnownBuffer, side: Direction? = nil, isSticky: Bool = false
   ) -> Int {
+    let (id, isMultiple) = (buffer.declaration.id, buffer.declaration.isMultiple)
     let known = blocks.lastIndex {
-      $0.subject == .buffer(declaration.id) && $0.side == side && !$0.builder.hasTransforms
-        && !(isSticky && declaration.isMultiple && $0.builder.hasSteps)
+      $0.subject == .buffer(id) && $0.side == side && !$0.builder.hasTransforms
+        && !(isSticky && isMultiple && $0.builder.hasSteps)
     }
     if let known { return known }
-    blocks.append(Block(subject: .buffer(declaration.id), declaration: declaration, side: side))
+    blocks.append(Block(subject: .buffer(id), buffer: buffer, side: side))
     return blocks.count - 1
   }
 
   private mutating func startBlock(like index: Int) {
     blocks.append(
-      Block(subject: blocks[index].subject, declaration: blocks[index].declaration, side: blocks[index].side))
+      Block(subject: blocks[index].subject, buffer: blocks[index].buffer, side: blocks[index].side))
     current = blocks.count - 1
   }
 
   private mutating func moveLastContent(
-    to declaration: BufferDeclaration, _ name: String
+    to buffer: KnownBuffer, _ name: String
   ) throws(RuleValueError) {
     guard current == 0 else {
       throw .misplaced(
         "\(name) cannot follow a sticky buffer",
-        hint: "put \(declaration.names.first ?? "the sticky buffer"); before the content instead")
+        hint: "put \(buffer.declaration.names.first ?? "the sticky buffer"); before the content instead")
     }
     guard let content = blocks[lastContentBlock].builder.takeLastContent() else {
       throw .misplaced("\(name) needs a content before it", hint: "content:\"…\"; \(name);")
     }
-    let index = block(for: declaration)
+    let index = block(for: buffer)
     blocks[index].builder.append(content: content)
     lastContentBlock = index
   }

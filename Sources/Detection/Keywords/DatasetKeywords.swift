@@ -6,6 +6,13 @@ import RuleLanguage
 enum DatasetKeywords {
   static let table: [String: KeywordHandler] = ["dataset": dataset, "datarep": datarep]
 
+  /// Datasets are declared by the first rule that names them, so that the order of these rules counts.
+  static func isOne(_ option: RuleOption) -> Bool { numbers.contains(option.keywordNumber) }
+
+  private static let numbers: [UInt16] = KeywordTable.numberedNames.indices.filter {
+    table[KeywordTable.numberedNames[$0]] != nil
+  }.map { UInt16(clamping: $0) }
+
   private static let dataset: KeywordHandler = { (reader, option) throws(RuleValueError) in
     let items = try RuleValueList.parse(try option.required())
     guard items.count > 1 else {

@@ -31,8 +31,8 @@ public enum KeywordTable {
   enum Use: Sendable {
     case handled(KeywordHandler)
     case payload(isValueless: Bool)
-    case buffer(BufferDeclaration)
-    case legacyModifier(BufferDeclaration)
+    case buffer(KnownBuffer)
+    case legacyModifier(KnownBuffer)
     case header(PacketHeader)
   }
 
@@ -43,11 +43,21 @@ public enum KeywordTable {
     for name in PayloadProgramBuilder.keywords {
       add(name, .payload(isValueless: RuleReader.valueless.contains(name)))
     }
-    for (name, declaration) in buffers { add(name, .buffer(declaration)) }
-    for (name, declaration) in legacyModifiers { add(name, .legacyModifier(declaration)) }
+    for (name, declaration) in buffers { add(name, .buffer(KnownBuffer(declaration))) }
+    for (name, declaration) in legacyModifiers { add(name, .legacyModifier(KnownBuffer(declaration))) }
     for (name, header) in headers { add(name, .header(header)) }
     return uses
   }()
+
+  /// The names of ``uses`` as readers of files are given them, and the uses in that order: where a name is known by its
+  /// number nothing is to be looked up.
+  static let numberedNames = uses.keys.sorted()
+  private static let numberedUses = numberedNames.map { uses[$0] }
+
+  static func use(of option: RuleOption) -> Use? {
+    let number = Int(option.keywordNumber)
+    return number < numberedUses.count ? numberedUses[number] : uses[option.name]
+  }
 
   /// The buffer's name in records of what was found in it.
   static func recordName(_ id: BufferID) -> String { recordNames[id] ?? "" }
@@ -61,6 +71,9 @@ public enum KeywordTable {
   }
 
   static func declaration(_ id: BufferID) -> BufferDeclaration? { declarations[id] }
+
+  static func known(_ id: BufferID) -> KnownBuffer? { knownBuffers[id] }
+  private static let knownBuffers = declarations.mapValues(KnownBuffer.init)
 
   /// Names of all keywords, sorted.
   public static var names: [String] {
@@ -88,6 +101,17 @@ public enum KeywordTable {
     return .misplaced(
       "the keyword is not known or not supported",
       hint: NearMatch.find(name, among: names).map { "did you mean \($0)?" })
+  }
+}
+
+/// A buffer as rules choose it: an object, since a declaration has five lists that would be counted with each copy.
+final class KnownBuffer: Sendable {
+  let declaration: BufferDeclaration
+  let recordName: String
+
+  init(_ declaration: BufferDeclaration) {
+    self.declaration = declaration
+    recordName = KeywordTable.recordName(declaration.id)
   }
 }
 

@@ -55,8 +55,8 @@ enum MetaKeywords {
   private static let classtype: KeywordHandler = { (reader, option) throws(RuleValueError) in
     let name = try option.word()
     reader.draft.info.className = name
-    guard let entry = reader.settings.classification.entry(name) else {
-      if !reader.settings.classification.entries.isEmpty {
+    guard let entry = reader.context.settings.classification.entry(name) else {
+      if !reader.context.settings.classification.entries.isEmpty {
         reader.warnings.append("classtype: \(name) is in no classification file")
       }
       return
@@ -101,7 +101,7 @@ enum MetaKeywords {
         guard KeywordTable.names.contains(words[1]) else {
           throw RuleValueError("asks for the keyword \(words[1])", columnOffset: item.offset)
         }
-      case "feature" where words.count == 2 && reader.settings.features.contains(words[1]): continue
+      case "feature" where words.count == 2 && reader.context.settings.features.contains(words[1]): continue
       default: throw RuleValueError("asks for \(item.text), which is not there", columnOffset: item.offset)
       }
     }

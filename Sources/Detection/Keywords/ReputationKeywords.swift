@@ -15,7 +15,7 @@ enum ReputationKeywords {
       "any": .any, "src": .source, "dst": .destination, "both": .both,
     ]
     guard let side = sides[items[0].word] else { throw items[0].error("must be any, src, dst or both") }
-    guard let table = reader.settings.reputation else {
+    guard let table = reader.context.settings.reputation else {
       throw RuleValueError("needs reputation-categories-file and reputation-files in the configuration")
     }
     guard let category = table.category(items[1].text) else {

@@ -192,10 +192,10 @@ extension RuleReader {
   mutating func edit(
     _ buffer: BufferID, _ body: (inout PayloadProgramBuilder) throws(RuleValueError) -> Void
   ) throws(RuleValueError) -> Int {
-    guard let declaration = KeywordTable.declaration(buffer) else {
+    guard let known = KeywordTable.known(buffer) else {
       throw RuleValueError("the buffer it is about is not supported")
     }
-    let index = block(for: declaration)
+    let index = block(for: known)
     try body(&blocks[index].builder)
     return index
   }

@@ -42,7 +42,7 @@ enum VariableKeywords {
     _ kind: VariableNames.Kind, _ name: String, _ reader: RuleReader
   ) throws(RuleValueError) -> UInt16 {
     guard let number = reader.names.number(kind, name) else {
-      throw RuleValueError("there are too many names")
+      throw .tooManyNames
     }
     return number
   }
@@ -144,9 +144,8 @@ enum VariableKeywords {
       }
     }
     guard let track else { throw RuleValueError("track is missing") }
-    let kind: VariableNames.Kind = track == .pair ? .pairBit : track == .transaction ? .flowBit : .hostBit
     let bit = XBit(
-      name: try number(kind, items[1].text, reader), track: track, expireSeconds: seconds)
+      name: try number(track.kind, items[1].text, reader), track: track, expireSeconds: seconds)
     try add(bit, items[0], &reader)
   }
 

@@ -74,7 +74,11 @@ final class FixedLiterals: Sendable {
 
   /// - Precondition: ``takes(_:)`` holds for each of them.
   init(_ patterns: [FastPattern]) {
-    self.patterns = patterns
+    // Their octets are copied: those of a plan lie in memory that is to be given back.
+    self.patterns = patterns.map { pattern in
+      FastPattern(
+        bytes: pattern.bytes.copied(), isCaseInsensitive: pattern.isCaseInsensitive, constraint: pattern.constraint)
+    }
     var found: [UInt64: [Int]] = [:]
     for (index, pattern) in patterns.enumerated() {
       let length = UInt32(clamping: pattern.bytes.count)

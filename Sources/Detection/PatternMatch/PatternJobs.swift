@@ -1,4 +1,3 @@
-import Glibc
 import Synchronization
 
 /// Pattern tables to be compiled, each once, on several threads.
@@ -20,25 +19,12 @@ struct PatternJobs {
   /// Compiles all tables; a table that fails is left empty and told of.
   consuming func run(threadCount: Int, cache: PatternCache?) -> Outcome {
     let work = PatternWork(plans: plans, cache: cache)
-    let helpers = max(0, min(threadCount, plans.count) - 1)
-    var threads: [pthread_t] = []
-    for _ in 0..<helpers {
-      var thread = pthread_t()
-      let box = unsafe Unmanaged.passRetained(work)
-      // SAFETY: the thread takes over the reference that was retained for it.
-      let status = unsafe pthread_create(&thread, nil, { raw in
-        if let raw = unsafe raw { unsafe Unmanaged<PatternWork>.fromOpaque(raw).takeRetainedValue().run() }
-        return nil
-      }, box.toOpaque())
-      if status == 0 { threads.append(thread) } else { unsafe box.release() }
-    }
-    work.run()
-    for thread in threads { _ = pthread_join(thread, nil) }
+    SharedWork.run(count: work.count, threadCount: threadCount) { work.run($0) }
     return work.outcome()
   }
 }
 
-/// The queue that the threads take tables from.
+/// What the threads compile.
 private final class PatternWork: Sendable {
   private let plans: [PatternTablePlan]
   /// The parts of all tables, each compiled by itself; empty for those that need no database.
@@ -46,7 +32,6 @@ private final class PatternWork: Sendable {
   /// Largest first, so that the threads end together.
   private let order: [Int]
   private let cache: PatternCache?
-  private let next = Atomic<Int>(0)
   private let results: Mutex<(databases: [Int: PatternDatabase], failures: [String])>
 
   init(plans: [PatternTablePlan], cache: PatternCache?) {
@@ -58,10 +43,10 @@ private final class PatternWork: Sendable {
     results = Mutex(([:], []))
   }
 
-  func run() {
-    while true {
-      let position = next.wrappingAdd(1, ordering: .relaxed).oldValue
-      guard position < order.count else { return }
+  var count: Int { order.count }
+
+  func run(_ shared: SharedWork) {
+    while let position = shared.take() {
       let index = order[position]
       do throws(PatternCompileError) {
         let database = try compile(parts[index])

@@ -23,11 +23,14 @@ final class PatternTable: Sendable {
       constraint.length = UInt16(clamping: pattern.bytes.count)
       return constraint
     }
-    var starts: [UInt32] = [0]
-    var rules: [RuleIndex] = []
-    for list in plan.rules {
-      rules += list
-      starts.append(UInt32(truncatingIfNeeded: rules.count))
+    var starts = [UInt32](repeating: 0, count: plan.patterns.count + 1)
+    for entry in plan.rules { starts[Int(entry.pattern) + 1] += 1 }
+    for number in plan.patterns.indices { starts[number + 1] += starts[number] }
+    var rules = [RuleIndex](repeating: 0, count: plan.rules.count)
+    var next = starts
+    for entry in plan.rules {
+      rules[Int(next[Int(entry.pattern)])] = entry.rule
+      next[Int(entry.pattern)] += 1
     }
     self.starts = starts
     self.rules = rules
@@ -93,7 +96,12 @@ final class PatternPart: Sendable {
 /// What is to become a ``PatternTable``: literals, each once, with their rules.
 struct PatternTablePlan {
   private(set) var patterns: [FastPattern] = []
-  private(set) var rules: [[RuleIndex]] = []
+  /// The rules and the numbers of their literals; once the plan is divided, in the order of both.
+  private(set) var rules: [Entry] = []
+  struct Entry: BitwiseCopyable, Equatable {
+    var pattern: Int32
+    var rule: RuleIndex
+  }
   /// Literals that are looked for together.
   struct Part: Equatable {
     var range: Range<Int>
@@ -106,24 +114,59 @@ struct PatternTablePlan {
   var isEmpty: Bool { patterns.isEmpty }
 
   mutating func add(_ pattern: FastPattern, rule: RuleIndex) {
-    if let number = numbers[pattern] {
-      if rules[number].last != rule { rules[number].append(rule) }
-      return
+    let next = patterns.count
+    let number = Self.value(&numbers[pattern, default: next])
+    if number == next {
+      patterns.append(pattern)
+      parts = [Part(range: 0..<patterns.count)]
     }
-    numbers[pattern] = patterns.count
-    patterns.append(pattern)
-    rules.append([rule])
-    parts = [Part(range: 0..<patterns.count)]
+    rules.append(Entry(pattern: Int32(truncatingIfNeeded: number), rule: rule))
+  }
+
+  /// Each once: a rule may name a literal twice.
+  private mutating func sortRules() {
+    rules.sort { ($0.pattern, $0.rule) < ($1.pattern, $1.rule) }
+    var kept = 0
+    for index in rules.indices where index == 0 || rules[index] != rules[kept - 1] {
+      rules[kept] = rules[index]
+      kept += 1
+    }
+    rules.removeLast(rules.count - kept)
+  }
+
+  /// What is there or has just been put there: by one look-up.
+  private static func value(_ place: inout Int) -> Int { place }
+
+  /// Gives the rules the indices that they have in the set; those without one go, and literals that no other has.
+  mutating func renumber(_ places: [RuleIndex?]) {
+    var kept: [FastPattern] = []
+    kept.reserveCapacity(patterns.count)
+    var entries: [Entry] = []
+    entries.reserveCapacity(rules.count)
+    for entry in rules {
+      if let place = places[Int(entry.rule)] { entries.append(Entry(pattern: entry.pattern, rule: place)) }
+    }
+    entries.sort { ($0.pattern, $0.rule) < ($1.pattern, $1.rule) }
+    rules = []
+    rules.reserveCapacity(entries.count)
+    var last: Int32 = -1
+    for entry in entries {
+      if entry.pattern != last { kept.append(patterns[Int(entry.pattern)]) }
+      last = entry.pattern
+      rules.append(Entry(pattern: Int32(truncatingIfNeeded: kept.count - 1), rule: entry.rule))
+    }
+    (patterns, numbers) = (kept, [:])
+    parts = patterns.isEmpty ? [] : [Part(range: 0..<patterns.count)]
   }
 
   /// Takes the literals of another buffer in, told apart by its number, which no other has: so none is there yet.
   mutating func add(_ other: PatternTablePlan, as member: UInt8) {
-    for (pattern, rules) in zip(other.patterns, other.rules) {
-      var pattern = pattern
+    let first = Int32(truncatingIfNeeded: patterns.count)
+    for var pattern in other.patterns {
       pattern.constraint.member = member
       patterns.append(pattern)
-      self.rules.append(rules)
     }
+    for entry in other.rules { rules.append(Entry(pattern: first + entry.pattern, rule: entry.rule)) }
     parts = [Part(range: 0..<patterns.count)]
   }
 
@@ -172,7 +215,10 @@ struct PatternTablePlan {
     }
     let order = groups.flatMap { $0 }
     patterns = order.map { patterns[$0] }
-    rules = order.map { rules[$0] }
+    var places = [Int32](repeating: 0, count: order.count)
+    for (place, index) in order.enumerated() { places[index] = Int32(truncatingIfNeeded: place) }
+    for index in rules.indices { rules[index].pattern = places[Int(rules[index].pattern)] }
+    sortRules()
     numbers = [:]
     parts = []
     var first = 0

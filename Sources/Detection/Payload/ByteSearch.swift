@@ -213,12 +213,17 @@ struct LiteralAnchors: Sendable, BitwiseCopyable {
     let count = min(literal.count, 256)
     guard count > 0 else { return }
     var rarest = 0
-    for place in 1..<max(count, 1) where Self.rarity(literal[place]) > Self.rarity(literal[rarest]) { rarest = place }
-    var next = -1
     var known = -1
-    for place in 0..<count where literal[place] != literal[rarest] && Self.rarity(literal[place]) > known {
-      next = place
-      known = Self.rarity(literal[place])
+    for place in 0..<count {
+      let rarity = Self.rarity(literal[place])
+      if rarity > known { (rarest, known) = (place, rarity) }
+    }
+    let octet = literal[rarest]
+    var next = -1
+    known = -1
+    for place in 0..<count where literal[place] != octet {
+      let rarity = Self.rarity(literal[place])
+      if rarity > known { (next, known) = (place, rarity) }
     }
     if next < 0 { next = rarest == count - 1 ? max(0, count - 2) : count - 1 }
     first = UInt8(truncatingIfNeeded: rarest)

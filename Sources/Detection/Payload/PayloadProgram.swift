@@ -44,12 +44,37 @@ public struct PayloadProgram: Sendable {
   /// The steps need the contents no more once a fast pattern is chosen; they are a sixth of a rule set.
   mutating func forgetContents() { contents = [] }
 
+  /// The same program in memory of its own, without what matching needs no more.
+  func copied() -> PayloadProgram {
+    var copy = self
+    copy.contents = []
+    copy.steps = steps.copied()
+    copy.literals = literals.copied()
+    copy.expressions = expressions.map { $0.copied() }
+    copy.datasets = datasets.copied()
+    copy.transforms = transforms.copied()
+    copy.nested = nested.map { program in
+      var program = program
+      // They have the same expressions.
+      program.expressions = []
+      program = program.copied()
+      program.expressions = copy.expressions
+      return program
+    }
+    return copy
+  }
+
   public var isEmpty: Bool { steps.isEmpty && absence == .mustExist }
 
   /// No step could use anything but the bytes of one content anywhere in the buffer.
   public var isSinglePlainContent: Bool {
     steps.count == 1 && contents.count == 1 && contents[0].isUnconstrained
   }
+}
+
+extension Array {
+  /// The same elements in an array of their own, with no room left.
+  func copied() -> [Element] { map { $0 } }
 }
 
 /// Steps of a program in another order, packed: at most sixteen, of the first sixteen.

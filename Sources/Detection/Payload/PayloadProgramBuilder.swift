@@ -160,8 +160,9 @@ public struct PayloadProgramBuilder {
 
   // MARK: Finishing
 
+  /// - Parameter ordersLiterals: false where that is done when the literal that the rule is found by is chosen.
   /// - Throws: where the parts do not fit together.
-  public func finish() throws(RuleValueError) -> PayloadProgram {
+  public func finish(ordersLiterals: Bool = true) throws(RuleValueError) -> PayloadProgram {
     if absence == .mustBeAbsent, !drafts.isEmpty {
       throw RuleValueError("absent alone leaves nothing to look into", hint: "absent: or_else")
     }
@@ -172,9 +173,11 @@ public struct PayloadProgramBuilder {
     program.datasets = datasets
     program.transforms = transforms
     program.absence = absence
+    if ordersLiterals { program.orderLiterals() }
     if let base64Index, !nestedDrafts.isEmpty {
       program.nested = [Self.assemble(nestedDrafts, expressions)]
       program.nested[0].datasets = datasets
+      program.nested[0].orderLiterals()
       if case .base64(var step) = program.steps[base64Index] {
         step.nested = 0
         program.steps[base64Index] = .base64(step)
@@ -201,7 +204,6 @@ public struct PayloadProgramBuilder {
       if program.steps.last?.isRelative == true { program.anchorLastMatch() }
     }
     program.isMonotone = program.steps.allSatisfy(\.keepsOrder)
-    program.orderLiterals()
     return program
   }
 }
@@ -209,12 +211,7 @@ public struct PayloadProgramBuilder {
 extension PayloadProgram {
   fileprivate mutating func store(_ content: ContentStep) -> ContentInstruction {
     let bytes = content.isCaseInsensitive ? content.bytes.map(ByteSearch.lower) : content.bytes
-    var step = ContentInstruction(
-      literalStart: Int32(literals.count), literalCount: Int32(bytes.count),
-      isNegated: content.isNegated, isCaseInsensitive: content.isCaseInsensitive,
-      isRelative: content.isRelative, anchors: LiteralAnchors(bytes), startsWith: content.startsWith,
-      endsWith: content.endsWith,
-      offset: content.offset, depth: content.depth, distance: content.distance, within: content.within)
+    var step = ContentInstruction(content, bytes, at: literals.count)
     literals += bytes
     if let replacement = content.replacement {
       step.replacementStart = Int32(literals.count)

@@ -1,6 +1,7 @@
 import RuleLanguage
 
 /// One step in the form that matching runs: plain data, indexes instead of references.
+/// Nearly all are contents, and each takes the room of the largest.
 enum PayloadStep: Sendable {
   case content(ContentInstruction)
   case pcre(ExpressionInstruction)
@@ -18,25 +19,6 @@ enum PayloadStep: Sendable {
   case asn1(ASN1Test)
 }
 
-struct ContentInstruction: Sendable, BitwiseCopyable {
-  var literalStart: Int32
-  var literalCount: Int32
-  var isNegated: Bool
-  var isCaseInsensitive: Bool
-  var isRelative: Bool
-  /// A later step is positioned by this one: on its failure the next occurrence is tried.
-  var anchorsNext = false
-  var anchors: LiteralAnchors
-  var startsWith: Bool
-  var endsWith: Bool
-  var offset: Operand?
-  var depth: Operand?
-  var distance: Operand?
-  var within: Operand?
-  /// Where its replacement stands in the literals, -1 without one; as long as the literal.
-  var replacementStart: Int32 = -1
-}
-
 struct ExpressionInstruction: Sendable, BitwiseCopyable {
   var index: Int32
   var isNegated: Bool
@@ -46,13 +28,14 @@ struct ExpressionInstruction: Sendable, BitwiseCopyable {
 
 /// How a number lies in the bytes.
 struct NumberShape: Sendable, BitwiseCopyable {
+  /// First, so that what follows the shape in a step follows it closely.
+  var bitmask: UInt64 = 0
   /// Digits (`string`) rather than a binary number.
   var isText = false
   /// Of the digits: 8, 10 or 16.
   var radix: UInt8 = 10
   var isLittleEndian = false
   var isRelative = false
-  var bitmask: UInt64 = 0
   var hasBitmask = false
 }
 

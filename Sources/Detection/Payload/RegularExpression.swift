@@ -11,6 +11,8 @@ import Traffic
 /// A compiled `pcre` of a rule.
 @safe public final class RegularExpression: @unchecked Sendable {
   private let code: OpaquePointer
+  /// Whose code it is, where it could not be copied.
+  private let original: RegularExpression?
   /// Of the many expressions few are ever run: machine code, some kilobytes each, is made with the first match.
   private let isTranslated = Atomic<Bool>(false)
   private static let translation = Mutex<Void>(())
@@ -38,6 +40,7 @@ import Traffic
         "PCRE2 refuses the pattern: \(Self.message(errorCode))", columnOffset: errorOffset)
     }
     unsafe code = compiled
+    original = nil
     do throws(RuleValueError) {
       captures = try unsafe Self.captures(named: captureNames, compiled)
     } catch {
@@ -45,6 +48,17 @@ import Traffic
       throw error
     }
   }
+
+  /// The same expression in memory of its own (``PayloadProgram/copied()``).
+  private init(copying other: RegularExpression) {
+    captures = other.captures.map { $0 }
+    // SAFETY: PCRE2 copies the code, which nobody writes to; the copy belongs to this object. It gives none only when
+    // there is no memory.
+    unsafe code = pcre2_code_copy_8(other.code) ?? other.code
+    original = unsafe code == other.code ? other : nil
+  }
+
+  func copied() -> RegularExpression { RegularExpression(copying: self) }
 
   /// Names given behind the flags belong to the groups in their order; older rules name the groups
   /// themselves: `(?P<flow_name>…)`, `(?P<pkt_name>…)`.
@@ -98,7 +112,7 @@ import Traffic
     }
   }
 
-  deinit { unsafe pcre2_code_free_8(code) }
+  deinit { if original == nil { unsafe pcre2_code_free_8(code) } }
 
   enum Outcome {
     case match(Range<Int>)

@@ -41,6 +41,13 @@ public final class VariableNames: Sendable {
     }
   }
 
+  /// Takes up the names of another, in the order of their numbers.
+  ///
+  /// - Returns: the number here, by kind and number there; nil where there are too many.
+  func merge(_ other: VariableNames) -> [[UInt16?]] {
+    Kind.allCases.map { kind in other.names(kind).map { number(kind, $0) } }
+  }
+
   /// The names of a kind, by their numbers.
   func names(_ kind: Kind) -> [String] { table.withLock { $0.names[Int(kind.rawValue)] } }
 }

@@ -45,7 +45,8 @@ extension Daemon {
     let rules: LoadedRules
     do throws(DaemonError) {
       fresh = try Self.settings(sources)
-      rules = try Self.load(fresh, sources, shared)
+      // On this thread alone, whose priority is low: traffic comes first.
+      rules = try Self.load(fresh, sources, shared, threadCount: 1)
     } catch {
       return ReloadResult(isDone: false, message: "reload refused, the old rules stay: \(error.message)")
     }
@@ -142,11 +143,11 @@ extension Daemon {
   }
 
   static func load(
-    _ settings: Settings, _ sources: Sources, _ shared: SharedDetectionState
+    _ settings: Settings, _ sources: Sources, _ shared: SharedDetectionState, threadCount: Int = RuleLoader.threadCount
   ) throws(DaemonError) -> LoadedRules {
     let rules: LoadedRules
     do throws(SettingsError) {
-      rules = try RuleLoader.load(settings, paths: sources.rules, shared: shared)
+      rules = try RuleLoader.load(settings, paths: sources.rules, shared: shared, threadCount: threadCount)
     } catch {
       throw .input(error.message)
     }

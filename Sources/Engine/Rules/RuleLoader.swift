@@ -22,42 +22,38 @@ public enum RuleLoader {
   ///   - paths: files, directories (their `*.rules`) or patterns with `*` and `?`; besides those of the
   ///     configuration.
   ///   - shared: names and cross-flow state that outlive the set.
+  ///   - threadCount: threads to read and compile on; what comes of it is the same with any number.
   /// - Throws: where a file that is named does not exist or cannot be read.
   public static func load(
-    _ settings: Settings, paths: [String] = [], shared: SharedDetectionState
+    _ settings: Settings, paths: [String] = [], shared: SharedDetectionState, threadCount: Int = RuleLoader.threadCount
   ) throws(SettingsError) -> LoadedRules {
-    var merged = try readMerged(settings, paths)
-    var compiler = RuleCompiler(settings: merged.compilerSettings, shared: shared)
+    let loaded = try compile(settings, paths, shared, threadCount)
+    // Here, where nothing is left of what compiling has taken.
+    RulePublication.giveBackMemory()
+    return loaded
+  }
+
+  private static func compile(
+    _ settings: Settings, _ paths: [String], _ shared: SharedDetectionState, _ threadCount: Int
+  ) throws(SettingsError) -> LoadedRules {
+    var diagnostics: [RuleDiagnostic] = []
+    let (paths, leftOut) = try find(settings, paths, &diagnostics)
+    var compilerSettings = try compilerSettings(settings, paths, &diagnostics)
+    compilerSettings.threadCount = threadCount
+    var pieces: [RuleFilePiece] = []
+    for path in paths { pieces += RuleFile.pieces(try readRules(path), fileName: path) }
+    var compiler = RuleCompiler(settings: compilerSettings, shared: shared)
     try declareDatasets(settings, shared)
-    // What was read of a rule goes once it is compiled: all of it together is as large as the rule set.
-    merged.rules.reverse()
-    while let rule = merged.rules.popLast() { compiler.add(rule) }
+    let total = compiler.add(pieces)
+    pieces = []
     let result = compiler.finish()
     return LoadedRules(
-      ruleSet: result.ruleSet, diagnostics: merged.diagnostics + result.diagnostics, total: merged.total,
-      loaded: result.ruleSet.ruleCount, files: merged.paths, leftOut: merged.leftOut)
+      ruleSet: result.ruleSet, diagnostics: diagnostics + result.diagnostics, total: total,
+      loaded: result.ruleSet.ruleCount, files: paths, leftOut: leftOut)
   }
 
-  private struct MergedRules {
-    var rules: [RuleSyntax]
-    var paths: [String]
-    var leftOut: [String]
-    var compilerSettings: RuleCompiler.Settings
-    var diagnostics: [RuleDiagnostic]
-    var total: Int
-  }
-
-  /// The rules of all files, doubles left out.
-  private static func readMerged(_ settings: Settings, _ paths: [String]) throws(SettingsError) -> MergedRules {
-    let read = try read(settings, paths)
-    let total = read.files.reduce(0) { sum, syntax in
-      sum + syntax.rules.count + syntax.diagnostics.count { $0.severity == .error }
-    }
-    let merged = RuleDuplicates.merge(read.files)
-    return MergedRules(
-      rules: merged.rules, paths: read.paths, leftOut: read.leftOut, compilerSettings: read.compilerSettings,
-      diagnostics: read.diagnostics + merged.diagnostics, total: total)
-  }
+  /// As many as the machine runs at once; more than these would wait for each other more than they work.
+  public static var threadCount: Int { min(max(sysconf(Int32(_SC_NPROCESSORS_ONLN)), 1), 8) }
 
   private static func declareDatasets(
     _ settings: Settings, _ shared: SharedDetectionState
@@ -85,14 +81,16 @@ public enum RuleLoader {
     let (paths, leftOut) = try find(settings, paths, &diagnostics)
     let compilerSettings = try compilerSettings(settings, paths, &diagnostics)
     var files: [RuleFileSyntax] = []
-    for path in paths {
-      guard let bytes = TextFile.read(path) else {
-        throw SettingsError("\(path): cannot be read: \(TextFile.lastError())")
-      }
-      files.append(RuleFile.parse(bytes, fileName: path))
-    }
+    for path in paths { files.append(RuleFile.parse(try readRules(path), fileName: path)) }
     return ReadRules(
       paths: paths, leftOut: leftOut, files: files, compilerSettings: compilerSettings, diagnostics: diagnostics)
+  }
+
+  private static func readRules(_ path: String) throws(SettingsError) -> [UInt8] {
+    guard let bytes = TextFile.read(path) else {
+      throw SettingsError("\(path): cannot be read: \(TextFile.lastError())")
+    }
+    return bytes
   }
 
   // MARK: Finding
