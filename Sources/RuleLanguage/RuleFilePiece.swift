@@ -4,7 +4,7 @@
 /// the same ones get in each other's way.
 public struct RuleFilePiece: Sendable {
   /// Octets of a piece, about: a large set has some tens, so that threads that read them end together. Where a file is
-  /// cut goes by its octets alone, never by how many threads there are.
+  /// cut goes by its octets alone, never by how many threads there are or how it was read.
   public static let bytesWanted = 1 << 19
 
   let fileName: String
@@ -13,46 +13,67 @@ public struct RuleFilePiece: Sendable {
   let linesBefore: Int
 }
 
-extension RuleFile {
-  /// Cuts a file where a line ends that the next one doesn't continue.
-  ///
-  /// The pieces hold, one after the other, what ``parse(_:fileName:includeDisabled:)`` finds in the whole.
-  public static func pieces(
-    _ bytes: consuming [UInt8], fileName: String, bytesWanted: Int = RuleFilePiece.bytesWanted
-  ) -> [RuleFilePiece] {
-    // A file that is too long is refused by the reader, as a whole.
-    guard bytes.count > bytesWanted, bytes.count <= fileBytesMax else {
-      return [RuleFilePiece(fileName: fileName, bytes: bytes, linesBefore: 0)]
-    }
-    var pieces: [RuleFilePiece] = []
-    var start = 0
-    var lines = 0
-    while start < bytes.count {
-      let end = endOfPiece(bytes, from: start, bytesWanted)
-      let piece = Array(bytes[start..<end])
-      pieces.append(RuleFilePiece(fileName: fileName, bytes: piece, linesBefore: lines))
-      var count = 0
-      for byte in piece where byte == ASCII.newline { count &+= 1 }
-      lines &+= count
-      start = end
-    }
-    return pieces
+/// Cuts a rule file, as it is read, where a line ends that the next one doesn't continue.
+///
+/// The pieces hold, one after the other, what ``RuleFile/parse(_:fileName:includeDisabled:)`` finds in the whole.
+public struct RuleFileCutter {
+  private let fileName: String
+  private let bytesWanted: Int
+  private var pieces: [RuleFilePiece] = []
+  /// What is not in a piece yet.
+  private var rest: [UInt8] = []
+  /// Octets of it that do not end a piece.
+  private var seen = 0
+  private var lines = 0
+  private var hasCut = false
+
+  public init(fileName: String, bytesWanted: Int = RuleFilePiece.bytesWanted) {
+    self.fileName = fileName
+    self.bytesWanted = max(bytesWanted, 1)
   }
 
-  private static func endOfPiece(_ bytes: [UInt8], from start: Int, _ bytesWanted: Int) -> Int {
-    var index = start + max(bytesWanted, 1)
-    while index < bytes.count {
-      if bytes[index] == ASCII.newline, !isContinued(bytes, at: index) { return index &+ 1 }
+  /// Takes up what follows in the file.
+  public mutating func add(_ bytes: ArraySlice<UInt8>) {
+    rest += bytes
+    while let end = endOfPiece() {
+      cut(end)
+      seen = 0
+    }
+  }
+
+  /// The file ends here; of an empty one there is a piece without octets.
+  public mutating func finish() {
+    if !rest.isEmpty || !hasCut { cut(rest.count) }
+  }
+
+  /// The next piece that is whole.
+  public mutating func next() -> RuleFilePiece? { pieces.isEmpty ? nil : pieces.removeFirst() }
+
+  private mutating func cut(_ end: Int) {
+    hasCut = true
+    let piece = Array(rest[..<end])
+    rest.removeFirst(end)
+    pieces.append(RuleFilePiece(fileName: fileName, bytes: piece, linesBefore: lines))
+    var count = 0
+    for byte in piece where byte == ASCII.newline { count &+= 1 }
+    lines &+= count
+  }
+
+  private mutating func endOfPiece() -> Int? {
+    var index = max(bytesWanted, seen)
+    while index < rest.count {
+      if rest[index] == ASCII.newline, !isContinued(at: index) { return index &+ 1 }
       index &+= 1
     }
-    return bytes.count
+    seen = index
+    return nil
   }
 
   /// Whether a backslash is the last before a line's end that is no blank. One on a line before, with but blanks behind
   /// it, counts as well: then the file is cut a little later.
-  private static func isContinued(_ bytes: [UInt8], at newline: Int) -> Bool {
+  private func isContinued(at newline: Int) -> Bool {
     var index = newline
-    while index > 0, ASCII.isSpace(bytes[index &- 1]) { index &-= 1 }
-    return index > 0 && bytes[index &- 1] == ASCII.backslash
+    while index > 0, ASCII.isSpace(rest[index &- 1]) { index &-= 1 }
+    return index > 0 && rest[index &- 1] == ASCII.backslash
   }
 }

@@ -41,3 +41,13 @@ func matches(_ options: String, _ text: String, offset: UInt64 = 0, isComplete: 
 func matches(_ options: String, _ bytes: [UInt8], offset: UInt64 = 0) throws -> Bool {
   run(try program(options), bytes, offset: offset).isMatch
 }
+
+extension BufferTransform {
+  /// The transformed bytes, in room of their own.
+  func apply(_ bytes: RawSpan, scratch: borrowing PayloadScratch) -> [UInt8] {
+    // What is there already must make no difference.
+    var result = Array("leftover".utf8)
+    apply(bytes, into: &result, scratch: scratch)
+    return result
+  }
+}

@@ -1,4 +1,5 @@
 import RuleLanguage
+import Synchronization
 import Testing
 
 @testable import Detection
@@ -49,14 +50,21 @@ import Testing
     }
   }
 
+  private func cut(_ text: String, _ bytesWanted: Int) -> @Sendable () -> RuleFilePiece? {
+    var cutter = RuleFileCutter(fileName: "t.rules", bytesWanted: bytesWanted)
+    cutter.add(Array(text.utf8)[...])
+    cutter.finish()
+    let pieces = Mutex(cutter)
+    return { pieces.withLock { $0.next() } }
+  }
+
   private func load(threadCount: Int, bytesWanted: Int = 2_000) -> Loaded {
     var settings = RuleCompiler.Settings()
     settings.variables = .home
     settings.threadCount = threadCount
     let shared = SharedDetectionState()
     var compiler = RuleCompiler(settings: settings, shared: shared)
-    let count = compiler.add(
-      RuleFile.pieces(Array(Self.text.utf8), fileName: "t.rules", bytesWanted: bytesWanted))
+    let count = compiler.add(cut(Self.text, bytesWanted))
     return Loaded(result: compiler.finish(), shared: shared, count: count)
   }
 
@@ -88,7 +96,7 @@ import Testing
       + "alert tcp any any -> any any (content:\"new\"; sid:1; rev:2;)\n"
       + "alert tcp any any -> any any (content:\"late\"; sid:1; rev:2;)\n"
     var compiler = RuleCompiler(settings: RuleCompiler.Settings(), shared: SharedDetectionState())
-    let count = compiler.add(RuleFile.pieces(Array(rules.utf8), fileName: "t.rules", bytesWanted: 1))
+    let count = compiler.add(cut(rules, 1))
     let result = compiler.finish()
     #expect(count == 4)
     #expect(result.ruleSet.infos.map(\.sid) == [1, 2])

@@ -91,6 +91,6 @@ refuse "ctl explain of nothing" ctl explain 192.0.2.1
 refuse "ctl explain of nonsense" ctl explain 999.1
 sluice_down
 same "the daemon ends with 0" 0 "$status"
-expect "nothing is left" nobody_is_left
+expect "nothing is left" wait_for 5 nobody_is_left
 contains "systemd is told that it ends" STOPPING=1 "$(cat "$work/notified")"
 exit $result

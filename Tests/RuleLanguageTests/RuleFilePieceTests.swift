@@ -33,17 +33,36 @@ import Testing
     return found
   }
 
+  /// - Parameter count: octets that are read at once.
+  private func cut(_ bytes: [UInt8], bytesWanted: Int = RuleFilePiece.bytesWanted, at count: Int = .max) -> [RuleFilePiece] {
+    var cutter = RuleFileCutter(fileName: "t.rules", bytesWanted: bytesWanted)
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      cutter.add(rest.prefix(count))
+      rest = rest.dropFirst(count)
+    }
+    cutter.finish()
+    var pieces: [RuleFilePiece] = []
+    while let piece = cutter.next() { pieces.append(piece) }
+    return pieces
+  }
+
   @Test(arguments: [1, 7, 40, 64, 100, 200]) func readsTheSameInPieces(of bytes: Int) {
-    let whole = RuleFile.pieces(Array(Self.text.utf8), fileName: "t.rules")
+    let whole = cut(Array(Self.text.utf8))
     #expect(whole.count == 1)
-    let pieces = RuleFile.pieces(Array(Self.text.utf8), fileName: "t.rules", bytesWanted: bytes)
+    let pieces = cut(Array(Self.text.utf8), bytesWanted: bytes)
     #expect(pieces.count > 1)
+    // Where it is cut does not go by how it was read.
+    for count in [1, 3, 50] {
+      let again = cut(Array(Self.text.utf8), bytesWanted: bytes, at: count)
+      #expect(again.map(\.bytes) == pieces.map(\.bytes) && again.map(\.linesBefore) == pieces.map(\.linesBefore))
+    }
     #expect(pieces.flatMap(\.bytes) == Array(Self.text.utf8))
     #expect(read(pieces) == read(whole))
     #expect(read(whole).count >= 6)
   }
 
   @Test func aFileOfNothingIsOnePiece() {
-    #expect(read(RuleFile.pieces([], fileName: "t.rules")).isEmpty)
+    #expect(cut([]).count == 1 && read(cut([])).isEmpty)
   }
 }

@@ -68,52 +68,53 @@ final class CompiledPiece: @unchecked Sendable {
   /// On threads of their own because the C library gives a thread memory of its own: what is needed for long is
   /// copied by the caller, and of what a rule takes while it is compiled nothing is left that lies between. For the same
   /// reason a piece is taken apart by the thread that made it.
-  /// - Parameter threadCount: with 1, none of them works while the caller does.
+  /// - Parameters:
+  ///   - next: yields the pieces, called by one thread at a time.
+  ///   - threadCount: with 1, none of them works while the caller does.
   static func each(
-    of pieces: [RuleFilePiece], _ settings: RuleCompiler.Settings, threadCount: Int, _ join: (CompiledPiece) -> Void
+    of next: @escaping @Sendable () -> RuleFilePiece?, _ settings: RuleCompiler.Settings, threadCount: Int,
+    _ join: (CompiledPiece) -> Void
   ) {
-    let handover = OrderedHandover<CompiledPiece>(
-      count: pieces.count, window: threadCount > 1 ? 2 * threadCount : 1)
-    let threads = HelperThreads(count: min(max(threadCount, 1), pieces.count)) {
-      compile(pieces, settings, handover)
-    }
+    let handover = OrderedHandover<RuleFilePiece, CompiledPiece>(window: threadCount > 1 ? 2 * threadCount : 1, next: next)
+    let threads = HelperThreads(count: max(threadCount, 1)) { compile(settings, handover) }
     if threads.isEmpty {
       // There may be no other thread: then the caller does it all.
       var compiler = DraftCompiler(settings, names: VariableNames())
-      for piece in pieces {
+      while let piece = next() {
         var reader = RuleFileReader(piece, keywords: KeywordTable.numberedNames)
         join(CompiledPiece(&reader, &compiler))
       }
     } else {
-      for number in pieces.indices {
-        let piece = handover.take(number)
+      var number = 0
+      while let piece = handover.take(number) {
         join(piece)
         let maker = piece.maker
         handover.give(back: consume piece, to: maker)
+        number += 1
       }
     }
     threads.wait()
   }
 
   private static func compile(
-    _ pieces: [RuleFilePiece], _ settings: RuleCompiler.Settings, _ handover: OrderedHandover<CompiledPiece>
+    _ settings: RuleCompiler.Settings, _ handover: OrderedHandover<RuleFilePiece, CompiledPiece>
   ) {
     let maker = handover.join()
-    guard let first = handover.begin(maker).number else { return }
-    var reader = RuleFileReader(pieces[first], keywords: KeywordTable.numberedNames)
+    guard let first = handover.begin(maker).work else { return }
+    var reader = RuleFileReader(first.input, keywords: KeywordTable.numberedNames)
     var compiler = DraftCompiler(settings, names: VariableNames())
-    var next: Int? = first
+    var next: (number: Int, input: RuleFilePiece)? = first
     while true {
-      if let number = next {
-        if number != first { reader.open(pieces[number]) }
+      if let work = next {
+        if work.number != first.number { reader.open(work.input) }
         let piece = CompiledPiece(&reader, &compiler)
         piece.maker = maker
-        handover.hand(over: piece, number: number)
+        handover.hand(over: piece, number: work.number)
       }
-      let (number, spent) = handover.begin(maker)
+      let (work, spent) = handover.begin(maker)
       // With the last of them nothing is left of this thread's.
-      if number == nil, spent.isEmpty { return }
-      next = number
+      if work == nil, spent.isEmpty { return }
+      next = work
     }
   }
 }

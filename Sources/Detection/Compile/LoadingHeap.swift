@@ -11,8 +11,6 @@ enum LoadingHeap {
   }
 
   static func end() {
-    // Compiling leaves large holes in the heap, which the C library would keep.
-    _ = malloc_trim(0)
     // What traffic frees from here on is for the traffic that follows: to give it back and have it cleared
     // again by the kernel was a fiftieth of the time of large bodies.
     _ = mallopt(M_MMAP_THRESHOLD, 16 << 20)

@@ -5,11 +5,12 @@ extension RuleCompiler {
   ///
   /// What comes of it is the same with any number of threads. As in Suricata, of two rules with one gid and sid the
   /// higher revision stays, and of equal ones the first (``RuleDuplicates``); of one that is replaced nothing is said.
+  /// - Parameter next: yields the pieces of the files in order, called on any thread by one at a time.
   /// - Returns: rules that were found, those that are refused among them.
-  public mutating func add(_ pieces: consuming [RuleFilePiece]) -> Int {
+  public mutating func add(_ next: @escaping @Sendable () -> RuleFilePiece?) -> Int {
     LoadingHeap.begin()
     var files = RuleFilesJoin()
-    CompiledPiece.each(of: pieces, settings, threadCount: settings.threadCount) { piece in
+    CompiledPiece.each(of: next, settings, threadCount: settings.threadCount) { piece in
       join(piece, &files)
     }
     for (slot, rule) in files.later where files.slots[slot].rev == rule.rev {

@@ -76,7 +76,8 @@ extension Detector {
     guard !scan.transforms.isEmpty else {
       return collect(bytes, offset: view.offset, isComplete: view.isComplete, scan)
     }
-    let result = transform(bytes, scan.transforms)
+    var result = transform(bytes, scan.transforms)
+    defer { giveBack(&result) }
     collect(result.rawSpan, offset: 0, isComplete: true, scan)
   }
 

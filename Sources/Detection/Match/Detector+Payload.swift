@@ -156,19 +156,32 @@ extension Detector {
     guard !program.transforms.isEmpty else {
       return program.matches(bytes, facts: facts, scratch: &scratch)
     }
-    let result = transform(bytes, program.transforms)
+    var result = transform(bytes, program.transforms)
+    defer { giveBack(&result) }
     return program.matches(result.rawSpan, facts: facts, scratch: &scratch)
   }
 
+  /// What transforms make of a buffer, in room of the detector's, to which it is to be given back.
   mutating func transform(_ bytes: RawSpan, _ transforms: [BufferTransform]) -> [UInt8] {
     var result: [UInt8] = []
-    for (index, transform) in transforms.enumerated() {
-      let input = result
-      result =
-        index == 0
-        ? transform.apply(bytes, scratch: scratch) : transform.apply(input.rawSpan, scratch: scratch)
+    swap(&result, &transformed)
+    for index in transforms.indices {
+      if index == 0 {
+        transforms[index].apply(bytes, into: &result, scratch: scratch)
+      } else {
+        swap(&result, &transforming)
+        transforms[index].apply(transforming.rawSpan, into: &result, scratch: scratch)
+      }
     }
     return result
+  }
+
+  /// Room for most of what is transformed is kept; large bodies get their own each time.
+  private static var transformedMax: Int { 1 << 16 }
+
+  mutating func giveBack(_ result: inout [UInt8]) {
+    if transforming.capacity > Self.transformedMax { transforming = [] }
+    if result.capacity <= Self.transformedMax { swap(&result, &transformed) }
   }
 
   mutating func noteMatch(

@@ -28,7 +28,9 @@ public struct Detector: ~Copyable {
   var packetCandidates: [RuleIndex] = []
   /// Spare states of transactions.
   var spareInspections: [TransactionInspection] = []
+  /// What buffers are transformed into, and what one of several transforms leaves to the next.
   var transformed: [UInt8] = []
+  var transforming: [UInt8] = []
   /// What expressions have captured from the packet in hand (`pkt:`), until it is decided on; at most
   /// ``FlowDetection/variablesMax``.
   var packetVariables: [PayloadCapture] = []

@@ -1,16 +1,17 @@
 import Glibc
 
-/// Numbered values on their way from threads that make them, each the next one that nobody makes, to one that takes
+/// Numbered values on their way from threads that make them, each of the next input, to one that takes
 /// them in order and is never far behind; each goes back to its thread to be taken apart there.
 ///
 /// - Limits: no value is begun before the one `window` numbers ahead of it has been dealt with.
-@safe final class OrderedHandover<Value>: @unchecked Sendable {
+@safe final class OrderedHandover<Input, Value>: @unchecked Sendable {
   // SAFETY: everything below is touched only while `mutex` is held. Both pointers are allocated and initialised in
   // `init` and live as long as the object, which each thread that uses it holds.
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private let changed: UnsafeMutablePointer<pthread_cond_t>
-  private let count: Int
+  private let next: () -> Input?
   private let window: Int
+  private var isExhausted = false
   private var begun = 0
   private var finished = 0
   private var values: [Int: Value] = [:]
@@ -18,8 +19,9 @@ import Glibc
   private var spent: [Int: [Value]] = [:]
   private var makerCount = 0
 
-  init(count: Int, window: Int) {
-    self.count = count
+  /// - Parameter next: yields the inputs, called by one thread at a time.
+  init(window: Int, next: @escaping @Sendable () -> Input?) {
+    self.next = next
     self.window = max(window, 1)
     unsafe mutex = .allocate(capacity: 1)
     unsafe changed = .allocate(capacity: 1)
@@ -43,18 +45,25 @@ import Glibc
     return makerCount &- 1
   }
 
-  /// For a thread that makes values: the number of the next, once it may be begun, nil when there are no more; and those
-  /// of its own that have come back.
-  func begin(_ maker: Int) -> (number: Int?, spent: [Value]) {
+  /// For a thread that makes values: what the next is made of, once it may be begun, nil when there are no more; and
+  /// those of its own that have come back.
+  func begin(_ maker: Int) -> (work: (number: Int, input: Input)?, spent: [Value]) {
     lock()
     defer { unlock() }
-    while begun < count, begun >= finished &+ window { wait() }
+    while !isExhausted, begun >= finished &+ window { wait() }
+    var work: (number: Int, input: Input)?
+    if !isExhausted {
+      if let input = next() {
+        work = (begun, input)
+        begun &+= 1
+      } else {
+        isExhausted = true
+        unsafe pthread_cond_broadcast(changed)
+      }
+    }
     // When there are no more, it waits for what is still out.
-    while begun >= count, finished < count, spent[maker] == nil { wait() }
-    let own = spent.removeValue(forKey: maker) ?? []
-    guard begun < count else { return (nil, own) }
-    begun &+= 1
-    return (begun &- 1, own)
+    while work == nil, finished < begun, spent[maker] == nil { wait() }
+    return (work, spent.removeValue(forKey: maker) ?? [])
   }
 
   func hand(over value: Value, number: Int) {
@@ -64,12 +73,13 @@ import Glibc
     unsafe pthread_cond_broadcast(changed)
   }
 
-  /// Waits for the value with that number. The ones before must have been dealt with.
-  func take(_ number: Int) -> Value {
+  /// Waits for the value with that number; nil when there is none. The ones before must have been dealt with.
+  func take(_ number: Int) -> Value? {
     lock()
     defer { unlock() }
     while true {
       if let value = values.removeValue(forKey: number) { return value }
+      if isExhausted, number >= begun { return nil }
       wait()
     }
   }

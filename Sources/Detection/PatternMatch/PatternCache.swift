@@ -17,7 +17,7 @@ struct PatternCache: Sendable {
   private static let magic = Array("SLUICEPATTERNS01".utf8)
   private static let digestCount = 32
 
-  func load(_ patterns: [FastPattern]) -> PatternDatabase? {
+  func load(_ patterns: some Collection<FastPattern>) -> PatternDatabase? {
     guard let path = path(patterns), let file = Self.read(path) else { return nil }
     let header = Self.magic.count + Self.digestCount
     guard file.count > header, Array(file[..<Self.magic.count]) == Self.magic else { return nil }
@@ -37,7 +37,7 @@ struct PatternCache: Sendable {
 
   /// Writes a temporary file and renames it, so that a reader never sees half of one. A failure is no
   /// fault: the next start compiles again.
-  func store(_ database: PatternDatabase, _ patterns: [FastPattern]) {
+  func store(_ database: PatternDatabase, _ patterns: some Collection<FastPattern>) {
     guard let path = path(patterns), let body = Self.serialised(database),
       body.count <= Self.fileBytesMax, let digest = Self.digest(body)
     else { return }
@@ -59,7 +59,7 @@ struct PatternCache: Sendable {
 
   // MARK: Names
 
-  private func path(_ patterns: [FastPattern]) -> String? {
+  private func path(_ patterns: some Collection<FastPattern>) -> String? {
     var text: [UInt8] = Self.environment()
     for pattern in patterns {
       text.append(pattern.isCaseInsensitive ? 1 : 0)

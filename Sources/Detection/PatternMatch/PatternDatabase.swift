@@ -25,7 +25,7 @@ final class PatternDatabase: @unchecked Sendable {
   }
 
   /// - Throws: with Vectorscan's words; the caller reports the rules of that table as not loaded.
-  static func compile(_ patterns: [FastPattern]) throws(PatternCompileError) -> PatternDatabase {
+  static func compile(_ patterns: some Collection<FastPattern>) throws(PatternCompileError) -> PatternDatabase {
     let texts = patterns.map { escaped($0.bytes) }
     var flags = patterns.map { $0.isCaseInsensitive ? UInt32(HS_FLAG_CASELESS) : 0 }
     var ids = (0..<patterns.count).map { UInt32(truncatingIfNeeded: $0) }

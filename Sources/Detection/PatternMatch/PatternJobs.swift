@@ -2,7 +2,7 @@ import Synchronization
 
 /// Pattern tables to be compiled, each once, on several threads.
 struct PatternJobs {
-  private var plans: [PatternTablePlan] = []
+  private var plans: [(plan: PatternTablePlan, use: PatternTableUse)] = []
 
   struct Outcome {
     var tables: [PatternTable]
@@ -11,16 +11,39 @@ struct PatternJobs {
 
   /// - Returns: the number that the table will have.
   mutating func add(_ plan: PatternTablePlan, for use: PatternTableUse) -> Int {
-    plans.append(plan)
-    plans[plans.count - 1].divide(for: use)
+    plans.append((plan, use))
     return plans.count - 1
   }
 
   /// Compiles all tables; a table that fails is left empty and told of.
   consuming func run(threadCount: Int, cache: PatternCache?) -> Outcome {
-    let work = PatternWork(plans: plans, cache: cache)
-    SharedWork.run(count: work.count, threadCount: threadCount) { work.run($0) }
-    return work.outcome()
+    let divided = PatternResults(plans)
+    SharedWork.run(count: plans.count, threadCount: threadCount) { work in
+      while let number = work.take() { divided.change(number) { $0.plan.divide(for: $0.use) } }
+    }
+    let work = PatternWork(plans: divided.values.map(\.plan), cache: cache)
+    SharedWork.run(count: work.count, threadCount: threadCount) { work.compile($0) }
+    let tables = PatternResults([PatternTable?](repeating: nil, count: plans.count))
+    SharedWork.run(count: plans.count, threadCount: threadCount) { shared in
+      while let number = shared.take() { tables.change(number) { $0 = work.table(number) } }
+    }
+    return Outcome(tables: tables.values.compactMap { $0 }, failures: work.failures)
+  }
+}
+
+/// What threads make, each at its number.
+private final class PatternResults<Value: Sendable>: Sendable {
+  private let all: Mutex<[Value?]>
+
+  init(_ values: [Value]) { all = Mutex(values.map { $0 }) }
+
+  var values: [Value] { all.withLock { $0.compactMap { $0 } } }
+
+  /// Takes one out while it is changed: the others are free meanwhile.
+  func change(_ number: Int, _ body: (inout Value) -> Void) {
+    guard var value = all.withLock({ $0[number].take() }) else { return }
+    body(&value)
+    all.withLock { [value] in $0[number] = value }
   }
 }
 
@@ -28,7 +51,9 @@ struct PatternJobs {
 private final class PatternWork: Sendable {
   private let plans: [PatternTablePlan]
   /// The parts of all tables, each compiled by itself; empty for those that need no database.
-  private let parts: [[FastPattern]]
+  private let parts: [ArraySlice<FastPattern>]
+  /// Where each table's begin.
+  private let starts: [Int]
   /// Largest first, so that the threads end together.
   private let order: [Int]
   private let cache: PatternCache?
@@ -37,15 +62,20 @@ private final class PatternWork: Sendable {
   init(plans: [PatternTablePlan], cache: PatternCache?) {
     self.plans = plans
     self.cache = cache
-    let parts = plans.flatMap { plan in plan.parts.map { $0.isFixed ? [] : Array(plan.patterns[$0.range]) } }
+    let parts = plans.flatMap { plan in plan.parts.map { $0.isFixed ? [] : plan.patterns[$0.range] } }
     self.parts = parts
+    var next = 0
+    starts = plans.map { plan in
+      defer { next += plan.parts.count }
+      return next
+    }
     order = parts.indices.filter { !parts[$0].isEmpty }.sorted { parts[$0].count > parts[$1].count }
     results = Mutex(([:], []))
   }
 
   var count: Int { order.count }
 
-  func run(_ shared: SharedWork) {
+  func compile(_ shared: SharedWork) {
     while let position = shared.take() {
       let index = order[position]
       do throws(PatternCompileError) {
@@ -55,7 +85,7 @@ private final class PatternWork: Sendable {
     }
   }
 
-  private func compile(_ patterns: [FastPattern]) throws(PatternCompileError) -> PatternDatabase {
+  private func compile(_ patterns: ArraySlice<FastPattern>) throws(PatternCompileError) -> PatternDatabase {
     let cache = patterns.count >= PatternCache.patternsMin ? cache : nil
     if let cached = cache?.load(patterns) { return cached }
     let database = try PatternDatabase.compile(patterns)
@@ -63,16 +93,12 @@ private final class PatternWork: Sendable {
     return database
   }
 
-  func outcome() -> PatternJobs.Outcome {
-    results.withLock { results in
-      var tables: [PatternTable] = []
-      var first = 0
-      for plan in plans {
-        let databases = (first..<first + plan.parts.count).map { results.databases[$0] }
-        tables.append(PatternTable(databases: databases, plan: plan))
-        first += plan.parts.count
-      }
-      return PatternJobs.Outcome(tables: tables, failures: results.failures)
-    }
+  /// The table with that number, when all parts are compiled.
+  func table(_ number: Int) -> PatternTable {
+    let plan = plans[number]
+    let databases = results.withLock { results in plan.parts.indices.map { results.databases[starts[number] + $0] } }
+    return PatternTable(databases: databases, plan: plan)
   }
+
+  var failures: [String] { results.withLock { $0.failures } }
 }

@@ -16,7 +16,7 @@ final class PatternTable: Sendable {
   init(databases: [PatternDatabase?], plan: PatternTablePlan) {
     parts = zip(plan.parts, databases).map { part, database in
       PatternPart(
-        Array(plan.patterns[part.range]), first: part.range.lowerBound, isFixed: part.isFixed, database: database)
+        plan.patterns[part.range], first: part.range.lowerBound, isFixed: part.isFixed, database: database)
     }
     constraints = plan.patterns.map { pattern in
       var constraint = pattern.constraint
@@ -77,9 +77,9 @@ final class PatternPart: Sendable {
   /// Of those that share the table, the first and the last that has literals here.
   let members: ClosedRange<UInt8>
 
-  init(_ patterns: [FastPattern], first: Int, isFixed: Bool, database: PatternDatabase?) {
+  init(_ patterns: ArraySlice<FastPattern>, first: Int, isFixed: Bool, database: PatternDatabase?) {
     self.database = database
-    fixed = isFixed ? FixedLiterals(patterns) : nil
+    fixed = isFixed ? FixedLiterals(Array(patterns)) : nil
     self.first = first
     count = patterns.count
     longest = patterns.reduce(0) { max($0, $1.bytes.count) }

@@ -5,37 +5,46 @@ import Traffic
 extension BufferTransform {
   /// The transformed bytes; a transform that cannot apply leaves the buffer as it is, or empty where
   /// Suricata's does.
-  public func apply(_ bytes: RawSpan, scratch: borrowing PayloadScratch) -> [UInt8] {
+  ///
+  /// - Parameter result: what is in it is overwritten; its room is used again, so that nothing is allocated.
+  public func apply(_ bytes: RawSpan, into result: inout [UInt8], scratch: borrowing PayloadScratch) {
+    result.removeAll(keepingCapacity: true)
     switch self {
-    case .dotPrefix: return [0x2e] + bytes.copied()
-    case .stripWhitespace: return bytes.copied().filter { !Self.isSpace($0) }
-    case .compressWhitespace: return Self.compressed(bytes)
-    case .toLowercase: return bytes.copied().map(ByteSearch.lower)
-    case .toUppercase: return bytes.copied().map { $0 &- 0x61 < 26 ? $0 & 0xdf : $0 }
-    case .headerLowercase: return Self.lowercasedNames(bytes)
-    case .stripPseudoHeaders: return Self.withoutPseudoHeaders(bytes)
-    case .urlDecode: return Self.percentDecoded(bytes)
-    case .domain: return PublicSuffix.registeredDomain(bytes)
-    case .topLevelDomain: return PublicSuffix.topLevelDomain(bytes)
+    case .dotPrefix:
+      result.append(0x2e)
+      result.append(bytes)
+    case .stripWhitespace:
+      for index in 0..<bytes.byteCount where !Self.isSpace(bytes.u8(at: index)) { result.append(bytes.u8(at: index)) }
+    case .compressWhitespace: Self.compress(bytes, into: &result)
+    case .toLowercase:
+      for index in 0..<bytes.byteCount { result.append(ByteSearch.lower(bytes.u8(at: index))) }
+    case .toUppercase:
+      for index in 0..<bytes.byteCount {
+        let byte = bytes.u8(at: index)
+        result.append(byte &- 0x61 < 26 ? byte & 0xdf : byte)
+      }
+    case .headerLowercase: Self.lowercaseNames(bytes, into: &result)
+    case .stripPseudoHeaders: Self.stripPseudoHeaders(bytes, into: &result)
+    case .urlDecode: Self.percentDecode(bytes, into: &result)
+    case .domain: result = PublicSuffix.registeredDomain(bytes)
+    case .topLevelDomain: result = PublicSuffix.topLevelDomain(bytes)
     case .xor(let key):
-      return bytes.copied().enumerated().map { $1 ^ key[$0 % key.count] }
-    case .digest(let kind): return Self.digest(kind, bytes)
+      for index in 0..<bytes.byteCount { result.append(bytes.u8(at: index) ^ key[index % key.count]) }
+    case .digest(let kind): result = Self.digest(kind, bytes)
     case .fromBase64(let count, let offset, let mode):
-      return Self.decoded(bytes, count: count, offset: offset, mode)
-    case .inflate(let kind, let outputMax): return Self.inflated(bytes, kind, outputMax)
+      result = Self.decoded(bytes, count: count, offset: offset, mode)
+    case .inflate(let kind, let outputMax): result = Self.inflated(bytes, kind, outputMax)
     case .expression(let transform):
       guard case .match = transform.expression.match(bytes, from: 0, scratch: scratch.matchData) else {
-        return bytes.copied()
+        return result.append(bytes)
       }
-      return transform.expression.group(1, of: bytes, scratch: scratch.matchData) ?? bytes.copied()
+      result = transform.expression.group(1, of: bytes, scratch: scratch.matchData) ?? bytes.copied()
     }
   }
 
   private static func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0d).contains(byte) }
 
-  private static func compressed(_ bytes: RawSpan) -> [UInt8] {
-    var result: [UInt8] = []
-    result.reserveCapacity(bytes.byteCount)
+  private static func compress(_ bytes: RawSpan, into result: inout [UInt8]) {
     var previous = false
     for index in 0..<bytes.byteCount {
       let byte = bytes.u8(at: index)
@@ -43,12 +52,11 @@ extension BufferTransform {
       if !space || !previous { result.append(byte) }
       previous = space
     }
-    return result
   }
 
   /// Names before the first colon of each line in lower case.
-  private static func lowercasedNames(_ bytes: RawSpan) -> [UInt8] {
-    var result = bytes.copied()
+  private static func lowercaseNames(_ bytes: RawSpan, into result: inout [UInt8]) {
+    result.append(bytes)
     var inName = true
     for index in result.indices {
       if result[index] == 0x0a {
@@ -59,13 +67,10 @@ extension BufferTransform {
         result[index] = ByteSearch.lower(result[index])
       }
     }
-    return result
   }
 
   /// Lines that start with a colon (HTTP/2 pseudo headers) are taken out.
-  private static func withoutPseudoHeaders(_ bytes: RawSpan) -> [UInt8] {
-    var result: [UInt8] = []
-    result.reserveCapacity(bytes.byteCount)
+  private static func stripPseudoHeaders(_ bytes: RawSpan, into result: inout [UInt8]) {
     var isAtStart = true
     var isPseudo = false
     for index in 0..<bytes.byteCount {
@@ -74,12 +79,9 @@ extension BufferTransform {
       if !isPseudo { result.append(byte) }
       isAtStart = byte == 0x0a
     }
-    return result
   }
 
-  private static func percentDecoded(_ bytes: RawSpan) -> [UInt8] {
-    var result: [UInt8] = []
-    result.reserveCapacity(bytes.byteCount)
+  private static func percentDecode(_ bytes: RawSpan, into result: inout [UInt8]) {
     var index = 0
     while index < bytes.byteCount {
       let byte = bytes.u8(at: index)
@@ -93,7 +95,6 @@ extension BufferTransform {
         index += 1
       }
     }
-    return result
   }
 
   private static func hex(_ byte: UInt8) -> UInt8? {

@@ -40,12 +40,11 @@ public enum RuleLoader {
     let (paths, leftOut) = try find(settings, paths, &diagnostics)
     var compilerSettings = try compilerSettings(settings, paths, &diagnostics)
     compilerSettings.threadCount = threadCount
-    var pieces: [RuleFilePiece] = []
-    for path in paths { pieces += RuleFile.pieces(try readRules(path), fileName: path) }
+    let source = try RuleFileSource(paths)
     var compiler = RuleCompiler(settings: compilerSettings, shared: shared)
     try declareDatasets(settings, shared)
-    let total = compiler.add(pieces)
-    pieces = []
+    let total = compiler.add { source.next() }
+    if let failure = source.failure { throw failure }
     let result = compiler.finish()
     return LoadedRules(
       ruleSet: result.ruleSet, diagnostics: diagnostics + result.diagnostics, total: total,
