@@ -380,7 +380,11 @@ struct StreamPath: ~Copyable {
         }
       }
     }
-    appLayer.removeTransactions { $0.loggedBits & Self.recordWritten != 0 && isDone($0, flow) }
+    appLayer.removeTransactions { transaction in
+      guard transaction.loggedBits & Self.recordWritten != 0, isDone(transaction, flow) else { return false }
+      detector.letGo(of: transaction)
+      return true
+    }
   }
 
   /// Nothing of the transaction is to come, and nothing is left to be inspected.

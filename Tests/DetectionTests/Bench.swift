@@ -111,13 +111,7 @@ final class Bench {
     _ text: String, direction: Direction = .toServer, keeping: Int = 4096, isEnd: Bool = false
   ) -> [UInt32] {
     turn(direction)
-    var window = windows[direction] ?? ([], 0)
-    let drop = max(0, window.bytes.count - keeping)
-    window.bytes.removeFirst(drop)
-    window.offset += UInt64(drop)
-    let newFrom = window.bytes.count
-    window.bytes += Array(text.utf8)
-    windows[direction] = window
+    let (window, newFrom) = grow(direction, by: text, keeping: keeping)
     var matches = MatchList()
     detector.inspectStream(
       window.bytes.rawSpan, newFrom: newFrom, offset: window.offset, isEnd: isEnd,
@@ -125,18 +119,25 @@ final class Bench {
     return sids(&matches)
   }
 
-  /// Sends a packet that brings the next piece of the stream, and perhaps what waited for it.
-  func packetOfStream(
-    _ text: String, waiting: String = "", direction: Direction = .toServer, keeping: Int = 4096
-  ) -> [UInt32] {
-    turn(direction)
+  private func grow(
+    _ direction: Direction, by text: String, keeping: Int
+  ) -> (window: (bytes: [UInt8], offset: UInt64), newFrom: Int) {
     var window = windows[direction] ?? ([], 0)
     let drop = max(0, window.bytes.count - keeping)
     window.bytes.removeFirst(drop)
     window.offset += UInt64(drop)
     let newFrom = window.bytes.count
-    window.bytes += Array((text + waiting).utf8)
+    window.bytes += Array(text.utf8)
     windows[direction] = window
+    return (window, newFrom)
+  }
+
+  /// Sends a packet that brings the next piece of the stream, and perhaps what waited for it.
+  func packetOfStream(
+    _ text: String, waiting: String = "", direction: Direction = .toServer, keeping: Int = 4096
+  ) -> [UInt32] {
+    turn(direction)
+    let (window, newFrom) = grow(direction, by: text + waiting, keeping: keeping)
     let bytes = Array(text.utf8)
     packet.payloadOffset = 0
     packet.payloadLength = Int32(bytes.count)

@@ -17,6 +17,23 @@ import Traffic
     #expect(bench.transaction(http) == [])
   }
 
+  /// Whether or not its answer was seen, what is kept of a transaction goes to the next one, without what was found.
+  @Test func whatIsKeptOfATransactionIsUsedAgain() {
+    let bench = Bench("alert http any any -> any any (http.uri; content:\"/evil\"; sid:1;)")
+    for uri in ["/evil", "/good", "/evil"] {
+      let http = StubTransaction()
+      http.set(.httpURI, uri)
+      http.reach(HTTPProgress.complete)
+      #expect(bench.transaction(http) == (uri == "/evil" ? [1] : []))
+      #expect(bench.detector.spareInspections.isEmpty)
+      bench.detector.letGo(of: http)
+      bench.detector.letGo(of: http)
+      #expect(bench.detector.spareInspections.count == 1)
+      #expect(Detector.isInspected(http))
+      #expect(bench.transaction(http) == [])
+    }
+  }
+
   @Test func allBuffersMustMatchInTheSameTransaction() {
     let bench = Bench(
       "alert http any any -> any any (http.uri; content:\"/evil\"; http.request_body; content:\"body\"; sid:1;)")

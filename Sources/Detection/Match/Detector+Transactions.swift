@@ -58,6 +58,17 @@ extension Detector {
         && (transaction.inspectionState as? TransactionInspection)?.toServer.isDone == true
   }
 
+  /// The transaction is looked at no more, even where nothing was seen of its answer: what was kept of it is used again.
+  public mutating func letGo(of transaction: Transaction) {
+    guard let inspection = transaction.inspectionState as? TransactionInspection else { return }
+    transaction.inspectionState = InspectedTransaction.done
+    keep(inspection)
+  }
+
+  private mutating func keep(_ inspection: TransactionInspection) {
+    if spareInspections.count < Self.spareInspectionsMax { spareInspections.append(inspection) }
+  }
+
   private mutating func inspect(
     _ transaction: Transaction, _ direction: Direction, _ payload: RawSpan,
     _ context: borrowing TrialContext, into matches: inout MatchList
@@ -90,7 +101,7 @@ extension Detector {
     let isOtherDone = direction == .toServer ? inspection.toClient.isDone : inspection.toServer.isDone
     if transaction.soleDirection != nil || isOtherDone {
       transaction.inspectionState = InspectedTransaction.done
-      if spareInspections.count < Self.spareInspectionsMax { spareInspections.append(inspection) }
+      keep(inspection)
     }
   }
 

@@ -8,8 +8,6 @@ final class PatternTable: Sendable {
   let rules: [RuleIndex]
   /// Octets of the longest literal.
   let longest: Int
-  /// Every rule of the table, ascending: the candidates when the prefilter is switched off.
-  var allRules: [RuleIndex] { Array(Set(rules)).sorted() }
 
   /// - Parameter databases: one for each part of the plan; nil where it could not be compiled, and for literals in
   ///   fixed places, which have none.
