@@ -186,8 +186,8 @@ struct PatternTablePlan {
   /// Vectorscan's time goes by the octets more than by the literals, so that few octets are scanned twice; many
   /// short literals in a large table are the exception (docs/decisions/pattern-library.md).
   ///
-  /// Where packets share the table of their stream, short literals stay with the others: one scan of all takes less
-  /// than two, whatever is scanned (measured there, too).
+  /// Where packets share the table of their stream, short literals stay with the others: one scan of all takes no
+  /// longer than two, and a third less on random octets (docs/decisions/detection-speed.md).
   mutating func divide(for use: PatternTableUse) {
     var groups: [[Int]] = Array(repeating: [], count: 7)
     for (index, pattern) in patterns.enumerated() {
