@@ -187,7 +187,7 @@ struct PatternTablePlan {
   /// short literals in a large table are the exception (docs/decisions/pattern-library.md).
   ///
   /// Where packets share the table of their stream, short literals stay with the others: one scan of all takes no
-  /// longer than two, and a third less on random octets (docs/decisions/detection-speed.md).
+  /// longer than two, and a quarter less on random octets (docs/decisions/detection-speed.md).
   mutating func divide(for use: PatternTableUse) {
     var groups: [[Int]] = Array(repeating: [], count: 7)
     for (index, pattern) in patterns.enumerated() {
