@@ -501,6 +501,8 @@ end_to_end_tests() {
     in_tree env SLUICE="$built" bash "$script" >"$log" 2>&1 || status=$?
     good=$(grep -c '^ok ' "$log") || true
     bad=$(grep -c '^FAIL ' "$log") || true
+    # What failed may stand far from the end.
+    grep '^FAIL ' "$log" || true
     if ((bad > 0 || status != 0)); then tail -n 30 "$log"; fi
     if ((status != 0 && bad == 0)); then
       say "ended with status $status"

@@ -48,6 +48,17 @@ struct FlowHash: Sendable {
 
 /// Which packets belong to which flow.
 enum FlowKey {
+  /// What besides addresses and ports tells flows apart. By itself, as all settings would be copied for each packet.
+  struct Parts: Sendable, BitwiseCopyable {
+    let usesVLAN: Bool
+    let usesTunnelDepth: Bool
+
+    init(_ settings: FlowTableSettings) {
+      usesVLAN = settings.usesVLAN
+      usesTunnelDepth = settings.usesTunnelDepth
+    }
+  }
+
   /// Flows are those of TCP, UDP, SCTP, ICMP, ESP and of IP in IP; a fragment waits for its datagram.
   static func belongsToFlow(_ packet: borrowing DecodedPacket) -> Bool {
     if packet.ipVersion == 0 { return false }
@@ -74,9 +85,9 @@ enum FlowKey {
   }
 
   /// The key of a packet as its sender sees it.
-  static func key(of packet: borrowing DecodedPacket, _ settings: FlowTableSettings) -> FlowTuple {
+  static func key(of packet: borrowing DecodedPacket, _ parts: Parts) -> FlowTuple {
     var tuple = packet.tuple
-    tuple.vlan = vlan(of: packet, settings)
+    tuple.vlan = vlan(of: packet, parts)
     if packet.isICMP {
       // Suricata keys ICMP by type and answering type; the identifier is not part of it.
       tuple.sourcePort = UInt16(packet.icmp.type)
@@ -89,22 +100,18 @@ enum FlowKey {
   }
 
   /// The flow that an ICMP error is about, as the sender of the quoted packet sees it.
-  static func quotedKey(
-    of packet: borrowing DecodedPacket, _ settings: FlowTableSettings
-  ) -> FlowTuple {
+  static func quotedKey(of packet: borrowing DecodedPacket, _ parts: Parts) -> FlowTuple {
     FlowTuple(
       source: packet.icmp.quotedSource, destination: packet.icmp.quotedDestination,
       sourcePort: packet.icmp.quotedSourcePort, destinationPort: packet.icmp.quotedDestinationPort,
-      ipProtocol: packet.icmp.quotedProtocol, vlan: vlan(of: packet, settings))
+      ipProtocol: packet.icmp.quotedProtocol, vlan: vlan(of: packet, parts))
   }
 
   /// The VLANs, and in the four bits that their 12-bit identifiers leave, how deep in tunnels the
   /// packet lies.
-  private static func vlan(
-    of packet: borrowing DecodedPacket, _ settings: FlowTableSettings
-  ) -> UInt32 {
-    let depth = settings.usesTunnelDepth ? UInt32(min(packet.tunnelDepth, 15)) << 12 : 0
-    return settings.usesVLAN ? (packet.vlanKey & 0x0fff_0fff) | depth : depth
+  private static func vlan(of packet: borrowing DecodedPacket, _ parts: Parts) -> UInt32 {
+    let depth = parts.usesTunnelDepth ? UInt32(min(packet.tunnelDepth, 15)) << 12 : 0
+    return parts.usesVLAN ? (packet.vlanKey & 0x0fff_0fff) | depth : depth
   }
 
   /// The ICMP type that answers `type` (RFC 792, 950, 1256, 4443, 4861); 0 for those without.

@@ -18,6 +18,7 @@ public struct FlowTable: ~Copyable {
   var freeHead = FlowIndex.none
   var wheel = FlowWheel()
   private let hash: FlowHash
+  private let keyParts: FlowKey.Parts
   private var slots: [UInt64]
   private var liveCount = 0
   /// Makes the identifier of the next flow.
@@ -31,6 +32,7 @@ public struct FlowTable: ~Copyable {
   public init(settings: FlowTableSettings) {
     self.settings = settings
     hash = FlowHash(seed: settings.seed)
+    keyParts = FlowKey.Parts(settings)
     slots = [UInt64](repeating: 0, count: 1024)
   }
 
@@ -58,7 +60,7 @@ public struct FlowTable: ~Copyable {
     if FlowKey.isUnreachable(packet) {
       return trackQuoted(packet, packetLength: packetLength, time: time)
     }
-    let key = FlowKey.key(of: packet, settings)
+    let key = FlowKey.key(of: packet, keyParts)
     let keyHash = hash(key)
     if let (index, direction) = find(key, keyHash) {
       // What came before was no part of a connection; who sends the SYN is its client.
@@ -91,7 +93,7 @@ public struct FlowTable: ~Copyable {
   /// The flow that an ICMP error is about, and the direction in which the error travels; counts nothing.
   public func lookupQuoted(_ packet: borrowing DecodedPacket) -> (index: FlowIndex, direction: Direction)? {
     guard packet.icmp.hasQuoted else { return nil }
-    let key = FlowKey.quotedKey(of: packet, settings)
+    let key = FlowKey.quotedKey(of: packet, keyParts)
     guard let (index, quotedDirection) = find(key, hash(key)) else { return nil }
     return (index, quotedDirection.opposite)
   }
@@ -294,7 +296,7 @@ extension FlowTable {
     wheel.link(index, &links, dueSecond: dueTime(index).seconds &+ 1)
   }
 
-  private func reasonToSupersede(
+  private mutating func reasonToSupersede(
     _ index: FlowIndex, _ packet: borrowing DecodedPacket, _ direction: Direction, _ time: Timestamp
   ) -> FlowEndReason? {
     if dueTime(index) <= time, flows[index.index].lastTime < time { return .timeout }

@@ -209,6 +209,7 @@ extension PacketPath {
       packet, direction: lookup.direction,
       policy: hostPolicy(packet.destination)?.stream ?? .bsd)
     segment.deliversNow = lookup.tcp.flags.contains(.oneSided)
+    segment.isOpaque = flow.hidesPayload
     // Data on a SYN belongs to the stream with TCP fast open alone (RFC 7413).
     let isSynData = packet.tcp.has(TCPFields.syn) && !flows.session(lookup.index).isFastOpen
     let payload = isSynData ? bytes.extracting(0..<0) : packet.payload(of: bytes)

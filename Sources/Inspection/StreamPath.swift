@@ -29,7 +29,7 @@ struct StreamPath: ~Copyable {
     self.sink = sink
     files = FileExaminer(settings: settings.appLayer.files)
     supply = AppLayerSupply(settings: settings.appLayer, files: files)
-    files.ruleNeeds = self.detector.ruleSet.fileNeeds
+    noteFileNeeds()
     self.detector.alertsMax = settings.alertsPerPacketMax
     self.detector.meter.budget = settings.ruleBudget
   }
@@ -37,7 +37,16 @@ struct StreamPath: ~Copyable {
   /// Takes another rule set; flows keep their state.
   mutating func replace(ruleSet: RuleSet) {
     detector.replace(ruleSet: ruleSet)
-    files.ruleNeeds = ruleSet.fileNeeds
+    noteFileNeeds()
+  }
+
+  private mutating func noteFileNeeds() {
+    files.ruleNeeds = detector.ruleSet.fileNeeds
+    let logs = settings.logs
+    files.looksAtContent =
+      looksAtStreams || logs.files || logs.anomalies || logs.transactions.contains(.http)
+      || logs.transactions.contains(.http2) || logs.transactions.contains(.doh2) || settings.appLayer.files.isStoreEnabled
+      || !settings.appLayer.files.forced.isEmpty
   }
 
   /// There are rules, which may look at the raw stream and at what it said before.

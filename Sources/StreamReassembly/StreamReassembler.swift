@@ -319,7 +319,7 @@ extension StreamReassembler {
   }
 
   /// Where the next octet out of band lies, so that delivery stops there.
-  private func nextOutOfBand(_ stream: Int) -> Int64 {
+  private mutating func nextOutOfBand(_ stream: Int) -> Int64 {
     guard !outOfBand.isEmpty, let waiting = outOfBand[stream] else { return .max }
     let position = streams[stream].position
     return waiting.lazy.filter { $0 >= position }.min() ?? .max
@@ -344,13 +344,21 @@ extension StreamReassembler {
     noteDepth(stream, reachedBy: range.upperBound, &result)
     let isInline = settings.delivery == .inline
     let floor = isInline ? core.historyStart : core.position
-    guard range.upperBound > floor else { return noteBeforeBase(&result) }
-    let waits = !isInline && !segment.deliversNow
+    guard range.upperBound > floor else {
+      // What was counted past and is not yet acknowledged may well be sent again.
+      if !segment.isOpaque || range.upperBound <= core.acknowledged { noteBeforeBase(&result) }
+      return
+    }
+    let waits = !isInline && !segment.deliversNow && !segment.isOpaque
     if range.lowerBound == core.position, !waits || core.acknowledged >= range.upperBound,
       !hasHeld(stream, after: core.position), nextOutOfBand(stream) >= range.upperBound
     {
       passThrough(stream, range, to: range.upperBound, segment, payload, &result, body)
-      if isInline { keepHistory(stream, range, payload) }
+      if segment.isOpaque {
+        forgetHistory(stream)
+      } else if isInline {
+        keepHistory(stream, range, payload)
+      }
       return
     }
     var limit = waits ? core.acknowledged : .max
@@ -380,12 +388,12 @@ extension StreamReassembler {
     if streams[stream].position < range.upperBound { result.isHeld = !result.isRefused }
   }
 
-  private func nextHeld(_ stream: Int, after position: Int64) -> Int64? {
+  private mutating func nextHeld(_ stream: Int, after position: Int64) -> Int64? {
     guard streams[stream].hold != StreamCore.noHold else { return nil }
     return holds[Int(streams[stream].hold)].piece(after: position)?.position
   }
 
-  private func hasHeld(_ stream: Int, after position: Int64) -> Bool {
+  private mutating func hasHeld(_ stream: Int, after position: Int64) -> Bool {
     nextHeld(stream, after: position) != nil
   }
 
@@ -467,11 +475,11 @@ extension StreamReassembler {
     return fits(stream, count)
   }
 
-  private func fits(_ stream: Int, _ count: Int) -> Bool {
+  private mutating func fits(_ stream: Int, _ count: Int) -> Bool {
     heldBytes &+ count <= settings.memcapBytes && !isStreamFull(stream, count)
   }
 
-  private func isStreamFull(_ stream: Int, _ count: Int) -> Bool {
+  private mutating func isStreamFull(_ stream: Int, _ count: Int) -> Bool {
     let core = streams[stream]
     guard core.hold != StreamCore.noHold else { return count > settings.streamHeldBytesMax }
     return holds[Int(core.hold)].liveBytes &+ count > settings.streamHeldBytesMax

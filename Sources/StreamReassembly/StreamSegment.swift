@@ -16,6 +16,9 @@ public struct StreamSegment: Sendable, BitwiseCopyable {
   public var policy: OverlapPolicy
   /// Do not wait for acknowledgements, whatever the settings say (only one side is seen).
   public var deliversNow = false
+  /// Nobody looks at its octets, as they are ciphertext: they are counted past as soon as they are next in order, and
+  /// not remembered.
+  public var isOpaque = false
   /// The urgent pointer where it is valid: the last urgent octet is the one before it (RFC 6093).
   public var urgentPointer: UInt16 = 0
 

@@ -57,6 +57,27 @@ struct HTTPContentTests {
     #expect(!exchange.has(.gzipDecompressionFailed))
   }
 
+  @Test func whereNobodyAsksForContentItIsCountedAndNotDecoded() throws {
+    let files = FileExaminer()
+    files.looksAtContent = false
+    let upload = httpMessage("POST /up HTTP/1.1", [("Host", "a"), ("Content-Encoding", "gzip"), ("Content-Length", "3")], body: [1, 2, 3])
+    let length = ("Content-Length", "\(Coded.gzip.count)")
+    let answer = httpMessage("HTTP/1.1 200 OK", [("Content-Encoding", "gzip"), length], body: Coded.gzip)
+    let more: [Sent] = [.client("GET /next HTTP/1.1\nHost: a\n\n"), .server("HTTP/1.1 404 No\nContent-Length: 0\n\n"), .serverEnd]
+    let parser = HTTPParser(settings: HTTPSettings(), files: files)
+    let exchanges = feed(parser, [.client(upload), .server(answer)] + more).transactions.compactMap { $0 as? HTTPTransaction }
+    #expect(exchanges.map(\.isComplete) == [true, true])
+    let first = try #require(exchanges.first)
+    #expect(first.requestLengthBytes == 3 && first.responseLengthBytes == UInt64(Coded.gzip.count))
+    #expect(first.text(.httpResponseBody, .toClient) == nil && first.text(.httpRequestBody, .toServer) == nil)
+    #expect(first.events.isEmpty && !first.hasFiles)
+    #expect(exchanges.last?.text(.httpURI, .toServer) == "/next")
+    // What is asked for from now on is decoded again.
+    files.looksAtContent = true
+    let later = feed(HTTPParser(settings: HTTPSettings(), files: files), Coded.answer("gzip", Coded.gzip))
+    #expect((later.transactions.first as? HTTPTransaction)?.text(.httpResponseBody, .toClient) == Coded.plain)
+  }
+
   /// `{"` is a valid start of DEFLATE data, which then breaks off.
   @Test(arguments: ["gzip", "x-gzip"]) func textThatIsLabelledAsGzipIsTakenAsItIs(coding: String) throws {
     let text = #"{"sdk_version":11026,"app_package":"com.example.app","device_id":"350672920106648"}"#

@@ -44,6 +44,31 @@ import Traffic
   #expect(scene.reassembler.counters.heldBytes == 0)
 }
 
+@Test func ciphertextIsCountedPastAndNotHeld() {
+  for delivery in [DeliveryMode.inline, .acknowledged] {
+    let scene = StreamScene(delivery)
+    scene.handshake()
+    scene.add(at: 1001, Array("plain ".utf8))
+    scene.add(at: 1007, Array("cipher".utf8), opaque: true)
+    // What was held before goes first, and does not wait either.
+    #expect(scene.text == "plain cipher")
+    scene.acknowledge(1007)
+    scene.add(at: 1013, Array("text".utf8), opaque: true)
+    #expect(scene.text == "plain ciphertext" && scene.isConsistent)
+    #expect(scene.reassembler.counters.heldBytes == 0)
+    // Sent again before it is acknowledged: nothing odd. Behind that it is told of.
+    #expect(scene.add(at: 1013, Array("text".utf8), opaque: true).events.isEmpty)
+    scene.acknowledge(1017)
+    let late = scene.add(at: 1013, Array("text".utf8), opaque: true)
+    #expect(late.events.contains(.reassemblySegmentBeforeBaseSequence))
+    // A hole is waited for.
+    #expect(scene.add(at: 1020, Array("!".utf8), opaque: true).isHeld)
+    scene.add(at: 1017, Array("abc".utf8), opaque: true)
+    #expect(scene.text == "plain ciphertextabc!" && scene.isConsistent)
+    #expect(scene.gaps[0].isEmpty)
+  }
+}
+
 @Test func bytesAcknowledgedBeforeTheyWereSeenAreNotHeld() {
   let scene = StreamScene(.acknowledged)
   scene.handshake()

@@ -26,13 +26,14 @@ final class StreamScene {
   func add(
     _ direction: Direction = .toServer, at sequence: UInt32, _ payload: [UInt8] = [],
     ack: UInt32? = nil, syn: Bool = false, fin: Bool = false, policy: OverlapPolicy = .bsd,
-    now: Bool = false
+    now: Bool = false, opaque: Bool = false
   ) -> ReassemblyResult {
     var segment = StreamSegment(
       direction: direction, sequence: sequence, acknowledgement: ack ?? 0,
       hasAcknowledgement: ack != nil, isSyn: syn, isFin: fin, time: Timestamp(seconds: 1),
       policy: policy)
     segment.deliversNow = now
+    segment.isOpaque = opaque
     var taken = Taken()
     let result = reassembler.add(flow: 0, segment, payload: payload.rawSpan) { taken.take($0) }
     note(taken)

@@ -8,6 +8,8 @@ public final class FileExaminer {
   public let settings: FileSettings
   /// What the rules in force ask for.
   public var ruleNeeds: FileNeeds = []
+  /// There are rules, or records, that what is transferred matters to; without any, bodies are counted and not decoded.
+  public var looksAtContent = true
   public internal(set) var counters = FileCounters()
   private lazy var types = FileTypes()
 

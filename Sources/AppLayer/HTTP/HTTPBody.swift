@@ -46,6 +46,9 @@ struct HTTPBody {
     if count > 0 { bytes.append(span.extracting(0..<count)) }
   }
 
+  /// Counts octets that nobody looks at.
+  mutating func pass(_ count: Int) { seenCount &+= UInt64(count) }
+
   /// `count` octets were lost on the way: what follows cannot be matched together with what was before.
   mutating func appendGap(_ count: UInt64) {
     seenCount &+= count

@@ -4,6 +4,7 @@ import Traffic
 extension HTTPTransaction {
   /// The request head is complete: what its body will be is known.
   func beginRequestBody() {
+    guard looksAtContent else { return }
     if let coding = requestHead.field(.contentEncoding) {
       var found: [HTTPEvent] = []
       requestDecoder = HTTPDecoder(
@@ -25,6 +26,7 @@ extension HTTPTransaction {
   func addRequestBody(_ span: RawSpan) {
     requestWireCount &+= UInt64(span.byteCount)
     guard span.byteCount > 0 else { return }
+    guard looksAtContent else { return requestBody.pass(span.byteCount) }
     if requestDecoder.isIdentity {
       addRequestContent(span)
     } else {
@@ -129,7 +131,7 @@ extension HTTPTransaction {
   ///
   /// - Parameter decodes: false where decompression has been given up for this flow.
   func beginResponseBody(decodes: Bool) {
-    guard decodes, let coding = responseHead.field(.contentEncoding) else { return }
+    guard decodes, looksAtContent, let coding = responseHead.field(.contentEncoding) else { return }
     var found: [HTTPEvent] = []
     responseDecoder = HTTPDecoder(
       responseHead.text, coding.value, layerLimit: settings.responseBodyDecompressLayerLimit,
@@ -140,6 +142,7 @@ extension HTTPTransaction {
   func addResponseBody(_ span: RawSpan) {
     responseWireCount &+= UInt64(span.byteCount)
     guard span.byteCount > 0 else { return }
+    guard looksAtContent else { return responseBody.pass(span.byteCount) }
     if responseDecoder.isIdentity {
       addResponseContent(span)
     } else {
@@ -178,7 +181,7 @@ extension HTTPTransaction {
       responseDecoder = HTTPDecoder()
     }
     responseBody.appendGap(count)
-    responseFile.appendGap(count)
+    if looksAtContent { responseFile.appendGap(count) }
   }
 
   /// Line ends that follow a body beyond its length, as for requests.

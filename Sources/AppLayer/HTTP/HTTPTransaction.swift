@@ -26,6 +26,8 @@ public class HTTPTransaction: Transaction {
   private(set) var hostName: [UInt8] = []
   /// The response came without a request.
   var isUnmatched = false
+  /// What bodies hold is decoded and kept; decided when the exchange begins, as nothing can be decoded from its middle.
+  private(set) var looksAtContent = true
 
   var statusLine = HTTPStatusLine()
   var responseHead = HTTPHead() { didSet { forgetDerived() } }
@@ -79,7 +81,7 @@ public class HTTPTransaction: Transaction {
   /// Becomes another exchange, of a connection with the same settings.
   func renew(id: UInt64, files: FlowFiles?, start: Timestamp) {
     renew(id: id, start: start)
-    flowFiles = files
+    take(files)
     requestLine.reset()
     target.reset()
     requestHead.removeAll()
@@ -113,7 +115,12 @@ public class HTTPTransaction: Transaction {
     self.settings = settings
     super.init(
       id: id, appProtocol: appProtocol, progressComplete: HTTPProgress.complete, start: start)
+    take(files)
+  }
+
+  private func take(_ files: FlowFiles?) {
     flowFiles = files
+    looksAtContent = files?.examiner.looksAtContent ?? true
   }
 
   /// Raises the progress of one direction; it never falls.
