@@ -18,6 +18,8 @@ open class AppLayerParser {
   final var messageEnds: (toServer: Bool, toClient: Bool) = (false, false)
   /// What follows is ciphertext: no rule on payload has anything to find in it.
   public internal(set) final var hidesPayload = false
+  /// The last chunk was counted past: it has changed nothing that rules or records look at.
+  public internal(set) final var hasOnlyPassed = false
 
   /// Where rules look at frames, those of this flow.
   public internal(set) var frames: FrameLog?

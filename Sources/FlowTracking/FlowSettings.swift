@@ -48,12 +48,10 @@ public struct FlowTableSettings: Sendable {
 
   public init(seed: UInt64) { self.seed = seed }
 
-  func timeouts(ipProtocol: UInt8) -> FlowTimeouts {
-    switch ipProtocol {
-    case IPProtocol.tcp: tcpTimeouts
-    case IPProtocol.udp: udpTimeouts
-    case IPProtocol.icmp, IPProtocol.icmpv6: icmpTimeouts
-    default: otherTimeouts
+  /// The shortest timeout of flows that are not closed.
+  var openTimeoutMinSeconds: Int64 {
+    [tcpTimeouts, udpTimeouts, icmpTimeouts, otherTimeouts].reduce(.max) { least, timeouts in
+      [FlowState.new, .established, .bypassed].reduce(least) { min($0, timeouts.seconds($1)) }
     }
   }
 }

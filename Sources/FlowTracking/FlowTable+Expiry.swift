@@ -1,6 +1,10 @@
 import Traffic
 
 extension FlowTable {
+  /// Whether there is a second to be looked at for flows that are over.
+  @inline(__always)
+  public func mayExpire(at now: Timestamp) -> Bool { wheel.cursor <= now.seconds }
+
   /// Ends flows that have been silent for longer than their timeout.
   ///
   /// - Parameter now: packet time; a time before the last one is taken as no news.

@@ -6,6 +6,8 @@ import Traffic
 /// Each record has a ``TCPSession`` beside it. Timeouts are kept in a wheel of one-second buckets;
 /// a packet touches no bucket unless the flow's state changes, the bucket is set right when it
 /// comes due. Time is packet time.
+/// Methods that each packet calls are mutating also where they change nothing: the compiler lends others a copy of the table's
+/// own fields.
 /// - Source: Suricata `flow`, `flow-timeouts`.
 /// - Limits: `flowCountMax` flows; beyond that `track` answers `.full` (counter `memcapHits`).
 /// - Complexity: O(1) a packet and an expired flow; allocation only while the slab grows.
@@ -19,6 +21,8 @@ public struct FlowTable: ~Copyable {
   var wheel = FlowWheel()
   private let hash: FlowHash
   private let keyParts: FlowKey.Parts
+  /// The shortest timeout of flows that are not closed, nanoseconds.
+  private let openTimeoutMin: Int64
   private var slots: [UInt64]
   private var liveCount = 0
   /// Makes the identifier of the next flow.
@@ -33,6 +37,7 @@ public struct FlowTable: ~Copyable {
     self.settings = settings
     hash = FlowHash(seed: settings.seed)
     keyParts = FlowKey.Parts(settings)
+    openTimeoutMin = settings.openTimeoutMinSeconds &* 1_000_000_000
     slots = [UInt64](repeating: 0, count: 1024)
   }
 
@@ -91,7 +96,7 @@ public struct FlowTable: ~Copyable {
   }
 
   /// The flow that an ICMP error is about, and the direction in which the error travels; counts nothing.
-  public func lookupQuoted(_ packet: borrowing DecodedPacket) -> (index: FlowIndex, direction: Direction)? {
+  public mutating func lookupQuoted(_ packet: borrowing DecodedPacket) -> (index: FlowIndex, direction: Direction)? {
     guard packet.icmp.hasQuoted else { return nil }
     let key = FlowKey.quotedKey(of: packet, keyParts)
     guard let (index, quotedDirection) = find(key, hash(key)) else { return nil }
@@ -99,7 +104,7 @@ public struct FlowTable: ~Copyable {
   }
 
   /// The flow with this key as one of its ends sees it, outside of tunnels.
-  public func lookup(_ tuple: FlowTuple) -> (index: FlowIndex, direction: Direction)? {
+  public mutating func lookup(_ tuple: FlowTuple) -> (index: FlowIndex, direction: Direction)? {
     var key = tuple
     if !settings.usesVLAN { key.vlan = 0 }
     return find(key, hash(key))
@@ -116,6 +121,9 @@ public struct FlowTable: ~Copyable {
 
   /// The TCP session beside the record at `index`.
   public func session(_ index: FlowIndex) -> TCPSession { sessions[index.index] }
+
+  /// Of that session; without a copy of it.
+  public func tcpState(_ index: FlowIndex) -> TCPState { sessions[index.index].state }
 
   /// Whether `index` holds a flow.
   public func isLive(_ index: FlowIndex) -> Bool {
@@ -299,21 +307,28 @@ extension FlowTable {
   private mutating func reasonToSupersede(
     _ index: FlowIndex, _ packet: borrowing DecodedPacket, _ direction: Direction, _ time: Timestamp
   ) -> FlowEndReason? {
-    if dueTime(index) <= time, flows[index.index].lastTime < time { return .timeout }
-    if packet.isTCP, sessions[index.index].isReuse(packet.tcp, direction, settings.tcp) { return .reuse }
+    // Most packets come sooner than any flow times out that is not closed.
+    let mayBeDue =
+      time.nanoseconds &- flows[index.index].lastTime.nanoseconds >= openTimeoutMin || flows[index.index].state == .closed
+    if mayBeDue, dueTime(index) <= time, flows[index.index].lastTime < time { return .timeout }
+    guard packet.isTCP, packet.tcp.flags & (TCPFields.syn | TCPFields.ack) == TCPFields.syn else { return nil }
+    if sessions[index.index].isReuse(packet.tcp, direction) { return .reuse }
     // Nothing was seen of how a bypassed connection ended, nor one that is dropped; a SYN says that it did.
     let isUnseen = flows[index.index].state == .bypassed || settings.tcp.renewsSessions && flows[index.index].isDropped
-    if packet.isTCP, isUnseen, packet.tcp.has(TCPFields.syn),
-      !packet.tcp.has(TCPFields.ack), packet.tcp.sequence != sessions[index.index].sender(direction).initialSequence
-    {
-      return .reuse
-    }
-    return nil
+    let isOther = packet.tcp.sequence != sessions[index.index].sender(direction).initialSequence
+    return isUnseen && isOther ? .reuse : nil
   }
 
   /// The last moment at which the flow is not yet timed out.
-  func dueTime(_ index: FlowIndex) -> Timestamp {
-    let seconds = settings.timeouts(ipProtocol: flows[index.index].tuple.ipProtocol).seconds(flows[index.index].state)
+  mutating func dueTime(_ index: FlowIndex) -> Timestamp {
+    let timeouts =
+      switch flows[index.index].tuple.ipProtocol {
+      case IPProtocol.tcp: settings.tcpTimeouts
+      case IPProtocol.udp: settings.udpTimeouts
+      case IPProtocol.icmp, IPProtocol.icmpv6: settings.icmpTimeouts
+      default: settings.otherTimeouts
+      }
+    let seconds = timeouts.seconds(flows[index.index].state)
     // Wraps only beyond the year 2262.
     return Timestamp(nanoseconds: flows[index.index].lastTime.nanoseconds &+ seconds &* 1_000_000_000)
   }
@@ -373,7 +388,7 @@ extension FlowTable {
     (number &* 0x9e37_79b9_7f4a_7c15 &+ settings.seed) & 0x1f_ffff_ffff_ffff
   }
 
-  private func find(_ key: FlowTuple, _ keyHash: UInt32) -> (FlowIndex, Direction)? {
+  private mutating func find(_ key: FlowTuple, _ keyHash: UInt32) -> (FlowIndex, Direction)? {
     let mask = slots.count &- 1
     var slot = Int(keyHash) & mask
     // Ends: at most half of the slots are occupied.

@@ -137,9 +137,7 @@ public struct TCPSession: Sendable, BitwiseCopyable {
 
   /// Whether a SYN begins another session on the addresses and ports of this one
   /// (RFC 9293 section 3.6.1: also out of TIME-WAIT).
-  public func isReuse(
-    _ tcp: TCPFields, _ direction: Direction, _ settings: TCPSessionSettings
-  ) -> Bool {
+  public func isReuse(_ tcp: TCPFields, _ direction: Direction) -> Bool {
     guard tcp.has(TCPFields.syn), !tcp.has(TCPFields.ack) else { return false }
     switch state {
     case .none, .synSent, .synReceived, .established, .finWait1, .finWait2: return false

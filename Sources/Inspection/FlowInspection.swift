@@ -31,6 +31,8 @@ final class FlowInspection {
   var decryption: DecryptionFacts?
   /// Something came since records were last looked for: bytes, an inspection, a decision.
   var mayHaveRecords = true
+  /// Something came since it was looked whether the parser has given up.
+  var mayHaveFailed = false
   /// What was decided, and why.
   var journal = FlowJournal()
   /// Why the flow was given to the kernel, the last time where it was called back.
@@ -79,12 +81,21 @@ final class FlowInspection {
   ///   - isLive: a packet brought them, so that a hole before them is known to be one.
   ///   - keepsBytes: rules may look at the raw stream.
   func feed(_ chunk: borrowing StreamChunk, isLive: Bool = true, keepsBytes: Bool = true) {
-    mayHaveRecords = true
     if chunk.gapBefore > 0, isLive {
       if chunk.direction == .toServer { hasGap.toServer = true } else { hasGap.toClient = true }
     }
     // The parser comes first: with these very bytes it may find that what seemed to be ciphertext is none.
-    if !chunk.isRawOnly { appLayer?.consume(chunk) }
+    let appLayer = self.appLayer
+    if let appLayer, !chunk.isRawOnly {
+      appLayer.consume(chunk)
+      if hidesPayload, appLayer.hasOnlyPassed {
+        let count = UInt64(chunk.bytes.byteCount)
+        if chunk.direction == .toServer { toServer.pass(count) } else { toClient.pass(count) }
+        return
+      }
+    }
+    mayHaveRecords = true
+    mayHaveFailed = true
     if hidesPayload, appLayer?.hidesPayload != true { hidesPayload = false }
     let keepsBytes = keepsBytes && !hidesPayload
     if chunk.direction == .toServer {
@@ -103,6 +114,7 @@ final class FlowInspection {
   /// Takes a whole datagram.
   func feedDatagram(_ chunk: borrowing StreamChunk) {
     mayHaveRecords = true
+    mayHaveFailed = true
     if chunk.direction == .toServer { toServer.hasNews = true } else { toClient.hasNews = true }
     appLayer?.consumeDatagram(chunk)
   }

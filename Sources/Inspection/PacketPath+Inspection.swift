@@ -203,7 +203,7 @@ extension PacketPath {
     if lookup.tcp.flags.contains(.sessionStarted) { reassembler.reset(flow: lookup.index.rawValue) }
     work.isHidden = flow.hidesPayload
     guard lookup.tcp.isAccepted else { return }
-    flow.isClosing = flows.session(lookup.index).state.isClosing
+    flow.isClosing = flows.tcpState(lookup.index).isClosing
     if flow.appLayer == nil { flow.appLayer = appLayer(lookup.index, .tcp) }
     var segment = StreamSegment(
       packet, direction: lookup.direction,

@@ -95,6 +95,8 @@ extension PacketPath {
   mutating func applyErrorPolicy(
     _ flow: FlowInspection, _ work: inout PacketWork, _ verdict: inout PacketVerdict
   ) {
+    guard flow.mayHaveFailed else { return }
+    flow.mayHaveFailed = false
     guard let failed = flow.appLayer?.parser?.hasFailed, failed != flow.errorsHandled else { return }
     flow.errorsHandled = failed
     guard failed.toServer || failed.toClient else { return }

@@ -73,7 +73,7 @@ public struct PacketPath: ~Copyable {
     flows.begin(packet: packetNumber)
     counters.packets &+= 1
     counters.bytes &+= UInt64(bytes.byteCount)
-    expire(now: time)
+    if time.seconds > lookedAtSecond || flows.mayExpire(at: time) { expire(now: time) }
     let packet = decoder.decode(bytes, link: link, time: time, isChecksumPartial: isChecksumPartial)
     return process(packet, bytes, length: length ?? bytes.byteCount)
   }

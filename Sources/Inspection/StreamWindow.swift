@@ -65,7 +65,7 @@ struct StreamWindow {
   }
 
   /// Counts octets that are not kept; what waits for inspection stays until then.
-  private mutating func pass(_ count: UInt64) {
+  mutating func pass(_ count: UInt64) {
     passedCount &+= count
     if !hasNewBytes { startOver(at: streamEnd) }
   }

@@ -125,6 +125,9 @@ public final class AppLayerFlow {
 
   public var endsMessagesWithTransactions: Bool { parser?.endsMessagesWithTransactions ?? true }
 
+  /// The last chunk has changed nothing that rules or records look at.
+  public private(set) var hasOnlyPassed = false
+
   /// What follows is ciphertext: no rule on payload has anything to find in it.
   public var hidesPayload: Bool { parser?.hidesPayload ?? false }
 
@@ -143,6 +146,7 @@ public final class AppLayerFlow {
 
   /// The next piece of a TCP stream, in order within its direction.
   public func consume(_ chunk: borrowing StreamChunk) {
+    hasOnlyPassed = false
     if isFailed { return }
     let turned = StreamChunk(
       bytes: chunk.bytes, direction: turnsChunks ? chunk.direction.opposite : chunk.direction,
@@ -467,18 +471,19 @@ public final class AppLayerFlow {
   public var marksFrames = false
 
   private func feed(_ chunk: borrowing StreamChunk) {
-    if marksFrames, let parser {
+    guard let parser else { return }
+    if marksFrames {
       if parser.frames == nil { parser.frames = FrameLog(parser.appProtocol) }
       parser.frames?.feedStream(chunk)
     }
-    parser?.consume(chunk)
-    parser?.frames?.settle(chunk.direction)
+    parser.consume(chunk)
+    hasOnlyPassed = parser.hasOnlyPassed
+    parser.frames?.settle(chunk.direction)
     if appProtocol == .http2, (parser as? HTTP2Parser)?.isDNS == true {
       if originalProtocol == .unknown { originalProtocol = .http2 }
       appProtocol = .doh2
     }
-    guard let done = parser, let next = done.successor else { return }
-    change(from: done, to: next, chunk.time)
+    if let next = parser.successor { change(from: parser, to: next, chunk.time) }
   }
 
   /// CONNECT, Upgrade or STARTTLS: the flow starts over with what comes next.

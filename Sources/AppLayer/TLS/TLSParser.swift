@@ -31,7 +31,8 @@ public final class TLSParser: AppLayerParser {
 
   public override func consume(_ chunk: borrowing StreamChunk) {
     let direction = chunk.direction
-    if passCiphertext(chunk) { return }
+    hasOnlyPassed = passCiphertext(chunk)
+    if hasOnlyPassed { return }
     let connection = self.connection ?? begin(at: chunk.time)
     // Taken out while it is worked on: a copy would count references to what it holds.
     var leg = TLSLeg()

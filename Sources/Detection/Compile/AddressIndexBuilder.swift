@@ -9,7 +9,7 @@ enum AddressIndexBuilder {
   static func build(
     _ rules: [(rule: RuleIndex, head: RuleHead)], _ sets: [AddressSet]
   ) -> AddressIndex {
-    var index = AddressIndex()
+    var always: [RuleIndex] = []
     var bySource: [(AddressSet, RuleIndex)] = []
     var byDestination: [(AddressSet, RuleIndex)] = []
     for (rule, head) in rules {
@@ -17,16 +17,14 @@ enum AddressIndexBuilder {
       let destination = size(sets[Int(head.destinations)])
       // The index looks both ends up, so rules for both ways are found from either.
       if min(source, destination) > selectiveMax {
-        index.always.append(rule)
+        always.append(rule)
       } else if source <= destination {
         bySource.append((sets[Int(head.sources)], rule))
       } else {
         byDestination.append((sets[Int(head.destinations)], rule))
       }
     }
-    index.bySource = segments(bySource)
-    index.byDestination = segments(byDestination)
-    return index
+    return AddressIndex(bySource: segments(bySource), byDestination: segments(byDestination), always: always)
   }
 
   private static func size(_ set: AddressSet) -> Double {
@@ -58,11 +56,9 @@ enum AddressIndexBuilder {
         position += 1
       }
       active.formUnion(starting)
-      result.lows.append(at)
-      result.starts.append(UInt32(result.rules.count))
-      result.rules += active.sorted()
+      result.append(at, active.sorted())
     }
-    result.starts.append(UInt32(result.rules.count))
+    result.finish()
     return result
   }
 

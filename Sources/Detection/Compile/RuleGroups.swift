@@ -153,33 +153,3 @@ final class BufferScan: Sendable {
     progress < 0 ? 0 : (self.progress & (.max >> UInt64(63 &- min(progress, 63)))).nonzeroBitCount
   }
 }
-
-/// Rules on addresses, found by where the more selective side of them lies.
-struct AddressIndex: Sendable {
-  var bySource = AddressSegments()
-  var byDestination = AddressSegments()
-  /// Rules for which neither side is selective.
-  var always: [RuleIndex] = []
-
-  var isEmpty: Bool { bySource.starts.isEmpty && byDestination.starts.isEmpty && always.isEmpty }
-}
-
-/// The address space cut where the set of rules changes.
-struct AddressSegments: Sendable {
-  /// First address of each segment, ascending; it reaches to the next one.
-  var lows: [IPAddress] = []
-  /// Rules of segment s: `rules[starts[s]..<starts[s + 1]]`.
-  var starts: [UInt32] = []
-  var rules: [RuleIndex] = []
-
-  func range(of address: IPAddress) -> Range<Int> {
-    var first = 0
-    var end = lows.count
-    while first < end {
-      let middle = first &+ (end &- first) / 2
-      if address < lows[middle] { end = middle } else { first = middle &+ 1 }
-    }
-    guard first > 0, first < starts.count else { return 0..<0 }
-    return Int(starts[first &- 1])..<Int(starts[first])
-  }
-}

@@ -93,15 +93,11 @@ extension Detector {
     }
     candidates.removeAll(keepingCapacity: true)
     let index = ruleSet.groups.addresses
-    let isSourceSame = context.ends.source == context.ends.destination
-    for address in [context.ends.source, context.ends.destination] {
-      for place in index.bySource.range(of: address) { candidates.append(index.bySource.rules[place]) }
-      for place in index.byDestination.range(of: address) {
-        candidates.append(index.byDestination.rules[place])
-      }
-      if isSourceSame { break }
-    }
+    let (source, destination) = (context.ends.source, context.ends.destination)
+    index.append(rulesOf: source, to: &candidates)
+    if source != destination { index.append(rulesOf: destination, to: &candidates) }
     candidates += index.always
+    guard !candidates.isEmpty else { return }
     sortCandidates()
     inspectHeaders(candidates, context, into: &matches)
   }
