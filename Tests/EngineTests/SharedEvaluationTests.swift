@@ -87,6 +87,31 @@ import Traffic
     return all
   }
 
+  /// Files that are fetched over connections announced on others, each from the moment on that it is.
+  private static func transfers(_ count: Int) -> [BuiltPacket] {
+    var all: [BuiltPacket] = []
+    for index in 0..<count {
+      let start = Timestamp(nanoseconds: 1_700_000_000_500_000_000 + Int64(index) * 3_000_000_000)
+      var control = TCPConversation(
+        client: host(index), server: server, clientPort: UInt16(30_000 + index), serverPort: 21, start: start)
+      control.handshake()
+      for (said, answered) in [
+        ("USER anonymous", "331 who?"), ("PASS me@", "230 in"), ("PASV", "227 (192,0,2,80,40,\(index))"), ("RETR a\(index).bin", "150 here"),
+      ] {
+        control.send(.toServer, said + "\r\n")
+        control.send(.toClient, answered + "\r\n")
+      }
+      var data = TCPConversation(
+        client: host(index), server: server, clientPort: UInt16(31_000 + index), serverPort: UInt16(40 * 256 + index),
+        start: Timestamp(nanoseconds: control.time.nanoseconds + 1_000_000))
+      data.handshake()
+      data.send(.toClient, "MZ of a file without any mark")
+      data.fin()
+      all += control.packets + data.packets
+    }
+    return all
+  }
+
   private static func capture(_ packets: [BuiltPacket]) -> [UInt8] {
     PcapWriter(nanosecond: true, packets: packets.sorted { $0.time < $1.time }).bytes
   }
@@ -147,6 +172,14 @@ import Traffic
     #expect(count(#""signature_id":6,"#, in: records) >= 11 + 12 + 40)
     #expect(count(#""pkt_src":"gre tunnel""#, in: records) > 0 && count(#""pkt_src":"defrag""#, in: records) > 0)
     #expect(count(#""signature_id":7,"#, in: records) == 12)
+  }
+
+  @Test(arguments: [2, 3])
+  func `announced connections are told for what they are, whoever has seen the announcement`(jobs: Int) throws {
+    let packets = Self.connections(60) + Self.transfers(12)
+    let (records, warnings) = try expectSame(Self.capture(packets), jobs: jobs)
+    #expect(warnings.isEmpty)
+    #expect(count(#""event_type":"ftp_data""#, in: records) == 12)
   }
 
   @Test func `a capture whose times run backwards and leap gives the same records`() throws {

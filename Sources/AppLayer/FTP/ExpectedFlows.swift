@@ -41,19 +41,28 @@ public final class ExpectedFlows: Sendable {
     let table = Mutex(Table())
   }
 
+  /// How workers come to what they share.
+  public enum Order: Sendable {
+    case any
+    /// That of packets: returns once it is the turn of who asks.
+    case byTurn(@Sendable () -> Void)
+    /// None is expected to be announced, so that who asks needs not wait; called where one is after all, since others
+    /// may have asked too early by then.
+    case unexpected(@Sendable () -> Void)
+  }
+
   private let memory: Memory
-  /// Returns once it is the turn of who asks; nil where any order will do.
-  private let takeTurn: (@Sendable () -> Void)?
+  private let order: Order
 
   public init() {
     memory = Memory()
-    takeTurn = nil
+    order = .any
   }
 
-  /// The same for a worker that is to come to them in the order of packets.
-  public init(sharing other: ExpectedFlows, _ takeTurn: @escaping @Sendable () -> Void) {
+  /// The same for another worker.
+  public init(sharing other: ExpectedFlows, _ order: Order) {
     memory = other.memory
-    self.takeTurn = takeTurn
+    self.order = order
   }
 
   /// Those that were given up for want of room.
@@ -63,7 +72,11 @@ public final class ExpectedFlows: Sendable {
   func expect(_ transfer: FTPTransfer, between tuple: FlowTuple, port: UInt16, at time: Timestamp) {
     let pair = Pair(tuple.source, tuple.destination)
     let entry = Entry(port: port, transfer: transfer, expiry: time.seconds &+ Self.lifetimeSeconds)
-    takeTurn?()
+    switch order {
+    case .any: break
+    case .byTurn(let takeTurn): takeTurn()
+    case .unexpected(let report): report()
+    }
     let (now, lost) = memory.table.withLock { table -> (Int, Int) in
       var lost = 0
       if table.count >= Self.countMax { lost += Self.makeRoom(&table, at: time.seconds) }
@@ -85,7 +98,7 @@ public final class ExpectedFlows: Sendable {
 
   /// Takes what the connection of `tuple` was announced for, if its first octets go the right way.
   func take(_ tuple: FlowTuple, _ direction: Direction, isDecrypted: Bool, at time: Timestamp) -> FTPTransfer? {
-    takeTurn?()
+    if case .byTurn(let takeTurn) = order { takeTurn() }
     guard memory.count.load(ordering: .relaxed) > 0 else { return nil }
     let pair = Pair(tuple.source, tuple.destination)
     let (found, now) = memory.table.withLock { table -> (FTPTransfer?, Int) in

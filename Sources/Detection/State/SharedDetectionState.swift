@@ -43,14 +43,16 @@ public final class SharedDetectionState: Sendable {
   }
 
   /// The same memory for another worker, which comes to it when its turn is.
-  public init(sharing other: SharedDetectionState, turn: any DetectionTurn) {
+  ///
+  /// - Parameter expected: how it comes to announced connections, for which every connection asks.
+  public init(sharing other: SharedDetectionState, turn: any DetectionTurn, expected: ExpectedFlows.Order) {
     names = other.names
     self.turn = turn
     thresholds = other.thresholds
     hostBits = other.hostBits
     hostTags = other.hostTags
     excesses = other.excesses
-    expectedFlows = ExpectedFlows(sharing: other.expectedFlows) { turn.take() }
+    expectedFlows = ExpectedFlows(sharing: other.expectedFlows, expected)
   }
 
   var hasHostTags: Bool { hostTagCount.load(ordering: .relaxed) > 0 }

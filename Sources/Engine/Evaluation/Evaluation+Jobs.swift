@@ -31,16 +31,17 @@ extension Evaluation {
     do throws(CaptureError) {
       guard jobs > 1 else { return try run(capture, output: output, progress: progress) }
       var reason = reasonForOneJob(capture)
-      for usesPorts in [true, false] where reason == nil {
-        let shared = SharedEvaluation(self, workers: jobs, usesPorts: usesPorts, path: path)
+      var way = SharedEvaluation.Way()
+      while reason == nil {
+        let shared = SharedEvaluation(self, workers: jobs, way: way, path: path)
         switch try shared.run(capture, output: output, progress: progress) {
         case .done(let summary): return summary
         case .refused(let why): reason = why
-        case .refusedPorts: break
+        case .again(let other): way = other
         }
       }
       var summary = try run(capture, output: output, progress: progress)
-      summary.warnings.insert("\(capture): evaluated by one job: \(reason ?? "TCP in fragments")", at: 0)
+      summary.warnings.insert("\(capture): evaluated by one job: \(reason ?? "")", at: 0)
       return summary
     } catch {
       throw SettingsError(error.description)

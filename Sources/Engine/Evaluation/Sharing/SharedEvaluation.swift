@@ -30,19 +30,26 @@ final class SharedEvaluation: Sendable {
 
   private let evaluation: Evaluation
   private let workers: Int
-  private let usesPorts: Bool
+  private let way: Way
   private let ring: BlockRing
   private let order: ShareOrder
   private let shared: SharedDetectionState
   private let results: Mutex<[Result?]>
   private let path: String
   private let arePortsRefused = Atomic<Bool>(false)
+  private let isHasteRefused = Atomic<Bool>(false)
 
-  /// - Parameters:
-  ///   - usesPorts: connections between the same two hosts are spread, too.
-  ///   - path: workers write beside it.
-  init(_ evaluation: Evaluation, workers: Int, usesPorts: Bool, path: String) {
-    self.usesPorts = usesPorts
+  /// How a capture is shared. The quickest way is tried first; what makes it impossible shows on the way.
+  struct Way: Sendable, Equatable {
+    /// Connections between the same two hosts are spread, too.
+    var usesPorts = true
+    /// Each connection waits at its start until it is known whether an earlier packet has announced it.
+    var awaitsAnnouncements = false
+  }
+
+  /// - Parameter path: workers write beside it.
+  init(_ evaluation: Evaluation, workers: Int, way: Way, path: String) {
+    self.way = way
     self.evaluation = evaluation
     self.workers = workers
     self.path = path
@@ -55,8 +62,8 @@ final class SharedEvaluation: Sendable {
   enum Outcome {
     /// Nothing was written.
     case refused(String)
-    /// Nor here, but without ports it may be done.
-    case refusedPorts
+    /// Nor here, but it may be done in this way.
+    case again(Way)
     case done(EvaluationSummary)
   }
 
@@ -65,7 +72,7 @@ final class SharedEvaluation: Sendable {
   func run(
     _ capture: String, output: FileLineOutput, progress: (UInt64, UInt64?) -> Void
   ) throws(CaptureError) -> Outcome {
-    var reader = ShareReader(try PcapFileSource(path: capture), evaluation, workers: workers, usesPorts: usesPorts)
+    var reader = ShareReader(try PcapFileSource(path: capture), evaluation, workers: workers, usesPorts: way.usesPorts)
     defer { for worker in 0..<workers { unsafe unlink(part(worker)) } }
     var threads: [WorkerThread] = []
     for worker in 0..<workers {
@@ -86,9 +93,16 @@ final class SharedEvaluation: Sendable {
     }
     ring.end()
     for thread in threads { thread.join() }
-    if arePortsRefused.load(ordering: .relaxed) { return .refusedPorts }
+    if let next = otherWay { return .again(next) }
     if let reason = order.reasonOfRefusal { return .refused(reason) }
     return finish(reader, output)
+  }
+
+  private var otherWay: Way? {
+    var other = way
+    if arePortsRefused.load(ordering: .relaxed) { other.usesPorts = false }
+    if isHasteRefused.load(ordering: .relaxed) { other.awaitsAnnouncements = true }
+    return other == way ? nil : other
   }
 
   private func stop(_ threads: [WorkerThread], _ reason: String) -> Outcome {
@@ -113,12 +127,14 @@ final class SharedEvaluation: Sendable {
     let writer = EVEWriter(settings: settings.outputs.eve, output: part)
     let position = order.positions[worker]
     defer { position.finish() }
+    let turn = ShareTurn(order, worker: worker)
+    let expected = way.awaitsAnnouncements ? ExpectedFlows.Order.byTurn { turn.take() } : .unexpected { self.refuseHaste() }
     var path = PacketPath(
       settings: settings.inspection, ruleSet: evaluation.ruleSet,
-      shared: SharedDetectionState(sharing: shared, turn: ShareTurn(order, worker: worker)), sink: writer)
+      shared: SharedDetectionState(sharing: shared, turn: turn, expected: expected), sink: writer)
     path.expiryLimit = .max
     path.share = PathShare(
-      index: worker, count: workers, usesPorts: usesPorts, usesTunnelDepth: settings.inspection.flows.usesTunnelDepth)
+      index: worker, count: workers, usesPorts: way.usesPorts, usesTunnelDepth: settings.inspection.flows.usesTunnelDepth)
     var traffic = TrafficStatistics()
     var second = Int64.min
     var last: UInt64 = 0
@@ -179,6 +195,11 @@ final class SharedEvaluation: Sendable {
       arePortsRefused.store(true, ordering: .relaxed)
       order.refuse("TCP in fragments")
     }
+  }
+
+  private func refuseHaste() {
+    isHasteRefused.store(true, ordering: .relaxed)
+    order.refuse("a connection was announced")
   }
 
   // MARK: All together
