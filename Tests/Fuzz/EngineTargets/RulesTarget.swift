@@ -5,6 +5,10 @@ enum RulesTarget {
   static func run(_ bytes: [UInt8]) {
     let file = RuleFile.parse(bytes, fileName: "f.rules", includeDisabled: true)
     for diagnostic in file.diagnostics { _ = diagnostic.description }
+    // The first octet says how large pieces are, so that cuts fall anywhere.
+    let whole = read(bytes, inPiecesOf: .max)
+    precondition(read(bytes, inPiecesOf: 1 + Int(bytes.first ?? 0)) == whole, "cut, the file says something else")
+    precondition(whole.count == file.rules.count + file.diagnostics.count, "read in pieces, the file says something else")
     _ = ClassificationFile.parse(bytes, fileName: "f")
     _ = ReferenceFile.parse(bytes, fileName: "f")
     _ = ThresholdFile.parse(bytes, fileName: "f")
@@ -14,6 +18,27 @@ enum RulesTarget {
     let compiled = compiler.finish()
     precondition(compiled.ruleSet.ruleCount <= file.rules.count)
     for diagnostic in compiled.diagnostics { _ = diagnostic.description }
+  }
+
+  /// What the reader finds in a file that is cut.
+  private static func read(_ bytes: [UInt8], inPiecesOf count: Int) -> [String] {
+    var cutter = RuleFileCutter(fileName: "f.rules", bytesWanted: count)
+    cutter.add(bytes[...])
+    cutter.finish()
+    guard let first = cutter.next() else { return [] }
+    var reader = RuleFileReader(first, includeDisabled: true)
+    var found: [String] = []
+    while true {
+      while let item = reader.next() {
+        switch item {
+        case .rule(let rule):
+          found.append("\(rule.location) \(rule.sid) " + rule.options.map { "\($0.location) \($0.name)" }.joined(separator: ";"))
+        case .diagnostic(let diagnostic): found.append(diagnostic.description)
+        }
+      }
+      guard let next = cutter.next() else { return found }
+      reader.open(next)
+    }
   }
 
   private static let texts = [
