@@ -115,7 +115,8 @@ public struct StreamReassembler: ~Copyable {
     let hold = Int(streams[stream].hold)
     let ceiling = streams[stream].clip(.max, depth: settings.depthBytes)
     var position = streams[stream].position
-    while let piece = holds[hold].piece(after: position), piece.position < ceiling {
+    // A FIN may have come that lies within a piece: at the ceiling the rest of that piece is the next one for ever.
+    while position < ceiling, let piece = holds[hold].piece(after: position), piece.position < ceiling {
       let from = max(piece.position, position)
       let end = min(piece.end, ceiling)
       let start = piece.arenaOffset &+ Int(from &- piece.position)

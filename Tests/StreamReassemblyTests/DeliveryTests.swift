@@ -69,6 +69,19 @@ import Traffic
   }
 }
 
+@Test(arguments: [DeliveryMode.inline, .acknowledged])
+func aFinWithinWhatIsHeldBehindAHoleEndsIt(delivery: DeliveryMode) {
+  let scene = StreamScene(delivery)
+  scene.handshake()
+  #expect(scene.add(at: 1011, "0123456789").isHeld)
+  scene.add(at: 1016, [], fin: true)
+  scene.finish()
+  // What lies behind a hole that nobody acknowledged comes after the end, as far as the FIN.
+  #expect(scene.text == "01234")
+  #expect(scene.ends[0] == 1)
+  #expect(scene.reassembler.counters.heldBytes == 0)
+}
+
 @Test func bytesAcknowledgedBeforeTheyWereSeenAreNotHeld() {
   let scene = StreamScene(.acknowledged)
   scene.handshake()
