@@ -1,3 +1,4 @@
+import AppLayer
 import RuleLanguage
 import Testing
 
@@ -24,6 +25,8 @@ import Testing
     #expect(text(try choice("content:\"NEAR\"; depth:4000; content:\"much longer\";")) == "much longer")
     #expect(text(try choice("content:\"AR\"; depth:40; content:\"much longer\";")) == "much longer")
     #expect(text(try choice("content:\"SMB\"; depth:8; content:\"much longer\"; distance:0;")) == "much longer")
+    #expect(text(try choice("content:\"|FF|SMB\"; offset:4; depth:4; content:\"much longer\"; distance:0;")) == "much longer")
+    #expect(text(try choice("content:\"|00 01 00 00 FF|\"; depth:5; content:\"much longer\"; distance:0;")) == "much longer")
   }
 
   @Test func theSizeOfThePayloadBoundsWhereALiteralCounts() throws {
@@ -36,6 +39,31 @@ import Testing
       """)
     #expect(bench.packet("good evil") == [])
     #expect(bench.packet("bad evil") == [1, 2, 3])
+  }
+
+  @Test func aLiteralThatIsTheWholeBufferHasToEndIt() throws {
+    func constraint(_ options: String) throws -> HitConstraint {
+      try #require(FastPatternChoice.best([(0, try program(options), 100)])).pattern.constraint
+    }
+    let whole = HitConstraint(endMin: 4, endMax: 4, sizeMax: 4, isAtEnd: true)
+    #expect(try constraint("content:\"name\"; bsize:4;") == whole)
+    #expect(try constraint("bsize:4; content:\"name\"; nocase;") == whole)
+    #expect(try constraint("content:\"name\"; bsize:5;") == HitConstraint())
+    #expect(try constraint("content:\"name\"; bsize:<5;") == HitConstraint())
+    // A part of the content does not end the buffer.
+    #expect(try constraint("content:\"the name\"; fast_pattern:0,3; bsize:8;").isAtEnd == false)
+    let rules =
+      """
+      alert http any any -> any any (http.uri; content:"/NAME"; nocase; bsize:5; sid:1;)
+      alert http any any -> any any (http.uri; content:"me"; endswith; sid:2;)
+      alert http any any -> any any (http.uri; content:"/name"; bsize:6; sid:3;)
+      """
+    for (uri, expected) in [("/name", [1, 2]), ("/name1", [3]), ("/my/name", [2])] as [(String, [UInt32])] {
+      let http = StubTransaction()
+      http.set(.httpURI, uri)
+      http.reach(HTTPProgress.complete)
+      #expect(Bench(rules).transaction(http) == expected)
+    }
   }
 
   /// Where the second content may end, at least and at most.

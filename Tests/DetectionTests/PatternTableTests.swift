@@ -53,7 +53,7 @@ import Traffic
   private func table(_ plan: PatternTablePlan) throws -> PatternTable {
     PatternTable(
       databases: try plan.parts.map {
-        $0.isFixed ? nil : try PatternDatabase.compile(Array(plan.patterns[$0.range]))
+        $0.way == .scan ? try PatternDatabase.compile(Array(plan.patterns[$0.range])) : nil
       }, plan: plan)
   }
 
@@ -83,7 +83,7 @@ import Traffic
     for index in 50..<60 { plan.add(pattern("literal \(index)."), rule: RuleIndex(index)) }
     plan.add(pattern("fix", HitConstraint(endMin: 4, endMax: 4)), rule: 60)
     plan.divide(for: .streams)
-    #expect(plan.parts.map(\.isFixed) == [true, false, false])
+    #expect(plan.parts.map(\.way) == [.fixedPlaces, .scan, .scan])
     func rules(_ text: String, offset: UInt64 = 0) throws -> [RuleIndex] {
       try self.rules(plan, in: Array(text.utf8), offset: offset)
     }
@@ -147,7 +147,7 @@ import Traffic
     plan.add(pattern("x1", HitConstraint(endMin: 0, endMax: 4)), rule: 3)
     plan.add(pattern("toolong", HitConstraint(endMin: 0, endMax: 4)), rule: 4)
     plan.divide(for: .wholes)
-    #expect(plan.parts.map(\.isFixed) == [true])
+    #expect(plan.parts.map(\.way) == [.fixedPlaces])
     func rules(_ text: String, newFrom: Int = 0, offset: UInt64 = 0) throws -> [RuleIndex] {
       try self.rules(plan, in: Array(text.utf8), newFrom: newFrom, offset: offset)
     }
@@ -166,6 +166,83 @@ import Traffic
     #expect(try rules("\0\0GET /", offset: 2) == [2])
     #expect(try rules("GET /", offset: 1) == [])
     #expect(try rules("GET /", offset: 1 << 40) == [])
+  }
+
+  @Test func literalsThatEndTheirBufferAreLookedUp() throws {
+    var plan = PatternTablePlan()
+    let atEnd = HitConstraint(isAtEnd: true)
+    plan.add(pattern(".example.com", ignoringCase: true, atEnd), rule: 0)
+    plan.add(pattern("om", atEnd), rule: 1)
+    plan.add(pattern("OM", atEnd), rule: 2)
+    plan.add(pattern("m", ignoringCase: true, atEnd), rule: 3)
+    var whole = HitConstraint()
+    whole.makeWhole(15)
+    plan.add(pattern("www.example.com", whole), rule: 4)
+    plan.add(pattern("a-name-of-more-than-thirty-two-octets.example.com", atEnd), rule: 5)
+    plan.add(pattern(".example.com", HitConstraint(endMin: 16, isAtEnd: true)), rule: 6)
+    plan.divide(for: .wholes)
+    #expect(plan.parts.map(\.way) == [.bufferEnd])
+    func rules(_ text: String, newFrom: Int = 0, offset: UInt64 = 0, isComplete: Bool = true) throws -> [RuleIndex] {
+      try self.rules(plan, in: Array(text.utf8), newFrom: newFrom, offset: offset, isComplete: isComplete)
+    }
+    #expect(try rules("www.example.com") == [0, 1, 3, 4])
+    #expect(try rules("WWW.EXAMPLE.COM") == [0, 2, 3])
+    #expect(try rules("wwww.example.com") == [0, 1, 3, 6])
+    #expect(try rules("www.example.com.") == [])
+    #expect(try rules("example.com") == [1, 3])
+    #expect(try rules("om") == [1, 3])
+    #expect(try rules("M") == [3])
+    #expect(try rules("") == [])
+    #expect(try rules("a-name-of-more-than-thirty-two-octets.example.com") == [0, 1, 3, 5, 6])
+    #expect(try rules("b-name-of-more-than-thirty-two-octets.example.com") == [0, 1, 3, 6])
+    // The end is not known, or is not new.
+    #expect(try rules("www.example.com", isComplete: false) == [])
+    #expect(try rules("www.example.com", newFrom: 15) == [])
+    #expect(try rules(".example.com", offset: 10) == [0, 1, 3, 6])
+    // In what comes piece by piece they are scanned for.
+    plan.divide(for: .streams)
+    #expect(plan.parts.allSatisfy { $0.way == .scan })
+    #expect(try rules("wwww.example.com") == [0, 1, 3, 6])
+  }
+
+  /// The same as a plain comparison tells.
+  @Test func whatEndsABufferIsFoundAsByComparing() throws {
+    var state: UInt64 = 11
+    func next(_ bound: Int) -> Int {
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      return Int(state >> 33) % bound
+    }
+    // Few different octets, so that many end alike; upper and lower case, and what folding takes for the same.
+    let alphabet: [UInt8] = [0x61, 0x41, 0x2e, 0x0e, 0x00, 0x20]
+    var patterns: [FastPattern] = []
+    for _ in 0..<600 {
+      let isCaseInsensitive = next(2) == 0
+      let bytes = (0..<1 + next(next(4) == 0 ? 40 : 6)).map { _ in alphabet[next(6)] }
+      patterns.append(
+        FastPattern(
+          bytes: isCaseInsensitive ? bytes.map(ByteSearch.lower) : bytes, isCaseInsensitive: isCaseInsensitive,
+          constraint: HitConstraint(isAtEnd: true, member: UInt8(next(3)))))
+    }
+    let ending = EndLiterals(patterns)
+    var count = 0
+    for _ in 0..<3000 {
+      let chosen = patterns[next(patterns.count)].bytes
+      let buffer = (0..<next(4)).map { _ in alphabet[next(6)] } + (next(3) == 0 ? chosen.map(ByteSearch.upper) : chosen)
+      for member in [0, 1, 2, 3] as [UInt8] {
+        var found: [Int] = []
+        ending.find(in: buffer.rawSpan, member: member) { found.append($0) }
+        let expected = patterns.indices.filter { index in
+          let pattern = patterns[index]
+          return pattern.constraint.member == member && buffer.count >= pattern.bytes.count
+            && ByteSearch.matches(
+              pattern.bytes.rawSpan, in: buffer.rawSpan, at: buffer.count - pattern.bytes.count,
+              ignoringCase: pattern.isCaseInsensitive)
+        }
+        #expect(found.sorted() == expected)
+        count += expected.count
+      }
+    }
+    #expect(count > 3000)
   }
 
   @Test func literalsOfSmallPacketsAreNotLookedForInLargeOnes() throws {
@@ -332,6 +409,7 @@ import Traffic
     add("word", member: 0)
     add("word", member: 1)
     add("last", member: 1, HitConstraint(isAtEnd: true))
+    add("y last", member: 0, HitConstraint(endMax: 9, isAtEnd: true))
     add("late", member: 1, HitConstraint(endMin: 6))
     add("fixed", member: 1, HitConstraint(endMin: 5, endMax: 5))
     add("shortonly", member: 1, HitConstraint(sizeMax: 10))
@@ -363,6 +441,8 @@ import Traffic
     #expect(try found([("wo", 0, true), ("rd", 0, true), ("wo", 1, true), ("rd", 1, true)]) == [])
     #expect(try found([("last", 0, true), ("at last", 1, true), ("x", 0, true)]) == ["last1"])
     #expect(try found([("at last", 1, false), ("last.", 1, true)]) == [])
+    #expect(try found([("my last", 0, true), ("at last", 1, true), ("my own last", 0, true)]) == ["y last0", "last1"])
+    #expect(try found([("day by last", 0, true), ("x", 1, true)]) == [])
     #expect(try found([("xxxx", 0, true), ("late", 1, true)]) == [])
     #expect(try found([("xxxx", 0, true), ("..late", 1, true)]) == ["late1"])
     #expect(try found([("fixed", 0, true), (".fixed", 1, true)]) == [])

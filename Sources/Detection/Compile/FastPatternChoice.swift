@@ -14,26 +14,34 @@ enum FastPatternChoice {
     var score: Int
     var isRequested: Bool
     var isNearStart: Bool
+    /// The rule has a literal near the start, too, which was left because it tells too little.
+    var isBesideCommonStart = false
     /// The number of the content among those of its program; nil where a part of it is looked for.
     var content: Int?
   }
 
-  /// Octets that begin so many streams that they tell nothing.
+  /// Octets that begin so many streams or messages that they tell nothing: those of SMB behind its length.
   private static let commonStarts: [[UInt8]] =
-    ["GET ", "POST ", "HTTP/", "220 ", "EHLO ", "HELO ", "USER ", "PASS ", "SSH-"].map { Array($0.utf8) }
-    + [[0x16, 0x03]]
+    ["GET ", "POST ", "HTTP/", "220 ", "EHLO ", "HELO ", "USER ", "PASS ", "SSH-", "SMB"].map { Array($0.utf8) }
+    + [[0x16, 0x03], [0xff, 0x53, 0x4d, 0x42], [0xfe, 0x53, 0x4d, 0x42]]
 
   /// Octets of a literal that is looked for in one place, where every stream has something.
   private static let fixedMin = 2
   /// Places that count as one.
   private static let fixedPlaces: UInt32 = 8
 
-  private static func isTellingNearStart(_ bytes: [UInt8], _ constraint: HitConstraint) -> Bool {
-    guard constraint.endMax <= PatternTablePlan.headReach, !constraint.isAtEnd else { return false }
+  private enum Nearness { case far, common, telling }
+
+  private static func nearness(_ bytes: [UInt8], _ constraint: HitConstraint) -> Nearness {
+    guard constraint.endMax <= PatternTablePlan.headReach, !constraint.isAtEnd else { return .far }
     let isFixed = constraint.endMax &- min(constraint.endMin, constraint.endMax) < fixedPlaces
-    guard bytes.count >= (isFixed ? fixedMin : nearMin) else { return false }
-    return !commonStarts.contains { bytes.starts(with: $0) || $0.starts(with: bytes) }
+    guard bytes.count >= (isFixed ? fixedMin : nearMin) else { return .far }
+    guard bytes.count > countOctetsMax || bytes.contains(where: { $0 > 1 && $0 < 0xff }) else { return .common }
+    return commonStarts.contains { bytes.starts(with: $0) || $0.starts(with: bytes) } ? .common : .telling
   }
+
+  /// Octets up to which zeros, ones and 0xff are taken for the counts, flags and lengths that most messages have.
+  private static let countOctetsMax = 7
 
   /// Octets of a literal that may lie anywhere near the start.
   private static let nearMin = 4
@@ -45,11 +53,14 @@ enum FastPatternChoice {
   ///   - programs: those that may be chosen from, with the index of their buffer step.
   ///   - reach: octets that the payload has at most.
   ///   - only: the number of the content to take, whatever the others are.
+  ///   - takesCommonStarts: one near the start is taken that tells little, too.
   static func best(
-    _ programs: [(step: Int?, program: PayloadProgram, weight: Int)], reach: UInt32 = .max, only: Int? = nil
+    _ programs: [(step: Int?, program: PayloadProgram, weight: Int)], reach: UInt32 = .max, only: Int? = nil,
+    takesCommonStarts: Bool = false
   ) -> Choice? {
     // The place of the best so far; its pattern is made once, at the end.
     var best: (program: Int, content: Int, bounds: LiteralBounds, rank: (Int, Int, Int))?
+    var hasCommonStart = false
     for (index, (step, program, weight)) in programs.enumerated() {
       // A rule that also matches without the buffer cannot be found by what is in it.
       guard program.absence == .mustExist else { continue }
@@ -60,15 +71,32 @@ enum FastPatternChoice {
         // In streams and packets one that is positioned by another counts anywhere: being near the start, it would be
         // preferred to a longer one that tells more.
         let place = step == nil && content.isRelative ? LiteralBounds() : bounds[number]
-        let isNearStart = step == nil && isTellingNearStart(bytes, constraint(content, place))
-        let rank = (isNearStart ? 1 : 0, content.fastPattern != nil ? 1 : 0, strength(bytes) * weight / 100)
+        let nearness = step == nil ? nearness(bytes, constraint(content, place)) : .far
+        if nearness == .common { hasCommonStart = true }
+        let isNear = nearness == .telling || takesCommonStarts && nearness == .common
+        let rank = (isNear ? 1 : 0, content.fastPattern != nil ? 1 : 0, strength(bytes) * weight / 100)
         if let best, rank <= best.rank { continue }
         best = (index, number, place, rank)
       }
     }
     return best.map { best in
       let (step, program, _) = programs[best.program]
-      return choice(program.contents[best.content], best.content, best.bounds, step, best.rank, reach)
+      var choice = choice(program.contents[best.content], best.content, best.bounds, step, best.rank, reach)
+      if step != nil, choice.content != nil, isWhole(choice.pattern.bytes.count, of: program) {
+        choice.pattern.constraint.makeWhole(choice.pattern.bytes.count)
+      }
+      choice.isBesideCommonStart = hasCommonStart && !choice.isNearStart
+      return choice
+    }
+  }
+
+  /// The buffer must have just so many octets.
+  ///
+  /// - Source: `bsize:N` holds for a buffer that is complete alone.
+  private static func isWhole(_ count: Int, of program: PayloadProgram) -> Bool {
+    program.steps.contains { step in
+      guard case .size(.equal(let size)) = step else { return false }
+      return size == UInt64(count)
     }
   }
 

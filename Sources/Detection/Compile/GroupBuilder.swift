@@ -114,8 +114,8 @@ struct GroupBuilder {
 
   private mutating func addPayload(_ draft: RuleDraft, _ rule: RuleIndex, _ sets: SetNumbers<PortSet>) {
     guard draft.payload != nil else { return }
-    let choice = draft.literals.choice(place: 0)
     for direction in directions(draft) {
+      let choice = draft.literals.choice(place: direction.index)
       let ports = serverPorts(draft.head, direction, sets)
       if !draft.head.appProtocols.isAny {
         for appProtocol in Self.allProtocols where draft.head.appProtocols.contains(appProtocol) {
@@ -155,8 +155,11 @@ struct GroupBuilder {
   }
 
   /// A literal that says as much as four letters is looked for on all ports, whatever its rule's: it is
-  /// rare enough elsewhere, and one scan of more literals costs less than two of fewer.
-  static func isForAllPorts(_ choice: FastPatternChoice.Choice) -> Bool { choice.score >= 12 }
+  /// rare enough elsewhere, and one scan of more literals costs less than two of fewer. Not so those of a protocol whose
+  /// messages begin all alike: they are many, and their ports are few.
+  static func isForAllPorts(_ choice: FastPatternChoice.Choice) -> Bool {
+    choice.score >= 12 && !choice.isBesideCommonStart
+  }
 
   /// Ports in a set above which its rules are found without regard to the port.
   private static let narrowPortsMax = 64

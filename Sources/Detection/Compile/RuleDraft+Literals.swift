@@ -1,8 +1,10 @@
+import Traffic
+
 /// The literals by which a rule is to be found, each from one of the places that it is tried in on.
 struct ChosenLiterals {
   private var runs: [(first: Int, choice: FastPatternChoice.Choice?)] = []
 
-  /// Of a rule on transactions, that of the place with this number; of one on payloads that of place 0.
+  /// Of a rule on transactions, that of the place with this number; of one on payloads that of the direction's index.
   func choice(place: Int) -> FastPatternChoice.Choice? {
     for run in runs.reversed() where run.first <= place { return run.choice }
     return nil
@@ -28,7 +30,14 @@ extension RuleDraft {
     guard let payload else { return }
     let choice = FastPatternChoice.best([(nil, payload, 100)], reach: payloadReach)
     literals.append(choice, from: 0)
-    self.payload?.orderLiterals(withoutContent: choice?.content)
+    var found = choice?.content
+    // A server's packets to such a port are rare: not worth a literal among those that are looked for in all of them.
+    if let choice, choice.isBesideCommonStart, head.destinationPorts != 0, head.sourcePorts == 0, allows(.toClient) {
+      let other = FastPatternChoice.best([(nil, payload, 100)], reach: payloadReach, takesCommonStarts: true)
+      literals.append(other, from: Direction.toClient.index)
+      found = nil
+    }
+    self.payload?.orderLiterals(withoutContent: found)
   }
 
   /// Most places of a rule have the same buffers, which are chosen from once.

@@ -38,6 +38,14 @@ struct HitConstraint: Hashable, Sendable, BitwiseCopyable {
   /// Octets of the literal; known in tables.
   var length: UInt16 = 0
 
+  /// The literal must be all of the buffer.
+  mutating func makeWhole(_ count: Int) {
+    isAtEnd = true
+    endMin = UInt32(clamping: count)
+    endMax = min(endMax, endMin)
+    sizeMax = min(sizeMax, endMin)
+  }
+
   /// A hit that ends so many octets from where positions count.
   func allows(_ end: UInt64) -> Bool { end >= UInt64(endMin) && (endMax == .max || end <= UInt64(endMax)) }
 }

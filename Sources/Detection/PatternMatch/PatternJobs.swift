@@ -62,7 +62,7 @@ private final class PatternWork: Sendable {
   init(plans: [PatternTablePlan], cache: PatternCache?) {
     self.plans = plans
     self.cache = cache
-    let parts = plans.flatMap { plan in plan.parts.map { $0.isFixed ? [] : plan.patterns[$0.range] } }
+    let parts = plans.flatMap { plan in plan.parts.map { $0.way == .scan ? plan.patterns[$0.range] : [] } }
     self.parts = parts
     var next = 0
     starts = plans.map { plan in

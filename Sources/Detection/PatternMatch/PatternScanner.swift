@@ -111,6 +111,13 @@ struct PatternScanner: ~Copyable {
         members: members, packetFrom: packetFrom)
       return true
     }
+    if let ending = part.ending {
+      guard table.constraints.count <= capacity else { return false }
+      guard isComplete, newFrom < bytes.byteCount else { return true }
+      advanceGeneration()
+      for member in members { findEnding(ending, table, part.first, bytes, offset: offset, base: base, member: member) }
+      return true
+    }
     let from = newFrom &- (part.longest &- 1)
     var end = bytes.byteCount
     if part.reach != .max {
@@ -165,6 +172,14 @@ struct PatternScanner: ~Copyable {
       }
       return true
     }
+    if let ending = part.ending {
+      for segment in batch.segments where segment.isComplete {
+        findEnding(
+          ending, table, part.first, all.rawSpan.extracting(Int(segment.start)..<Int(segment.end)), offset: segment.offset,
+          base: segment.offset, member: segment.member)
+      }
+      return true
+    }
     guard let database = part.database, let scratch = unsafe scratch else { return false }
     // SAFETY: as above, and the segments outlive the scan.
     let outcome: (status: Int32, count: Int) = unsafe table.constraints.withUnsafeBufferPointer { constraints in
@@ -211,24 +226,38 @@ struct PatternScanner: ~Copyable {
   ) {
     guard offset <= UInt64(FixedLiterals.positionMax), newFrom < bytes.byteCount else { return }
     let constraints = table.constraints
-    var count = hitCount
     fixed.find(in: bytes, offset: offset, members: members) { index, end in
-      guard end > newFrom else { return }
       let pattern = first &+ index
-      guard bytes.byteCount <= Int(constraints[pattern].sizeMax) else { return }
-      let place = UInt32(truncatingIfNeeded: base &+ UInt64(end))
-      // SAFETY: `pattern` is an index of `constraints`, of which there are `capacity` at most; each is noted once.
-      guard unsafe stamps[pattern] != generation else {
-        // Places count from two starts, so that they do not ascend.
-        unsafe places[pattern].add(place)
-        return
-      }
-      unsafe stamps[pattern] = generation
-      unsafe hits[count] = UInt32(truncatingIfNeeded: pattern)
-      unsafe places[pattern] = LiteralPlace(end: place)
-      count &+= 1
+      guard end > newFrom, bytes.byteCount <= Int(constraints[pattern].sizeMax) else { return }
+      note(pattern, UInt32(truncatingIfNeeded: base &+ UInt64(end)))
     }
-    hitCount = count
+  }
+
+  /// Looks for literals of one member that the buffer ends with, and adds them to what was seen.
+  private mutating func findEnding(
+    _ ending: EndLiterals, _ table: PatternTable, _ first: Int, _ bytes: RawSpan, offset: UInt64, base: UInt64, member: UInt8
+  ) {
+    let constraints = table.constraints
+    let end = UInt64(bytes.byteCount)
+    ending.find(in: bytes, member: member) { index in
+      let pattern = first &+ index
+      guard constraints[pattern].allows(offset &+ end), end <= UInt64(constraints[pattern].sizeMax) else { return }
+      note(pattern, UInt32(truncatingIfNeeded: base &+ end))
+    }
+  }
+
+  /// - Precondition: the literal is one of a table that has `capacity` of them at most.
+  private mutating func note(_ pattern: Int, _ place: UInt32) {
+    // SAFETY: `pattern` is below `capacity`, as the caller has seen; each is noted once.
+    guard unsafe stamps[pattern] != generation else {
+      // Places count from two starts, so that they do not ascend.
+      unsafe places[pattern].add(place)
+      return
+    }
+    unsafe stamps[pattern] = generation
+    unsafe hits[hitCount] = UInt32(truncatingIfNeeded: pattern)
+    unsafe places[pattern] = LiteralPlace(end: place)
+    hitCount &+= 1
   }
 
   /// Databases of more literals do not overlook any; of one there is another matcher.

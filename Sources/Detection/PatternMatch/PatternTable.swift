@@ -9,12 +9,12 @@ final class PatternTable: Sendable {
   /// Octets of the longest literal.
   let longest: Int
 
-  /// - Parameter databases: one for each part of the plan; nil where it could not be compiled, and for literals in
-  ///   fixed places, which have none.
+  /// - Parameter databases: one for each part of the plan; nil where it could not be compiled, and for literals that
+  ///   are not scanned for, which have none.
   init(databases: [PatternDatabase?], plan: PatternTablePlan) {
     parts = zip(plan.parts, databases).map { part, database in
       PatternPart(
-        plan.patterns[part.range], first: part.range.lowerBound, isFixed: part.isFixed, database: database)
+        plan.patterns[part.range], first: part.range.lowerBound, way: part.way, database: database)
     }
     constraints = plan.patterns.map { pattern in
       var constraint = pattern.constraint
@@ -46,6 +46,16 @@ enum TableMember {
   static let appProtocol: UInt8 = 2
 }
 
+/// How the literals of a part are looked for.
+enum PatternSearch: Sendable {
+  /// By a database, in every place.
+  case scan
+  /// In the few places where they count.
+  case fixedPlaces
+  /// By what the buffer ends with.
+  case bufferEnd
+}
+
 /// What a table is scanned over.
 enum PatternTableUse: Hashable, Sendable {
   case packets
@@ -63,6 +73,8 @@ final class PatternPart: Sendable {
   let database: PatternDatabase?
   /// The literals are looked for in their places, without a database.
   let fixed: FixedLiterals?
+  /// The literals are looked for where the buffer ends, without a database.
+  let ending: EndLiterals?
   /// The part's literals are those numbered `first..<first + count`.
   let first: Int
   let count: Int
@@ -75,9 +87,10 @@ final class PatternPart: Sendable {
   /// Of those that share the table, the first and the last that has literals here.
   let members: ClosedRange<UInt8>
 
-  init(_ patterns: ArraySlice<FastPattern>, first: Int, isFixed: Bool, database: PatternDatabase?) {
+  init(_ patterns: ArraySlice<FastPattern>, first: Int, way: PatternSearch, database: PatternDatabase?) {
     self.database = database
-    fixed = isFixed ? FixedLiterals(Array(patterns)) : nil
+    fixed = way == .fixedPlaces ? FixedLiterals(Array(patterns)) : nil
+    ending = way == .bufferEnd ? EndLiterals(Array(patterns)) : nil
     self.first = first
     count = patterns.count
     longest = patterns.reduce(0) { max($0, $1.bytes.count) }
@@ -103,8 +116,7 @@ struct PatternTablePlan {
   /// Literals that are looked for together.
   struct Part: Equatable {
     var range: Range<Int>
-    /// In fixed places; the others get a database.
-    var isFixed = false
+    var way = PatternSearch.scan
   }
   private(set) var parts: [Part] = []
   private var numbers: [FastPattern: Int] = [:]
@@ -189,7 +201,7 @@ struct PatternTablePlan {
   /// Where packets share the table of their stream, short literals stay with the others: one scan of all takes no
   /// longer than two, and a quarter less on random octets (docs/decisions/detection-speed.md).
   mutating func divide(for use: PatternTableUse) {
-    var groups: [[Int]] = Array(repeating: [], count: 7)
+    var groups: [[Int]] = Array(repeating: [], count: 8)
     for (index, pattern) in patterns.enumerated() {
       let constraint = pattern.constraint
       let isOnPackets = use == .packets || use == .streamsWithPackets && constraint.member == TableMember.packets
@@ -197,6 +209,8 @@ struct PatternTablePlan {
       let isSmall = isOnPackets && constraint.sizeMax <= Self.smallPacketMax
       if FixedLiterals.takes(pattern) {
         groups[isSmall ? 0 : 1].append(index)
+      } else if use == .wholes, EndLiterals.takes(pattern) {
+        groups[7].append(index)
       } else if isSmall {
         groups[2].append(index)
       } else if constraint.endMax <= headReach, !constraint.isAtEnd {
@@ -221,7 +235,8 @@ struct PatternTablePlan {
     parts = []
     var first = 0
     for (number, group) in groups.enumerated() where !group.isEmpty {
-      parts.append(Part(range: first..<first + group.count, isFixed: number < 2))
+      let way: PatternSearch = number < 2 ? .fixedPlaces : number == 7 ? .bufferEnd : .scan
+      parts.append(Part(range: first..<first + group.count, way: way))
       first += group.count
     }
   }
