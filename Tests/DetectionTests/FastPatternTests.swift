@@ -41,6 +41,25 @@ import Testing
     #expect(bench.packet("bad evil") == [1, 2, 3])
   }
 
+  /// A rule that names no direction is found in either, by another literal.
+  @Test func aRuleBesideACommonStartIsFoundInBothDirections() {
+    let rules = "alert tcp any any -> any 445 (content:\"|FF|SMB\"; depth:8; content:\"far behind\"; distance:0; sid:1;)"
+    let evil = "SMB.."
+    #expect(Bench(rules).result.ruleSet.groups.packetPayload[PacketClass.tcp.rawValue * 2].table == nil)
+    #expect(Bench(rules).result.ruleSet.groups.packetPayload[PacketClass.tcp.rawValue * 2 + 1].table != nil)
+    let plain = rules.replacing("|FF|SMB", with: "SMB")
+    let bench = Bench(plain)
+    bench.packet.destinationPort = 445
+    #expect(bench.packet(evil + "far behind") == [1])
+    #expect(bench.packet("far behind") == [])
+    let other = Bench(plain)
+    // The client's port is the one that the rule names.
+    other.packet.sourcePort = 445
+    other.packet.destinationPort = 80
+    #expect(other.packet(evil + "far behind", direction: .toClient) == [1])
+    #expect(other.packet(evil + "near", direction: .toClient) == [])
+  }
+
   @Test func aLiteralThatIsTheWholeBufferHasToEndIt() throws {
     func constraint(_ options: String) throws -> HitConstraint {
       try #require(FastPatternChoice.best([(0, try program(options), 100)])).pattern.constraint

@@ -23,7 +23,8 @@ import Traffic
       case 0:
         return "alert tcp any any -> any \(random.pick(["any", "80", "[79:81]", "!80"])) (\(content())\(more) sid:\(sid);)"
       case 1:
-        return "alert http any any -> any any (http.uri; \(content())\(more) sid:\(sid);)"
+        let size = random.pick(["", "bsize:\(1 + random.below(4));"])
+        return "alert http any any -> any any (http.uri; \(content())\(more) \(size) sid:\(sid);)"
       case 2:
         let size = random.pick(["", "dsize:<12;", "dsize:>3;"])
         let asked = random.below(2) == 0 ? " content:\"\(random.pick(Self.words))\"; fast_pattern; within:9;" : ""

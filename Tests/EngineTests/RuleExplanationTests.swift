@@ -53,6 +53,15 @@ import Testing
     #expect(other.score < chosen.score)
   }
 
+  @Test func `a rule that is found by another literal in each direction tells both`() throws {
+    let rule = try explain(#"alert tcp any any -> any 445 (content:"|ff|SMB"; offset:4; depth:4; content:"far behind"; distance:0; sid:1;)"#)
+    #expect(rule.groups.map(\.traffic).map { $0.hasSuffix("to server") } == [true, false])
+    #expect(rule.groups.map(\.lookup) == ["table of literals for server port 445", "table of literals for any port"])
+    #expect(rule.groups.map(\.fastPattern?.bytes) == [Array("far behind".utf8), [0xff] + Array("SMB".utf8)])
+    #expect(rule.groups.last?.reason == "it stands near the start, and is looked for there alone")
+    #expect(rule.otherLiterals.isEmpty)
+  }
+
   @Test func `a rule without a content has no fast pattern`() throws {
     let rule = try explain("alert tcp any any -> any any (flags:S; dsize:>5; sid:1;)")
     #expect(rule.kind == .packet && rule.conditions == ["flags:S", "dsize:>5"])

@@ -28,16 +28,23 @@ extension RuleDraft {
 
   private func choosePayloadLiteral() {
     guard let payload else { return }
+    let choices = payloadChoices(payload)
+    literals.append(choices.toServer, from: Direction.toServer.index)
+    // Where it depends on the direction which content has been seen, none has.
+    let isOne = choices.toServer?.content == choices.toClient?.content
+    if !isOne { literals.append(choices.toClient, from: Direction.toClient.index) }
+    self.payload?.orderLiterals(withoutContent: isOne ? choices.toServer?.content : nil)
+  }
+
+  typealias PayloadChoices = (toServer: FastPatternChoice.Choice?, toClient: FastPatternChoice.Choice?)
+
+  /// The literals by which a rule on payloads is found in either direction.
+  func payloadChoices(_ payload: PayloadProgram) -> PayloadChoices {
     let choice = FastPatternChoice.best([(nil, payload, 100)], reach: payloadReach)
-    literals.append(choice, from: 0)
-    var found = choice?.content
     // A server's packets to such a port are rare: not worth a literal among those that are looked for in all of them.
-    if let choice, choice.isBesideCommonStart, head.destinationPorts != 0, head.sourcePorts == 0, allows(.toClient) {
-      let other = FastPatternChoice.best([(nil, payload, 100)], reach: payloadReach, takesCommonStarts: true)
-      literals.append(other, from: Direction.toClient.index)
-      found = nil
-    }
-    self.payload?.orderLiterals(withoutContent: found)
+    guard let choice, choice.isBesideCommonStart, head.destinationPorts != 0, head.sourcePorts == 0, allows(.toClient)
+    else { return (choice, choice) }
+    return (choice, FastPatternChoice.best([(nil, payload, 100)], reach: payloadReach, takesCommonStarts: true))
   }
 
   /// Most places of a rule have the same buffers, which are chosen from once.

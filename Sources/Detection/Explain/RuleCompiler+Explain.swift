@@ -58,7 +58,7 @@ extension RuleCompiler {
           lookup: "by the more selective of source and destination address")
       ]
     case .packet:
-      result.groups = [.init(traffic: draft.packetTraffic, lookup: "tried on each packet: it has no content")]
+      result.groups = [.init(traffic: draft.packetTraffic(), lookup: "tried on each packet: it has no content")]
     case .protocolFound:
       result.groups = [
         .init(traffic: "flows whose protocol has become known", lookup: "tried once for each direction")
@@ -76,20 +76,23 @@ extension RuleCompiler {
     guard let payload = draft.payload else { return }
     let place = draft.head.isBothWays ? nil : draft.allows(.toServer) ? result.destination.ports : result.source.ports
     let ports = place.map { $0 == "any" ? "any port" : "server port \($0)" } ?? "any port"
-    let programs: [(step: Int?, program: PayloadProgram, weight: Int)] = [(nil, payload, 100)]
-    let choice = FastPatternChoice.best(programs)
     let literals = self.literals([(nil, payload, "payload", 100)], result)
-    let chosen = choice.flatMap { choice in literals.first { $0.isSame(choice) } }
-    result.groups = [
-      .init(
-        traffic: result.kind.rawValue + " of " + draft.packetTraffic,
+    let choices = draft.payloadChoices(payload)
+    let isOne = choices.toServer?.content == choices.toClient?.content
+    var ways: [(direction: Direction?, choice: FastPatternChoice.Choice?)] = [(nil, choices.toServer)]
+    if !isOne { ways = [(.toServer, choices.toServer), (.toClient, choices.toClient)] }
+    result.groups = ways.map { direction, choice in
+      let chosen = choice.flatMap { choice in literals.first { $0.isSame(choice) } }
+      return .init(
+        traffic: result.kind.rawValue + " of " + draft.packetTraffic(direction),
         lookup: chosen == nil
           ? "tried whenever there are new octets: it has no content to look for"
-          : choice.map(GroupBuilder.isForAllPorts) == true
+          : choice.map(GroupBuilder.isForAllPorts) == true || direction == .toClient
             ? "table of literals for any port" : "table of literals for \(ports)",
-        fastPattern: chosen, reason: chosen.map { reason($0, literals) })
-    ]
-    result.otherLiterals = literals.filter { $0.text != chosen?.text || $0.buffer != chosen?.buffer }
+        fastPattern: chosen, reason: chosen.map { reason($0, literals, isNearStart: choice?.isNearStart == true) })
+    }
+    let texts = result.groups.compactMap { $0.fastPattern?.text }
+    result.otherLiterals = literals.filter { !texts.contains($0.text) }
   }
 
   private func fillTransactionGroups(_ draft: RuleDraft, _ result: inout RuleExplanation) {
@@ -152,9 +155,12 @@ extension RuleCompiler {
     return found
   }
 
-  private func reason(_ chosen: RuleExplanation.Literal, _ all: [RuleExplanation.Literal]) -> String {
+  private func reason(
+    _ chosen: RuleExplanation.Literal, _ all: [RuleExplanation.Literal], isNearStart: Bool = false
+  ) -> String {
     if chosen.isRequested { return "the rule asks for it (fast_pattern)" }
     if all.count <= 1 { return "it is the only content that must be there" }
+    if isNearStart { return "it stands near the start, and is looked for there alone" }
     return "it has the highest score, \(chosen.score): long, of rare octets, in a buffer that tells rules apart"
   }
 }

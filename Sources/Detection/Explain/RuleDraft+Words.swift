@@ -86,12 +86,13 @@ extension RuleDraft {
   }
 
   /// "TCP packets to server".
-  var packetTraffic: String {
+  /// - Parameter direction: the one meant; nil for all that the rule allows.
+  func packetTraffic(_ direction: Direction? = nil) -> String {
     let names: [(ProtocolMask, String)] = [
       (.tcp, "TCP"), (.udp, "UDP"), (.icmp, "ICMP"), (.sctp, "SCTP"), (.other, "other IP"), (.noIP, "undecodable"),
     ]
     let protocols = head.protocols.isSuperset(of: .anyIP) ? "IP" : names.filter { head.protocols.contains($0.0) }.map(\.1).joined(separator: " and ")
-    let directions = Direction.allCases.filter { allows($0) }
+    let directions = direction.map { [$0] } ?? Direction.allCases.filter { allows($0) }
     return "\(protocols) packets \(directions.count == 1 ? directions[0].words : "in both directions")"
   }
 
