@@ -27,6 +27,8 @@ import Testing
     #expect(text(try choice("content:\"SMB\"; depth:8; content:\"much longer\"; distance:0;")) == "much longer")
     #expect(text(try choice("content:\"|FF|SMB\"; offset:4; depth:4; content:\"much longer\"; distance:0;")) == "much longer")
     #expect(text(try choice("content:\"|00 01 00 00 FF|\"; depth:5; content:\"much longer\"; distance:0;")) == "much longer")
+    let counts = "content:\"|01 00 00 01 00 00 00 00 00 01|\"; offset:2; depth:10;"
+    #expect(text(try choice(counts + " content:\"much longer\"; distance:0;")) == "much longer")
   }
 
   @Test func theSizeOfThePayloadBoundsWhereALiteralCounts() throws {

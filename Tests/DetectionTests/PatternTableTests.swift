@@ -24,6 +24,22 @@ import Traffic
     FastPattern(bytes: Array(text.utf8), isCaseInsensitive: ignoringCase, constraint: constraint)
   }
 
+  /// Buffers of HTTP/1 and HTTP/2 have the same rules: their literals are compiled once.
+  @Test func anEqualPlanHasTheSameTable() {
+    func plan(_ text: String, rule: RuleIndex) -> PatternTablePlan {
+      var plan = PatternTablePlan()
+      plan.add(pattern(text), rule: rule)
+      return plan
+    }
+    var jobs = PatternJobs()
+    let first = jobs.add(plan("evil", rule: 1), for: .wholes)
+    #expect(jobs.add(plan("evil", rule: 1), for: .wholes) == first)
+    #expect(jobs.add(plan("evil", rule: 2), for: .wholes) != first)
+    #expect(jobs.add(plan("EVIL", rule: 1), for: .wholes) != first)
+    #expect(jobs.add(plan("evil", rule: 1), for: .streams) != first)
+    #expect(jobs.run(threadCount: 1, cache: nil).tables.count == 4)
+  }
+
   @Test func findsEachLiteralOnceWhateverItsCount() throws {
     #expect(try hits([pattern("ab"), pattern("zz")], in: "ab ab ab") == [0])
   }

@@ -41,7 +41,7 @@ enum FastPatternChoice {
   }
 
   /// Octets up to which zeros, ones and 0xff are taken for the counts, flags and lengths that most messages have.
-  private static let countOctetsMax = 7
+  private static let countOctetsMax = 10
 
   /// Octets of a literal that may lie anywhere near the start.
   private static let nearMin = 4

@@ -9,8 +9,10 @@ struct PatternJobs {
     var failures: [String]
   }
 
-  /// - Returns: the number that the table will have.
+  /// - Returns: the number that the table will have; that of the same one where there is one: most buffers of HTTP/1 and
+  ///   HTTP/2 have the same rules.
   mutating func add(_ plan: PatternTablePlan, for use: PatternTableUse) -> Int {
+    if let known = plans.firstIndex(where: { $0.use == use && $0.plan.isSame(as: plan) }) { return known }
     plans.append((plan, use))
     return plans.count - 1
   }

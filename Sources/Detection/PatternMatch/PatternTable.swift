@@ -123,6 +123,9 @@ struct PatternTablePlan {
 
   var isEmpty: Bool { patterns.isEmpty }
 
+  /// The same literals, of the same rules, in the same order.
+  func isSame(as other: PatternTablePlan) -> Bool { rules == other.rules && patterns == other.patterns }
+
   mutating func add(_ pattern: FastPattern, rule: RuleIndex) {
     let next = patterns.count
     let number = Self.value(&numbers[pattern, default: next])
