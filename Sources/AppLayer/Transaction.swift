@@ -109,6 +109,9 @@ open class Transaction {
   /// Whether anything of that direction has changed since ``markInspected(_:)``; where that is not known, yes.
   open func hasNews(_ direction: Direction) -> Bool { true }
 
+  /// A hole lies behind what a buffer of that direction shows: there is more of it once this has been marked as inspected.
+  open func showsPiece(_ direction: Direction) -> Bool { false }
+
   final func raise(_ event: AppEvent) {
     if !events.contains(event) { events.append(event) }
   }

@@ -19,6 +19,8 @@ public final class RelayPath {
   public init(
     settings: InspectionSettings, ruleSet: RuleSet, shared: SharedDetectionState, sink: any EventSink
   ) {
+    var settings = settings
+    settings.appLayer.http.showsBodiesAtOnce = true
     self.settings = settings
     self.sink = sink
     expectedFlows = shared.expectedFlows

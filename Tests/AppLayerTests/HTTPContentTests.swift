@@ -265,10 +265,49 @@ struct HTTPContentTests {
       .server("HTTP/1.1 201 OK\nContent-Length: 0\n\n"),
     ])
     let first = try #require(exchanges.first)
+    #expect(first.text(.fileData, .toClient) == "abc")
+    #expect(first.buffer(.fileData, .toClient, index: 0)?.isComplete == false)
+    #expect(first.showsPiece(.toClient))
+    first.markInspected(.toClient)
+    #expect(!first.showsPiece(.toClient))
     #expect(first.text(.fileData, .toClient) == "ij")
     #expect(first.buffer(.fileData, .toClient, index: 0)?.offset == 8)
     #expect(first.files(.toClient).first?.state == .truncated)
     #expect(exchanges.last?.status == 201)
+  }
+
+  @Test func whereNothingWaitsABodyIsNewsWhenEnoughHasCome() throws {
+    var settings = HTTPSettings()
+    settings.responsePace = HTTPSettings.BodyPace(leastBytes: 10, stepBytes: 4)
+    for isWaitedFor in [true, false] {
+      settings.showsBodiesAtOnce = isWaitedFor
+      let parser = HTTPParser(settings: settings)
+      var news: [Bool] = []
+      for piece in ["HTTP/1.1 200 OK\nContent-Length: 20\n\nabc", "defg", "hij", "klm", "n", "opqrst"] {
+        feed(parser, [.client("GET / HTTP/1.1\nHost: a\n\n")].filter { _ in news.isEmpty } + [.server(piece)])
+        let exchange = try #require(parser.transactions.first as? HTTPTransaction)
+        news.append(exchange.hasNews(.toClient))
+        if news.last == true { exchange.markInspected(.toClient) }
+      }
+      #expect(news == [true, isWaitedFor, true, isWaitedFor, true, true])
+    }
+  }
+
+  /// It is recorded and forgotten once it is over, so that rules have to see it before.
+  @Test func theEndOfAFileWithinABodyIsNews() throws {
+    var settings = HTTPSettings()
+    settings.showsBodiesAtOnce = false
+    let parser = HTTPParser(settings: settings)
+    let head = "POST / HTTP/1.1\nHost: a\nContent-Type: multipart/form-data; boundary=x\nContent-Length: 9000\n\n"
+    let part = "--x\nContent-Disposition: form-data; name=\"f\"; filename=\"a.txt\"\n\n"
+    var news: [Bool] = []
+    for piece in [head + part + "begin", "more", "\n--x\nContent-Disposition: form-data; name=\"n\"\n\n", "a value", "and more"] {
+      feed(parser, [.client(piece)])
+      let exchange = try #require(parser.transactions.first as? HTTPTransaction)
+      news.append(exchange.hasNews(.toServer))
+      if news.last == true { exchange.markInspected(.toServer) }
+    }
+    #expect(news == [true, false, true, false, false])
   }
 
   @Test func afterAGapTheNextMessageIsFound() throws {

@@ -111,6 +111,18 @@ func refusal(_ body: () throws -> Void) -> String? {
     Key("app-layer.protocols.http.libhtp.default-config.response-body-limit", "200", {
       "\($0.inspection.appLayer.http.responseBodyLimitBytes ?? 0)"
     }),
+    Key("app-layer.protocols.http.libhtp.default-config.request-body-minimal-inspect-size", "1024", {
+      "\($0.inspection.appLayer.http.requestPace.leastBytes)"
+    }),
+    Key("app-layer.protocols.http.libhtp.default-config.request-body-inspect-window", "300", {
+      "\($0.inspection.appLayer.http.requestPace.stepBytes)"
+    }),
+    Key("app-layer.protocols.http.libhtp.default-config.response-body-minimal-inspect-size", "2048", {
+      "\($0.inspection.appLayer.http.responsePace.leastBytes)"
+    }),
+    Key("app-layer.protocols.http.libhtp.default-config.response-body-inspect-window", "8192", {
+      "\($0.inspection.appLayer.http.responsePace.stepBytes)"
+    }),
     Key("app-layer.protocols.http.libhtp.default-config.response-body-decompress-layer-limit", "5", {
       "\($0.inspection.appLayer.http.responseBodyDecompressLayerLimit)"
     }),

@@ -15,12 +15,24 @@ struct HTTPBody {
   private(set) var isComplete = false
   private(set) var hasGap = false
   private(set) var isCut = false
+  /// What lies before holes and was not inspected when they came, in order: seen before ``bytes``, each by itself.
+  private var pieces: [(bytes: [UInt8], start: UInt64)] = []
+
+  /// A hole lies behind what ``view`` shows: there is more once that has been inspected.
+  var showsPiece: Bool { !pieces.isEmpty }
+
+  /// Whether enough has come for another look, before the end.
+  func isDue(_ pace: HTTPSettings.BodyPace) -> Bool {
+    let new = end &- inspected
+    return showsPiece || isCut && new > 0 || end >= pace.leastBytes && new >= pace.stepBytes
+  }
 
   /// Forgets the content, keeping its room.
   mutating func reset() {
     bytes.clear()
     (start, inspected, seenCount) = (0, 0, 0)
     (isComplete, hasGap, isCut) = (false, false, false)
+    pieces = []
   }
 
   /// Room that is kept for another body.
@@ -50,11 +62,20 @@ struct HTTPBody {
   mutating func pass(_ count: Int) { seenCount &+= UInt64(count) }
 
   /// `count` octets were lost on the way: what follows cannot be matched together with what was before.
-  mutating func appendGap(_ count: UInt64) {
+  ///
+  /// - Parameter keepsUninspected: what was not inspected yet is shown first (``showsPiece``).
+  mutating func appendGap(_ count: UInt64, keepsUninspected: Bool = false) {
     seenCount &+= count
     hasGap = true
     guard !isCut else { return }
-    start = end &+ count
+    let after = end &+ count
+    if keepsUninspected, inspected < end, pieces.count < Self.piecesMax,
+      pieces.reduce(bytes.count, { $0 + $1.bytes.count }) <= Self.uninspectedBytesMax
+    {
+      pieces.append((bytes, start))
+      bytes = []
+    }
+    start = after
     inspected = start
     bytes.clear()
   }
@@ -62,6 +83,10 @@ struct HTTPBody {
   mutating func complete() { isComplete = true }
 
   mutating func markInspected(windowBytes: Int) {
+    guard pieces.isEmpty else {
+      pieces.removeFirst()
+      return
+    }
     inspected = end
     if bytes.count > max(1, windowBytes) &* 2 {
       let dropped = bytes.count - windowBytes
@@ -70,6 +95,8 @@ struct HTTPBody {
     }
   }
 
+  /// Pieces before holes that may wait to be inspected; of more the latest are let go.
+  private static let piecesMax = 64
   /// Octets that may wait to be inspected; in flows that nobody inspects the oldest are let go beyond.
   static let uninspectedBytesMax = 1_048_576
 
@@ -79,6 +106,9 @@ struct HTTPBody {
 
   /// What is kept; nil while there is nothing and more may come.
   var view: BufferView? {
+    if let piece = pieces.first {
+      return BufferView(piece.bytes, offset: piece.start, newCount: piece.bytes.count, isComplete: false)
+    }
     guard hasContent else { return nil }
     return BufferView(
       bytes, offset: start, newCount: Int(truncatingIfNeeded: end &- inspected),

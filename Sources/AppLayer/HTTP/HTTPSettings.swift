@@ -11,6 +11,23 @@ public struct HTTPSettings: Sendable, Equatable {
   public var requestBodyLimitBytes: UInt64?
   /// Octets of a decoded response body that are kept for inspection; nil for all.
   public var responseBodyLimitBytes: UInt64?
+  /// How much of a body has come before rules look at it, where no traffic waits for them; at its end they do in any case.
+  /// - Source: Suricata `request-body-minimal-inspect-size`, `request-body-inspect-window` and those of responses.
+  public struct BodyPace: Sendable, Equatable {
+    /// Octets before the first look.
+    public var leastBytes: UInt64
+    /// New octets before each other.
+    public var stepBytes: UInt64
+
+    public init(leastBytes: UInt64, stepBytes: UInt64) {
+      self.leastBytes = leastBytes
+      self.stepBytes = stepBytes
+    }
+  }
+  public var requestPace = BodyPace(leastBytes: 32_768, stepBytes: 4096)
+  public var responsePace = BodyPace(leastBytes: 40_960, stepBytes: 16_384)
+  /// Traffic waits for the rules, which look at each piece of a body as it comes.
+  public var showsBodiesAtOnce = true
   /// Octets of a body that stay after inspection, so that matches may reach back over pieces.
   public var bodyWindowBytes = 65_536
   /// Content codings undone one after another; 0 turns decompression off.

@@ -87,10 +87,10 @@ extension HTTPTransaction {
   /// Octets of a request body were lost.
   func addRequestGap(_ count: UInt64) {
     requestWireCount &+= count
-    requestBody.appendGap(count)
+    requestBody.appendGap(count, keepsUninspected: true)
     for file in filesToServer where file.state == .open {
       file.appendGap(count)
-      file.content?.appendGap(count)
+      file.content?.appendGap(count, keepsUninspected: true)
     }
   }
 
@@ -180,7 +180,7 @@ extension HTTPTransaction {
       responseDecoder.finish { addResponseContent($0) }
       responseDecoder = HTTPDecoder()
     }
-    responseBody.appendGap(count)
+    responseBody.appendGap(count, keepsUninspected: true)
     if looksAtContent { responseFile.appendGap(count) }
   }
 

@@ -99,6 +99,7 @@ public class HTTPTransaction: Transaction {
     responseDecoder = HTTPDecoder()
     responseWireCount = 0
     hasSeenContinue = false
+    shown = (Shown(), Shown())
   }
 
   /// The room that it takes is that of ordinary exchanges.
@@ -137,8 +138,45 @@ public class HTTPTransaction: Transaction {
     find(id, direction, index: index)
   }
 
+  /// What rules saw last of each direction, but for how long its body is.
+  private struct Shown: Equatable {
+    var progress = (toServer: -1, toClient: -1)
+    var eventCount = 0
+    var fileCount = 0
+    /// Of the last file: one after another is sent.
+    var isFileOpen = false
+
+    static func == (left: Shown, right: Shown) -> Bool {
+      left.progress == right.progress && left.eventCount == right.eventCount && left.fileCount == right.fileCount
+        && left.isFileOpen == right.isFileOpen
+    }
+  }
+  private var shown = (toServer: Shown(), toClient: Shown())
+
+  private func present(_ direction: Direction) -> Shown {
+    let isFileOpen = direction == .toServer ? filesToServer.last?.state == .open : filesToClient.last?.state == .open
+    return Shown(
+      progress: progress, eventCount: events.count,
+      fileCount: direction == .toServer ? filesToServer.count : filesToClient.count, isFileOpen: isFileOpen)
+  }
+
+  /// Where nothing waits for the rules, a body that has but grown is looked at when enough has come.
+  override public func hasNews(_ direction: Direction) -> Bool {
+    guard !settings.showsBodiesAtOnce, progress(direction) == HTTPProgress.body else { return true }
+    switch direction {
+    case .toServer: return requestBody.isDue(settings.requestPace) || shown.toServer != present(.toServer)
+    case .toClient: return responseBody.isDue(settings.responsePace) || shown.toClient != present(.toClient)
+    }
+  }
+
+  override public func showsPiece(_ direction: Direction) -> Bool {
+    direction == .toServer
+      ? requestBody.showsPiece || filesToServer.contains { $0.content?.showsPiece == true } : responseBody.showsPiece
+  }
+
   override public func markInspected(_ direction: Direction) {
     let window = settings.bodyWindowBytes
+    if direction == .toServer { shown.toServer = present(.toServer) } else { shown.toClient = present(.toClient) }
     switch direction {
     case .toServer:
       requestBody.markInspected(windowBytes: window)

@@ -56,7 +56,7 @@ public final class HTTP2Transaction: HTTPTransaction {
   }
 
   override public func hasNews(_ direction: Direction) -> Bool {
-    direction == .toServer ? hasNews.toServer : hasNews.toClient
+    (direction == .toServer ? hasNews.toServer : hasNews.toClient) || showsPiece(direction)
   }
 
   override public func markInspected(_ direction: Direction) {

@@ -31,8 +31,13 @@ extension Detector {
     let context = TrialContext(
       packet: packet, ends: ends, flow: flow, state: state, packetBytes: bytes)
     for transaction in transactions where isDue(transaction, direction, payload) && !Self.isInspected(transaction) {
-      inspect(transaction, direction, payload, context, into: &matches)
-      transaction.markInspected(direction)
+      var hasMore = true
+      while hasMore {
+        let hasNews = transaction.hasNews(direction)
+        hasMore = hasNews && transaction.showsPiece(direction)
+        inspect(transaction, direction, payload, context, into: &matches)
+        if hasNews { transaction.markInspected(direction) }
+      }
     }
   }
 
@@ -95,7 +100,7 @@ extension Detector {
     }
     if inspection.isSilenced { transaction.isRecordUnwanted = true }
     state.progress = transaction.progress(direction)
-    state.isDone = transaction.isComplete(direction)
+    state.isDone = transaction.isComplete(direction) && !transaction.showsPiece(direction)
     guard state.isDone else { return }
     state.candidates.removeAll(keepingCapacity: true)
     let isOtherDone = direction == .toServer ? inspection.toClient.isDone : inspection.toServer.isDone

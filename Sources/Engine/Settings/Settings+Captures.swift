@@ -56,6 +56,7 @@ extension Settings {
   private mutating func settle(isInline: Bool) {
     inspection.isInline = isInline
     let onArrival = inspection.inspectsOnArrival ?? isInline
+    inspection.appLayer.http.showsBodiesAtOnce = isInline || onArrival
     inspection.flows.tcp.isInline = onArrival
     inspection.reassembly.delivery = onArrival ? .inline : .acknowledged
   }

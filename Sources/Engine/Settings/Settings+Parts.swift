@@ -50,6 +50,8 @@ extension Settings {
     }
     inspection.appLayer.http.requestBodyLimitBytes = try bodyLimit(&reader, path + "request-body-limit")
     inspection.appLayer.http.responseBodyLimitBytes = try bodyLimit(&reader, path + "response-body-limit")
+    try readPace(&reader, path + "request-body-", &inspection.appLayer.http.requestPace)
+    try readPace(&reader, path + "response-body-", &inspection.appLayer.http.responsePace)
     if let layers = try reader.number(path + "response-body-decompress-layer-limit") {
       inspection.appLayer.http.responseBodyDecompressLayerLimit = layers
     }
@@ -127,6 +129,13 @@ extension Settings {
     }
     // 0 stands for no limit.
     if let size = try reader.size(path + "memcap"), size > 0 { inspection.appLayer.ftp.textBytesMax = size }
+  }
+
+  private func readPace(
+    _ reader: inout SettingsReader, _ path: String, _ pace: inout HTTPSettings.BodyPace
+  ) throws(SettingsError) {
+    if let size = try reader.size(path + "minimal-inspect-size") { pace.leastBytes = UInt64(max(0, size)) }
+    if let size = try reader.size(path + "inspect-window") { pace.stepBytes = UInt64(max(1, size)) }
   }
 
   /// 0 stands for no limit.
