@@ -310,6 +310,32 @@ struct HTTPContentTests {
     #expect(news == [true, false, true, false, false])
   }
 
+  @Test func ofABodyWithHolesOnlySoManyPiecesWait() throws {
+    for holes in [64, 65] {
+      let pieces = (0..<holes).map { _ in Sent.server("a").after(gap: 1) }
+      let exchanges = http(
+        [.client("GET /1 HTTP/1.1\nHost: a\n\n"), .server("HTTP/1.1 200 OK\nContent-Length: 1000\n\nb")] + pieces)
+      let exchange = try #require(exchanges.first)
+      #expect(exchange.has(.bodyHolesLimit) == (holes > 64))
+      var shown = ""
+      while exchange.showsPiece(.toClient) {
+        shown += exchange.text(.fileData, .toClient) ?? ""
+        exchange.markInspected(.toClient)
+      }
+      #expect(shown == "b" + String(repeating: "a", count: 63))
+      #expect(exchange.text(.fileData, .toClient) == "a")
+    }
+  }
+
+  @Test func whateverTheStepsNoMoreWaitsThanMay() {
+    var body = HTTPBody()
+    let pace = HTTPSettings.BodyPace(leastBytes: .max, stepBytes: .max)
+    body.append([UInt8](repeating: 0x61, count: HTTPBody.uninspectedBytesMax - 1).rawSpan, limitBytes: nil)
+    #expect(!body.isDue(pace))
+    body.append([0x61].rawSpan, limitBytes: nil)
+    #expect(body.isDue(pace))
+  }
+
   @Test func afterAGapTheNextMessageIsFound() throws {
     let exchanges = http([
       .client("GET /1 HTTP/1.1\nHost: a\n\n"),

@@ -21,10 +21,10 @@ struct HTTPBody {
   /// A hole lies behind what ``view`` shows: there is more once that has been inspected.
   var showsPiece: Bool { !pieces.isEmpty }
 
-  /// Whether enough has come for another look, before the end.
+  /// Whether enough has come for another look, before the end; whatever the pace, no more waits than ``uninspectedBytesMax``.
   func isDue(_ pace: HTTPSettings.BodyPace) -> Bool {
     let new = end &- inspected
-    return showsPiece || isCut && new > 0 || end >= pace.leastBytes && new >= pace.stepBytes
+    return showsPiece || isCut && new > 0 || end >= pace.leastBytes && new >= pace.stepBytes || new >= UInt64(Self.uninspectedBytesMax)
   }
 
   /// Forgets the content, keeping its room.
@@ -64,20 +64,24 @@ struct HTTPBody {
   /// `count` octets were lost on the way: what follows cannot be matched together with what was before.
   ///
   /// - Parameter keepsUninspected: what was not inspected yet is shown first (``showsPiece``).
-  mutating func appendGap(_ count: UInt64, keepsUninspected: Bool = false) {
+  /// - Returns: false where more waits already than may, and what came last is let go uninspected.
+  @discardableResult
+  mutating func appendGap(_ count: UInt64, keepsUninspected: Bool = false) -> Bool {
     seenCount &+= count
     hasGap = true
-    guard !isCut else { return }
+    guard !isCut else { return true }
     let after = end &+ count
-    if keepsUninspected, inspected < end, pieces.count < Self.piecesMax,
-      pieces.reduce(bytes.count, { $0 + $1.bytes.count }) <= Self.uninspectedBytesMax
-    {
+    let isWaiting = keepsUninspected && inspected < end
+    let hasRoom =
+      pieces.count < Self.piecesMax && pieces.reduce(bytes.count, { $0 + $1.bytes.count }) <= 2 * Self.uninspectedBytesMax
+    if isWaiting, hasRoom {
       pieces.append((bytes, start))
       bytes = []
     }
     start = after
     inspected = start
     bytes.clear()
+    return !isWaiting || hasRoom
   }
 
   mutating func complete() { isComplete = true }
@@ -95,7 +99,7 @@ struct HTTPBody {
     }
   }
 
-  /// Pieces before holes that may wait to be inspected; of more the latest are let go.
+  /// Pieces before holes that may wait to be inspected; of more the latest are let go (event `body_holes_limit_reached`).
   private static let piecesMax = 64
   /// Octets that may wait to be inspected; in flows that nobody inspects the oldest are let go beyond.
   static let uninspectedBytesMax = 1_048_576

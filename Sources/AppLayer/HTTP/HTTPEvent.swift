@@ -61,6 +61,8 @@ public enum HTTPEvent: String, Sendable, CaseIterable {
   case failedProtocolChange = "failed_protocol_change"
   /// Octets of a request line are missing.
   case invalidGap = "invalid_gap"
+  /// Of a body with many holes not all could wait to be inspected; Sluice's own.
+  case bodyHolesLimit = "body_holes_limit_reached"
   case tooManyWarnings = "too_many_warnings"
   case requestChunkExtension = "request_chunk_extension"
   case responseChunkExtension = "response_chunk_extension"

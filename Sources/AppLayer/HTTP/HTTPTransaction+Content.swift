@@ -87,11 +87,12 @@ extension HTTPTransaction {
   /// Octets of a request body were lost.
   func addRequestGap(_ count: UInt64) {
     requestWireCount &+= count
-    requestBody.appendGap(count, keepsUninspected: true)
+    var isKept = requestBody.appendGap(count, keepsUninspected: true)
     for file in filesToServer where file.state == .open {
       file.appendGap(count)
-      file.content?.appendGap(count, keepsUninspected: true)
+      if file.content?.appendGap(count, keepsUninspected: true) == false { isKept = false }
     }
+    if !isKept { raise(.bodyHolesLimit) }
   }
 
   /// Line ends that follow the body: clients of old sent one more, and Suricata counts it in.
@@ -180,7 +181,7 @@ extension HTTPTransaction {
       responseDecoder.finish { addResponseContent($0) }
       responseDecoder = HTTPDecoder()
     }
-    responseBody.appendGap(count, keepsUninspected: true)
+    if !responseBody.appendGap(count, keepsUninspected: true) { raise(.bodyHolesLimit) }
     if looksAtContent { responseFile.appendGap(count) }
   }
 
